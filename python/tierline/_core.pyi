@@ -1,0 +1,132 @@
+"""The whole native surface of Tierline on one page. Implemented in `rust/src/py`."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, final, overload
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_D = TypeVar("_D")
+
+__version__: str
+"""The crate's version, equal to the package's."""
+
+__build__: dict[str, str]
+"""`version`, `profile` (`release` or `debug`) and `gil` (`gil` or `free-threaded`), for bug reports."""
+
+@final
+class CacheStats:
+    """A consistent snapshot of one cache's counters, since it was made."""
+
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def evictions(self) -> int:
+        """Entries pushed out by the count bound."""
+    @property
+    def expirations(self) -> int:
+        """Entries found past their time to live and removed."""
+    @property
+    def invalidations(self) -> int:
+        """Entries removed by `invalidate`, `invalidate_many` and `invalidate_all`."""
+    @property
+    def refused_fills(self) -> int:
+        """Fills dropped because their key was invalidated after they began."""
+    @property
+    def entries(self) -> int: ...
+
+@final
+class Cache(Generic[_K, _V]):
+    """A bounded LRU cache with a monotonic time to live, safe to share between threads.
+
+    Keys are hashed and compared as in a `dict`. No Python code (`__eq__`,
+    `__hash__`, `__del__`, a loader) runs while the cache is locked.
+
+    Args:
+        maxsize: The most entries kept, at least 1; the least recently used goes first.
+        ttl_s: Seconds an entry lives, or None for no limit. At least 0.001.
+
+    Raises:
+        ValueError: `maxsize` or `ttl_s` is out of range.
+    """
+
+    def __new__(cls, maxsize: int, *, ttl_s: float | None = None) -> Cache[_K, _V]: ...
+    @property
+    def maxsize(self) -> int: ...
+    @property
+    def ttl_s(self) -> float | None: ...
+    @overload
+    def get(self, key: _K, /) -> _V | None: ...
+    @overload
+    def get(self, key: _K, default: _D, /) -> _V | _D: ...
+    def set(self, key: _K, value: _V, /, *, ttl_s: float | None = None) -> None:
+        """Store a value; `ttl_s` replaces the cache's own for this entry."""
+    @overload
+    def pop(self, key: _K, /) -> _V | None: ...
+    @overload
+    def pop(self, key: _K, default: _D, /) -> _V | _D: ...
+    def __getitem__(self, key: _K, /) -> _V: ...
+    def __setitem__(self, key: _K, value: _V, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool:
+        """Whether a live entry exists; counts neither hit nor miss and does not refresh it."""
+    def __len__(self) -> int:
+        """Entries held, expired ones not yet removed included."""
+    def __iter__(self) -> Iterator[_K]:
+        """The keys of a snapshot, least recently used first."""
+    def clear(self) -> None:
+        """Drop every entry; the counters stay."""
+    def begin(self, key: _K, /) -> int:
+        """Note the start of a load of `key`; pass the token to `fill`."""
+    def fill(self, key: _K, value: _V, token: int, /, *, ttl_s: float | None = None) -> bool:
+        """Store a loaded value unless its key was invalidated since `begin`; whether it was stored."""
+    def invalidate(self, key: _K, /) -> bool:
+        """Drop the entry and every fill of it that has begun; whether an entry was there."""
+    def invalidate_many(self, keys: Iterable[_K], /) -> int:
+        """`invalidate` for each key; how many entries were there."""
+    def invalidate_all(self) -> int:
+        """Drop every entry and every fill that has begun; how many entries were there."""
+    def reader(self, loader: Callable[[_K], _V], /) -> Callable[[_K], _V]:
+        """A native function: the cached value on a hit, else whatever `loader(key)` returns.
+
+        The loader fills the cache itself (`begin`, then `fill`), or does not.
+        A hit runs no Python bytecode.
+        """
+    def stats(self) -> CacheStats: ...
+
+def pack_frame(payload: bytes, /, *, fingerprint: int, expires_at_ms: int) -> bytes:
+    """Put a payload into an L2 frame.
+
+    Args:
+        payload: The encoded entity.
+        fingerprint: 64-bit fingerprint of the schema it was encoded with.
+        expires_at_ms: Unix time in milliseconds after which it is not served.
+    """
+
+def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
+    """The payload and `expires_at_ms` of a frame; None if it is not ours, torn, forged or of another schema."""
+
+@final
+class CopyEncoder:
+    """Encodes tuples as rows of PostgreSQL's COPY BINARY format.
+
+    Args:
+        kinds: One of `bool`, `int8`, `float8`, `text`, `bytea`, `other` for each column.
+        encoders: For each column of kind `other`, a function from value to bytes; else None.
+
+    Raises:
+        ValueError: An unknown kind, or the two do not match.
+    """
+
+    def __new__(
+        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], bytes] | None]
+    ) -> CopyEncoder: ...
+    def encode(self, rows: Sequence[tuple[Any, ...]], /) -> bytes:
+        """The rows, without the file's header and trailer. None is NULL in every column.
+
+        Raises:
+            TypeError: A value is not of its column's kind.
+            OverflowError: An integer outside 64 bits, or a value of 1 GiB or more.
+            ValueError: A row of another width.
+        """

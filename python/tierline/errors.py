@@ -1,0 +1,224 @@
+"""The errors Tierline answers with: exception classes, used as values.
+
+    RepositoryError
+    ├── NotFoundError            no row has the key
+    ├── ValidationError          the entity does not fit its type; one entry a field
+    ├── DuplicateError           a unique or primary key constraint
+    ├── ConstraintError          a foreign key, CHECK, NOT NULL or exclusion constraint
+    ├── ConflictError            a stale version, or serialization given up
+    ├── AccessDeniedError        the role may not do this
+    ├── ConnectionError          the server cannot be reached, or went away
+    │   └── CommitUnknownError   the connection was lost during COMMIT
+    ├── TimeoutError             `stage` says which limit ran out
+    ├── PoolExhaustedError       every pooled connection stayed in use
+    ├── QueryError               the server refused the statement
+    ├── DecodeError              a column does not fit the entity's field
+    ├── RateLimitedError         a quota ran out
+    ├── OutcomeUnknownError      a remote write may or may not have happened
+    ├── SheetLayoutError         a sheet's header does not fit the table
+    ├── ConfigurationError       a URL, path, name or option that cannot work
+    └── MigrationError           a migration could not be applied
+
+Each is built once per failed operation and handed out inside a `Failure`;
+`tl.unwrap` raises it. The driver's exception is its `__cause__`. Attributes
+never hold parameters or secrets. Classes are chosen by SQLSTATE, exception
+type or errno, never by the text of a message.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, final
+
+TimeoutStage = Literal["acquire", "connect", "statement", "lock", "deadline"]
+
+
+class RepositoryError(Exception):
+    """Root of every error that an operation can answer with.
+
+    Attributes:
+        message: What went wrong and what to do about it, without data.
+        operation: The verb that failed, such as `"create"`.
+        table: The table's name, where one table is concerned.
+        constraint: The violated constraint's name.
+        columns: The columns concerned.
+        sqlstate: The five-character SQLSTATE, where PostgreSQL gave one.
+        elapsed_s: Seconds from the start of the operation to the failure.
+        attempt: Which try failed, counted from 1.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        table: str | None = None,
+        constraint: str | None = None,
+        columns: tuple[str, ...] = (),
+        sqlstate: str | None = None,
+        elapsed_s: float | None = None,
+        attempt: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.table = table
+        self.constraint = constraint
+        self.columns = columns
+        self.sqlstate = sqlstate
+        self.elapsed_s = elapsed_s
+        self.attempt = attempt
+
+    def details(self) -> dict[str, object]:
+        """The attributes that are set, by name, without the message; for logs."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("message", "__notes__") and value not in (None, (), "")
+        }
+
+    def __repr__(self) -> str:
+        details = "".join(f", {name}={value!r}" for name, value in self.details().items())
+        return f"{type(self).__name__}({self.message!r}{details})"
+
+    def __str__(self) -> str:
+        where = ".".join(part for part in (self.table, self.operation) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+
+@final
+class NotFoundError(RepositoryError):
+    """No row has the key, or a query that must find one found none."""
+
+
+class FieldError(NamedTuple):
+    """One field that does not fit.
+
+    Attributes:
+        path: The field's path from the entity, such as `"address.lines[0]"`.
+        problem: What is wrong with it, such as ``"Expected `int`, got `str`"``.
+    """
+
+    path: str
+    problem: str
+
+
+@final
+class ValidationError(RepositoryError):
+    """The entity does not fit its type or its declared constraints.
+
+    Attributes:
+        errors: One `FieldError` for each bad field, in field order.
+    """
+
+    def __init__(
+        self,
+        errors: tuple[FieldError, ...],
+        *,
+        operation: str | None = None,
+        table: str | None = None,
+        sqlstate: str | None = None,
+        constraint: str | None = None,
+        elapsed_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            "; ".join(f"{path}: {problem}" if path else problem for path, problem in errors),
+            operation=operation,
+            table=table,
+            sqlstate=sqlstate,
+            constraint=constraint,
+            elapsed_s=elapsed_s,
+        )
+        self.errors = errors
+
+
+@final
+class DuplicateError(RepositoryError):
+    """A row with the same key or unique value exists; `constraint` names the rule."""
+
+
+@final
+class ConstraintError(RepositoryError):
+    """A foreign key, CHECK, NOT NULL or exclusion constraint refused the row."""
+
+
+@final
+class ConflictError(RepositoryError):
+    """Somebody else changed the row first, or serialization retries ran out."""
+
+
+@final
+class AccessDeniedError(RepositoryError):
+    """The database role has no permission for this."""
+
+
+class ConnectionError(RepositoryError):  # noqa: A001 (the field's word; reached as tl.ConnectionError)
+    """The server cannot be reached, refused the login, or went away."""
+
+
+@final
+class CommitUnknownError(ConnectionError):
+    """The connection was lost during COMMIT and the outcome could not be learnt."""
+
+
+@final
+class TimeoutError(RepositoryError):  # noqa: A001 (the field's word; reached as tl.TimeoutError)
+    """A time limit ran out.
+
+    Attributes:
+        stage: Which limit: `acquire`, `connect`, `statement`, `lock` or `deadline`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: TimeoutStage,
+        operation: str | None = None,
+        table: str | None = None,
+        sqlstate: str | None = None,
+        elapsed_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            message, operation=operation, table=table, sqlstate=sqlstate, elapsed_s=elapsed_s
+        )
+        self.stage: TimeoutStage = stage
+
+
+@final
+class PoolExhaustedError(RepositoryError):
+    """Every pooled connection stayed in use for as long as the caller would wait."""
+
+
+@final
+class QueryError(RepositoryError):
+    """The server refused the statement: a missing table or column, a wrong operand."""
+
+
+@final
+class DecodeError(RepositoryError):
+    """A column that came back does not fit the field it is read into; `columns` names it."""
+
+
+@final
+class RateLimitedError(RepositoryError):
+    """A remote quota ran out."""
+
+
+@final
+class OutcomeUnknownError(RepositoryError):
+    """A remote write was sent and its answer never came."""
+
+
+@final
+class SheetLayoutError(RepositoryError):
+    """A sheet's header row does not fit the table."""
+
+
+@final
+class ConfigurationError(RepositoryError):
+    """A URL, path, name or option that cannot work as given."""
+
+
+@final
+class MigrationError(RepositoryError):
+    """A schema or data migration could not be applied."""
