@@ -1,0 +1,14 @@
+"""Everything a test can start: PostgreSQL, Redis, and a line between them that can be cut."""
+
+from tierline.testing.postgres_server import PostgresServer, postgres_server
+from tierline.testing.redis_server import RedisServer, redis_server
+from tierline.testing.tcp_proxy import TcpProxy, tcp_proxy
+
+__all__ = [
+    "PostgresServer",
+    "RedisServer",
+    "TcpProxy",
+    "postgres_server",
+    "redis_server",
+    "tcp_proxy",
+]

@@ -1,0 +1,153 @@
+"""A TCP line to a server that a test can cut, stall and close."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Generator
+from typing import final
+from urllib.parse import urlsplit, urlunsplit
+
+from tierline.testing.process import HOST
+
+_BUFFER_BYTES = 65536
+_CONNECT_WAIT_S = 5.0
+_JOIN_WAIT_S = 5.0
+# Closing with this answers the peer with a reset instead of an orderly end.
+_RESET = struct.pack("ii", 1, 0)
+
+
+@final
+class TcpProxy:
+    """A line to one server; made by `tcp_proxy`.
+
+    Attributes:
+        port: The loopback port to connect to instead of the server's.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._mutex = threading.Lock()
+        self._lines: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._listener: socket.socket | None = None
+        self.port = 0
+        self.allow()
+
+    def url(self, url: str) -> str:
+        """A server's URL, rewritten to go through the proxy."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{login}{at}{HOST}:{self.port}"))
+
+    def cut(self) -> None:
+        """Reset every open connection; new ones are taken."""
+        with self._mutex:
+            lines, self._lines = self._lines, []
+        for line in lines:
+            _reset(line)
+
+    def refuse(self) -> None:
+        """Take no new connection until `allow`; open ones stay."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            # A plain close would leave the thread in accept() and the port open.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    def allow(self) -> None:
+        """Take new connections, on the same port as before."""
+        if self._listener is None:
+            self._listener = socket.create_server((HOST, self.port), backlog=128)
+            self.port = self._listener.getsockname()[1]
+            self._run(self._accept, self._listener)
+
+    def freeze(self) -> None:
+        """Carry no more bytes in either direction; connections are still taken and stay open."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Carry bytes again, those held back first."""
+        self._flowing.set()
+
+    def close(self) -> None:
+        """Close everything and wait for the threads."""
+        self.refuse()
+        self.cut()
+        self.thaw()
+        with self._mutex:
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(_JOIN_WAIT_S)
+        self.cut()
+
+    def __repr__(self) -> str:
+        host, port = self._target
+        return f"<TcpProxy on port {self.port} to {host}:{port}>"
+
+    def _run(self, function: Callable[..., None], *lines: socket.socket) -> None:
+        name = f"tierline-proxy-{self.port}"
+        thread = threading.Thread(target=function, args=lines, name=name, daemon=True)
+        with self._mutex:
+            self._threads = [thread, *(t for t in self._threads if t.is_alive())]
+            thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target, _CONNECT_WAIT_S)
+            except OSError:
+                _reset(client)
+                continue
+            server.settimeout(None)
+            with self._mutex:
+                self._lines += (client, server)
+            self._run(self._carry, client, server)
+            self._run(self._carry, server, client)
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(_BUFFER_BYTES):
+                self._flowing.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            _reset(source)
+            _reset(sink)
+
+
+def _reset(line: socket.socket) -> None:
+    """End a connection with a reset, waking the threads that wait on it."""
+    with contextlib.suppress(OSError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        line.shutdown(socket.SHUT_RDWR)
+    line.close()
+
+
+@contextlib.contextmanager
+def tcp_proxy(target: str) -> Generator[TcpProxy]:
+    """Run a proxy to a server for a block.
+
+    Args:
+        target: The server's URL, with its host and port.
+
+    Example:
+        ``with tcp_proxy(server.url) as proxy: psycopg.connect(proxy.url(server.url))``
+    """
+    parts = urlsplit(target)
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("the target URL must name a host and a port")
+    proxy = TcpProxy(parts.hostname, parts.port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

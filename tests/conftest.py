@@ -1,0 +1,85 @@
+"""Real servers for the tests: one of each a session, started when first asked for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+import redis
+
+from tierline.testing import PostgresServer, RedisServer
+from tierline.testing import postgres_server as run_postgres
+from tierline.testing import redis_server as run_redis
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Generator[PostgresServer]:
+    """PostgreSQL 18, shared by the session: take `pg_url` to write, and do not stop it."""
+    with run_postgres(18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres16() -> Generator[PostgresServer]:
+    """PostgreSQL 16, shared by the session."""
+    with run_postgres(16) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Generator[RedisServer]:
+    """Redis, shared by the session: take `redis_prefix` for keys, and do not stop it."""
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of the session's Redis."""
+    return redis_server.url
+
+
+@pytest.fixture
+def pg_url(postgres18: PostgresServer) -> Generator[str]:
+    """A URL whose connections land in a new, empty schema of PostgreSQL 18."""
+    with fresh_schema(postgres18) as url:
+        yield url
+
+
+@pytest.fixture(params=["postgres18", "postgres16"])
+def pg_url_each(request: pytest.FixtureRequest) -> Generator[str]:
+    """As `pg_url`, once on each version."""
+    with fresh_schema(request.getfixturevalue(request.param)) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_prefix(redis_url: str) -> Generator[str]:
+    """A prefix for the keys of one test, which are deleted after it."""
+    prefix = f"test-{secrets.token_hex(6)}:"
+    yield prefix
+    with redis.Redis.from_url(redis_url, socket_timeout=5) as client:
+        keys = list(client.scan_iter(match=f"{prefix}*", count=1000))
+        if keys:
+            client.delete(*keys)
+
+
+@contextmanager
+def fresh_schema(server: PostgresServer) -> Generator[str]:
+    """Make a schema, yield a URL that leads into it, and drop it with all it holds."""
+    name = f"test_{secrets.token_hex(6)}"
+    _execute(server, f"CREATE SCHEMA {name}")
+    try:
+        yield f"{server.url}?options=-c%20search_path%3D{name}"
+    finally:
+        # A connection that the test left open may hold a lock on what is dropped.
+        _execute(server, "SET lock_timeout = '10s'", f"DROP SCHEMA {name} CASCADE")
+
+
+def _execute(server: PostgresServer, *statements: str) -> None:
+    with psycopg.connect(server.url, autocommit=True, connect_timeout=10) as connection:
+        for statement in statements:
+            connection.execute(statement)
