@@ -1,0 +1,13 @@
+//! What the native module computes, without Python: generic, single-threaded and safe.
+
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod clock;
+pub mod copy;
+pub mod frame;
+pub mod hash;
+mod recency;
+mod slab;
+pub mod stats;
+pub mod stripes;

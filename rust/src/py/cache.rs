@@ -1,0 +1,254 @@
+//! `Cache`.
+
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyKeyError, PyOverflowError, PyValueError};
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyIterator, PyList};
+
+use super::lock::Lock;
+use super::lookup::{hash, with_slot};
+use super::reader;
+use super::state::{Displaced, Object, State};
+use super::stats::CacheStats;
+use crate::core::cache::{Entry, MAX_ENTRIES, Read};
+use crate::core::clock::{MonotonicClock, NEVER, Ttl};
+
+const CLOCK: MonotonicClock = MonotonicClock;
+
+#[pyclass(frozen, generic, module = "tierline._core")]
+pub struct Cache {
+    state: Lock<State>,
+    max_entries: u32,
+    ttl: Option<Ttl>,
+    ttl_s: Option<f64>,
+}
+
+#[pymethods]
+impl Cache {
+    #[new]
+    #[pyo3(signature = (maxsize, *, ttl_s=None))]
+    fn new(maxsize: &Bound<'_, PyAny>, ttl_s: Option<f64>) -> PyResult<Self> {
+        let max_entries = max_entries(maxsize)?;
+        let ttl = ttl_s.map(ttl_of).transpose()?;
+        Ok(Self { state: Lock::new(State::new(max_entries)), max_entries, ttl, ttl_s })
+    }
+
+    #[getter]
+    const fn maxsize(&self) -> u32 {
+        self.max_entries
+    }
+
+    #[getter]
+    const fn ttl_s(&self) -> Option<f64> {
+        self.ttl_s
+    }
+
+    #[pyo3(signature = (key, default=None, /))]
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.read(key)?.or(default))
+    }
+
+    #[pyo3(signature = (key, value, /, *, ttl_s=None))]
+    fn set(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl_s: Option<f64>,
+    ) -> PyResult<()> {
+        let deadline = self.deadline(ttl_s)?;
+        let hash = hash(key)?;
+        with_slot(&self.state, key, hash, |state, at| state.store(at, hash, key, value, deadline))?;
+        Ok(())
+    }
+
+    #[pyo3(signature = (key, default=None, /))]
+    fn pop<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let removed = self.remove(key)?;
+        Ok(removed.map(|entry| entry.value.into_bound(key.py())).or(default))
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.read(key)?.ok_or_else(|| missing(key))
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set(key, value, None)
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.remove(key)?.map(drop).ok_or_else(|| missing(key))
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        with_slot(&self.state, key, hash(key)?, |state, at| {
+            at.is_some_and(|slot| state.cache.is_live(slot, &CLOCK))
+        })
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.state.with(py, |state| state.cache.len())
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let keys: Vec<Object> = self
+            .state
+            .with(py, |state| state.cache.keys(&CLOCK).map(|key| key.clone_ref(py)).collect());
+        PyList::new(py, keys)?.try_iter()
+    }
+
+    fn clear(&self, py: Python<'_>) {
+        drop(self.state.with(py, |state| {
+            state.may_hold_cycles = false;
+            state.cache.clear()
+        }));
+    }
+
+    #[pyo3(signature = (key, /))]
+    fn begin(&self, key: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let hash = hash(key)?;
+        Ok(self.state.with(key.py(), |state| state.cache.begin(hash)))
+    }
+
+    #[pyo3(signature = (key, value, token, /, *, ttl_s=None))]
+    fn fill(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        token: u64,
+        ttl_s: Option<f64>,
+    ) -> PyResult<bool> {
+        let deadline = self.deadline(ttl_s)?;
+        let hash = hash(key)?;
+        let (stored, _displaced) = with_slot(&self.state, key, hash, |state, at| {
+            if state.cache.admits(hash, token) {
+                (true, state.store(at, hash, key, value, deadline))
+            } else {
+                (false, Displaced::Nothing)
+            }
+        })?;
+        Ok(stored)
+    }
+
+    #[pyo3(signature = (key, /))]
+    fn invalidate(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let hash = hash(key)?;
+        let removed =
+            with_slot(&self.state, key, hash, |state, at| state.cache.invalidate(hash, at))?;
+        Ok(removed.is_some())
+    }
+
+    #[pyo3(signature = (keys, /))]
+    fn invalidate_many(&self, keys: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let mut removed = 0;
+        for key in keys.try_iter()? {
+            removed += usize::from(self.invalidate(&key?)?);
+        }
+        Ok(removed)
+    }
+
+    fn invalidate_all(&self, py: Python<'_>) -> usize {
+        self.state
+            .with(py, |state| {
+                state.may_hold_cycles = false;
+                state.cache.invalidate_all()
+            })
+            .entries
+    }
+
+    #[pyo3(signature = (loader, /))]
+    fn reader<'py>(
+        slf: &Bound<'py, Self>,
+        loader: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind())
+    }
+
+    fn stats(&self, py: Python<'_>) -> CacheStats {
+        self.state.with(py, |state| state.cache.stats()).into()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let ttl = self.ttl_s.map_or_else(|| "None".to_owned(), |ttl_s| format!("{ttl_s:?}"));
+        format!(
+            "<Cache of {} entries, maxsize={}, ttl_s={ttl}>",
+            self.__len__(py),
+            self.max_entries
+        )
+    }
+
+    /// Skips a cache that is in use: its entries then look reachable, which is safe.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let visited = self.state.with_if_free(|state| {
+            if !state.may_hold_cycles {
+                return Ok(());
+            }
+            state.cache.entries().try_for_each(|entry| {
+                visit.call(&entry.key)?;
+                visit.call(&entry.value)
+            })
+        });
+        visited.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        drop(self.state.with_if_free(|state| state.cache.clear()));
+    }
+}
+
+impl Cache {
+    /// The live value of a key; counts a hit or a miss.
+    #[inline]
+    pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        let (value, _expired) = with_slot(&self.state, key, hash(key)?, |state, at| {
+            match state.cache.get(at, &CLOCK) {
+                Read::Hit(value) => (Some(value.bind(py).clone()), None),
+                Read::Miss(expired) => (None, expired),
+            }
+        })?;
+        Ok(value)
+    }
+
+    /// Takes a live entry out; one that has expired is dropped and not returned.
+    fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Entry<Object, Object>>> {
+        let (live, _expired) = with_slot(&self.state, key, hash(key)?, |state, at| match at {
+            Some(slot) if state.cache.is_live(slot, &CLOCK) => (state.cache.remove(slot), None),
+            Some(slot) => (None, state.cache.expire(slot)),
+            None => (None, None),
+        })?;
+        Ok(live)
+    }
+
+    fn deadline(&self, ttl_s: Option<f64>) -> PyResult<u64> {
+        let ttl = ttl_s.map(ttl_of).transpose()?.or(self.ttl);
+        Ok(ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK)))
+    }
+}
+
+fn max_entries(maxsize: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let refuse = || PyValueError::new_err(format!("maxsize must be from 1 to {MAX_ENTRIES}"));
+    match maxsize.extract::<u32>() {
+        Ok(size @ 1..=MAX_ENTRIES) => Ok(size),
+        Ok(_) => Err(refuse()),
+        Err(error) if error.is_instance_of::<PyOverflowError>(maxsize.py()) => Err(refuse()),
+        Err(error) => Err(error),
+    }
+}
+
+fn ttl_of(seconds: f64) -> PyResult<Ttl> {
+    Ttl::from_seconds(seconds)
+        .ok_or_else(|| PyValueError::new_err("ttl_s must be finite and at least 0.001"))
+}
+
+fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+    PyKeyError::new_err((key.clone().unbind(),))
+}

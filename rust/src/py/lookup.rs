@@ -1,0 +1,116 @@
+//! Finds a key and acts on it in one locked section, with `__eq__` run outside.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::compare::compare;
+use super::lock::Lock;
+use super::state::{Object, State};
+use crate::core::cache::{Match, Slot, Undecided};
+use crate::core::hash::spread;
+
+/// Comparisons allowed beyond one for each entry. More means that `__eq__` or another thread
+/// changes the cache as fast as it is searched.
+const EXTRA_COMPARISONS: usize = 1_024;
+
+/// The hash under which a key is stored. May run the key's `__hash__`.
+#[inline]
+pub fn hash(key: &Bound<'_, PyAny>) -> PyResult<u64> {
+    Ok(spread(key.hash()? as i64))
+}
+
+/// Runs `section` on the state with the key's slot, if it has one.
+#[inline]
+pub fn with_slot<R>(
+    lock: &Lock<State>,
+    key: &Bound<'_, PyAny>,
+    hash: u64,
+    section: impl FnOnce(&mut State, Option<Slot>) -> R,
+) -> PyResult<R> {
+    let py = key.py();
+    let outcome = lock.with(py, |state| {
+        match state.cache.locate(hash, |stored| compare(stored.bind(py), key)) {
+            Ok(slot) => Ok(section(state, slot)),
+            Err(Undecided) => Err(section),
+        }
+    });
+    outcome.or_else(|section| with_slot_asking(lock, key, hash, section))
+}
+
+/// What `__eq__` said of keys that the cache holds or held.
+///
+/// A verdict belongs to an object, not to a place in the cache: holding the object keeps its
+/// identity from being used again, so a verdict stays true however the cache changes meanwhile.
+#[derive(Default)]
+struct Verdicts {
+    equal: Option<Object>,
+    different: Vec<Object>,
+}
+
+impl Verdicts {
+    fn of(&self, stored: &Object) -> Match {
+        if self.equal.as_ref().is_some_and(|equal| equal.is(stored)) {
+            Match::Equal
+        } else if self.different.iter().any(|different| different.is(stored)) {
+            Match::Different
+        } else {
+            Match::Unknown
+        }
+    }
+
+    /// Runs `__eq__` of the candidates up to the first that is equal.
+    fn ask(&mut self, candidates: Vec<Object>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        for candidate in candidates {
+            if candidate.bind(key.py()).eq(key)? {
+                self.equal = Some(candidate);
+                break;
+            }
+            self.different.push(candidate);
+        }
+        Ok(())
+    }
+}
+
+/// Alternates between searching under the lock and comparing outside it, until the search needs
+/// no comparison that has not been made.
+#[cold]
+fn with_slot_asking<R>(
+    lock: &Lock<State>,
+    key: &Bound<'_, PyAny>,
+    hash: u64,
+    section: impl FnOnce(&mut State, Option<Slot>) -> R,
+) -> PyResult<R> {
+    let py = key.py();
+    let mut verdicts = Verdicts::default();
+    let mut section = Some(section);
+    loop {
+        let mut candidates = Vec::new();
+        let (outcome, entries) = lock.with(py, |state| {
+            let located = state.cache.locate(hash, |stored| {
+                match compare(stored.bind(py), key) {
+                    Match::Unknown => {}
+                    known => return known,
+                }
+                let verdict = verdicts.of(stored);
+                if verdict == Match::Unknown {
+                    candidates.push(stored.clone_ref(py));
+                }
+                verdict
+            });
+            let outcome = match located {
+                Ok(slot) => section.take().map(|section| section(state, slot)),
+                Err(Undecided) => None,
+            };
+            (outcome, state.cache.len())
+        });
+        if let Some(result) = outcome {
+            return Ok(result);
+        }
+        if verdicts.different.len() > entries + EXTRA_COMPARISONS {
+            return Err(PyRuntimeError::new_err(
+                "the cache kept changing while keys were compared",
+            ));
+        }
+        verdicts.ask(candidates, key)?;
+    }
+}

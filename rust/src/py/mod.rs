@@ -1,0 +1,38 @@
+//! The module `tierline._core`: Python's view of [`crate::core`].
+//!
+//! The rule of this shell: while a cache is locked no Python code runs and nothing is allocated or
+//! released on Python's heap. Keys are hashed before; what needs `__eq__` is compared after
+//! ([`lookup`]); what leaves a cache is released after.
+
+mod cache;
+mod compare;
+mod copy;
+mod frame;
+mod lock;
+mod lookup;
+mod reader;
+mod state;
+mod stats;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+#[pymodule(gil_used = false, name = "_core")]
+fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<cache::Cache>()?;
+    module.add_class::<stats::CacheStats>()?;
+    module.add_class::<copy::CopyEncoder>()?;
+    module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("__build__", build(module.py())?)
+}
+
+/// What a bug report should say about the binary.
+fn build(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let build = PyDict::new(py);
+    build.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    build.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    build.set_item("gil", if cfg!(Py_GIL_DISABLED) { "free-threaded" } else { "gil" })?;
+    Ok(build)
+}

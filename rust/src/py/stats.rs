@@ -1,0 +1,42 @@
+//! `CacheStats`.
+
+use pyo3::prelude::*;
+
+use crate::core::stats::Stats;
+
+#[pyclass(frozen, get_all, eq, module = "tierline._core")]
+#[derive(PartialEq, Eq)]
+pub struct CacheStats {
+    hits: u64,
+    misses: u64,
+    evictions: u64,
+    expirations: u64,
+    invalidations: u64,
+    refused_fills: u64,
+    entries: u64,
+}
+
+impl From<Stats> for CacheStats {
+    fn from(stats: Stats) -> Self {
+        let Stats { hits, misses, evictions, expirations, invalidations, refused_fills, entries } =
+            stats;
+        Self { hits, misses, evictions, expirations, invalidations, refused_fills, entries }
+    }
+}
+
+#[pymethods]
+impl CacheStats {
+    fn __repr__(&self) -> String {
+        format!(
+            "CacheStats(hits={}, misses={}, evictions={}, expirations={}, invalidations={}, \
+             refused_fills={}, entries={})",
+            self.hits,
+            self.misses,
+            self.evictions,
+            self.expirations,
+            self.invalidations,
+            self.refused_fills,
+            self.entries
+        )
+    }
+}
