@@ -1,0 +1,245 @@
+"""L2: framed entities in Redis. Redis may be slow, full, frozen or gone; no read ever fails for it.
+
+Two keys an entity, in one hash slot: its value, and a *write mark* left by every
+invalidation. Who wants to fill notes the mark before reading L3 and fills only if
+the mark is still the same, in one script: an entity read before a write can never
+be filled after it. A mark need not outlive the oldest fill, so it expires.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tierline._core import pack_frame, unpack_frame
+
+_R = TypeVar("_R")
+
+# redis-py's own limits would block for a minute on a frozen server.
+_SOCKET_TIMEOUT_S = 0.2
+# After a failure Redis is left alone this long, then tried again by one call.
+_COOL_DOWN_S = 1.0
+# A fill older than this is dropped; a write mark lives twice as long.
+_FILL_AGE_S_MAX = 30.0
+_MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
+_PENDING_MAX = 100_000
+_KEYS_A_CALL = 1_000
+
+_FILL = """
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+_INVALIDATE = """
+for i = 1, #KEYS, 2 do
+  redis.call('DEL', KEYS[i])
+  redis.call('SET', KEYS[i + 1], ARGV[1], 'PX', ARGV[2])
+end
+return 0
+"""
+
+
+class FillToken(msgspec.Struct, frozen=True):
+    """What a fill must show: the write mark seen before L3 was read, and when."""
+
+    mark: bytes
+    began_s: float
+
+
+class L2Stats(msgspec.Struct, frozen=True):
+    """L2's counters since the store was opened."""
+
+    hits: int
+    misses: int
+    fills: int
+    refused_fills: int
+    invalidations: int
+    errors: int
+    skipped: int
+
+
+class RedisTier:
+    """Frames in one Redis server; safe to share between threads.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: Begins every key.
+        scope: Identifies the database whose rows are cached: two databases never mix.
+
+    Raises:
+        ValueError: The URL cannot be read.
+    """
+
+    def __init__(self, url: str, *, prefix: str, scope: str) -> None:
+        self._client: Any = redis.Redis.from_url(
+            url,
+            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_connect_timeout=_SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self.location = _location(self._client)
+        self._space = f"{prefix}:{scope}"
+        self._fill = self._client.register_script(_FILL)
+        self._invalidate = self._client.register_script(_INVALIDATE)
+        self._lock = threading.Lock()
+        # Name → ticket. A flush forgets a name only under the ticket it saw: an invalidation that
+        # came after its script ran stays pending.
+        self._pending: dict[str, object] = {}
+        self._closed_until_s = 0.0
+        self._counts = dict.fromkeys(L2Stats.__struct_fields__, 0)
+
+    def get(
+        self, name: str, fingerprint: int, decode: Callable[[bytes], _R]
+    ) -> tuple[_R, float] | None:
+        """The value kept for a name and the seconds it still lives, or None.
+
+        Whatever is not a whole, decodable frame of this schema is a miss.
+        """
+        if not self._available():
+            return None
+        frame = self._try(lambda: self._client.get(self._value_key(name)))
+        found = None if frame is None else _read_frame(frame, fingerprint, decode)
+        self._count("misses" if found is None else "hits")
+        return found
+
+    def begin(self, name: str) -> FillToken | None:
+        """Note the write mark before L3 is read; None if L2 is not to be filled."""
+        if not self._available():
+            return None
+        began_s = time.monotonic()
+        marks = self._try(lambda: [self._client.get(self._mark_key(name))])
+        return None if marks is None else FillToken(marks[0] or b"", began_s)
+
+    def fill(
+        self, name: str, payload: bytes, fingerprint: int, token: FillToken, ttl_s: float
+    ) -> None:
+        """Keep a payload, unless its name was invalidated since `begin`."""
+        too_old = time.monotonic() - token.began_s > _FILL_AGE_S_MAX
+        if too_old or not self._available():
+            self._count("refused_fills")
+            return
+        expires_at_ms = int((time.time() + ttl_s) * 1000)
+        frame = pack_frame(payload, fingerprint=fingerprint, expires_at_ms=expires_at_ms)
+        ttl_ms = max(1, int(ttl_s * 1000))
+        keys = [self._value_key(name), self._mark_key(name)]
+        stored = self._try(lambda: self._fill(keys=keys, args=[token.mark, frame, ttl_ms]))
+        if stored is not None:
+            self._count("fills" if stored else "refused_fills")
+
+    def invalidate(self, names: Iterable[str]) -> None:
+        """Drop what is kept for the names, and every fill of them that has begun.
+
+        While Redis cannot be reached they are remembered, and nothing is read
+        from it again before they are dropped.
+        """
+        with self._lock:
+            ticket = object()
+            self._pending.update((name, ticket) for name in names)
+            if len(self._pending) > _PENDING_MAX and self._is_cooling():
+                self._move()
+        self._available()
+
+    def stats(self) -> L2Stats:
+        """The counters."""
+        with self._lock:
+            return L2Stats(**self._counts)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _available(self) -> bool:
+        """Whether Redis may be asked now: it is not cooling down and nothing is pending."""
+        if self._is_cooling():
+            self._count("skipped")
+            return False
+        return not self._pending or self._flush()
+
+    def _is_cooling(self) -> bool:
+        return time.monotonic() < self._closed_until_s
+
+    def _flush(self) -> bool:
+        """Drop what is pending; whether all of it was."""
+        with self._lock:
+            pending = list(self._pending.items())
+        mark = os.urandom(8)
+        for start in range(0, len(pending), _KEYS_A_CALL):
+            batch = pending[start : start + _KEYS_A_CALL]
+            keys = [
+                key for name, _ in batch for key in (self._value_key(name), self._mark_key(name))
+            ]
+            if self._try(lambda keys=keys: self._drop(keys, mark)) is None:
+                return False
+            with self._lock:
+                for name, ticket in batch:
+                    if self._pending.get(name) is ticket:
+                        del self._pending[name]
+                self._counts["invalidations"] += len(batch)
+        return True
+
+    def _drop(self, keys: Sequence[str], mark: bytes) -> bool:
+        self._invalidate(keys=keys, args=[mark, _MARK_TTL_MS])
+        return True
+
+    def _move(self) -> None:
+        """Too much to remember: leave the keys behind and go on under others of our own."""
+        self._space = f"{self._space.partition('~')[0]}~{os.urandom(4).hex()}"
+        self._pending.clear()
+
+    def _try(self, call: Any) -> Any:
+        """The call's answer, or None if Redis failed; then Redis is left alone for a while."""
+        try:
+            return call()
+        except (redis.RedisError, OSError):
+            self._closed_until_s = time.monotonic() + _COOL_DOWN_S
+            self._count("errors")
+            return None
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._counts[name] += 1
+
+    def _value_key(self, name: str) -> str:
+        return f"{self._space}:{{{name}}}"
+
+    def _mark_key(self, name: str) -> str:
+        return f"{self._space}:{{{name}}}:w"
+
+    def __repr__(self) -> str:
+        return f"<RedisTier {self.location}>"
+
+
+def _read_frame(
+    frame: bytes, fingerprint: int, decode: Callable[[bytes], _R]
+) -> tuple[_R, float] | None:
+    unpacked = unpack_frame(frame, fingerprint=fingerprint)
+    if unpacked is None:
+        return None
+    payload, expires_at_ms = unpacked
+    rest_s = expires_at_ms / 1000 - time.time()
+    if rest_s <= 0:
+        return None
+    try:
+        return decode(payload), rest_s
+    except msgspec.DecodeError:
+        # Marked as our schema but not written by us: a miss, and L3 has the truth.
+        return None
+
+
+def _location(client: Any) -> str:
+    """Where the client points, without secrets."""
+    options: dict[str, Any] = client.connection_pool.connection_kwargs
+    database = options.get("db") or 0
+    if "path" in options:
+        return f"unix://{options['path']}?db={database}"
+    scheme = "rediss" if client.connection_pool.connection_class is redis.SSLConnection else "redis"
+    return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"

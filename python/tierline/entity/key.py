@@ -1,0 +1,83 @@
+"""Keys: from what `get_by_id` is given to the key columns' values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tierline.entity.types import wire_value
+from tierline.entity.validation import BadFieldsError, element_problem
+from tierline.errors import FieldError
+
+if TYPE_CHECKING:
+    from tierline.entity.column import Column
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int8": (int,),
+    "float8": (float, int),
+    "numeric": (Decimal, int),
+    "text": (str,),
+    "bytea": (bytes,),
+    "uuid": (uuid.UUID,),
+    "timestamptz": (dt.datetime,),
+    "timestamp": (dt.datetime,),
+    "date": (dt.date,),
+    "time": (dt.time,),
+    "timetz": (dt.time,),
+    "interval": (dt.timedelta,),
+}
+
+
+def key_reader(columns: tuple[Column, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function from a key to its columns' values.
+
+    It raises TypeError for a key of the wrong type or length, which is the
+    caller's mistake, and BadFieldsError for a value that no row can have.
+    """
+    steps = [_part_reader(column) for column in columns]
+    if len(steps) == 1:
+        step = steps[0]
+        return lambda key: (step(key),)
+    names = ", ".join(column.field for column in columns)
+
+    def read(key: Any) -> tuple[Any, ...]:
+        if not isinstance(key, tuple) or len(key) != len(steps):
+            raise TypeError(f"the key is a tuple ({names}), not {key!r}")
+        return tuple(step(part) for step, part in zip(steps, key, strict=True))
+
+    return read
+
+
+def _part_reader(column: Column) -> Callable[[Any], Any]:
+    field, type_ = column.field, column.type
+    accepted = _PYTHON_TYPES.get(type_.wire, ())
+    is_bool = type_.wire == "bool"
+
+    def read(part: Any) -> Any:
+        value = wire_value(part) if isinstance(part, enum.Enum) else part
+        if not isinstance(value, accepted) or (isinstance(value, bool) and not is_bool):
+            raise TypeError(f"key field {field!r} takes {type_.sql}, not {type(part).__name__}")
+        problem = element_problem(value, type_)
+        if problem is not None:
+            raise BadFieldsError((FieldError(field, problem),))
+        return _canonical(value, type_.wire)
+
+    return read
+
+
+def _canonical(value: Any, wire: str) -> Any:
+    """One form for equal keys, because L2 finds an entry by the key's text."""
+    match wire:
+        case "numeric":
+            return Decimal(value).normalize()
+        case "float8":
+            return float(value) + 0.0  # and -0.0 is 0.0
+        case "timestamptz":
+            return value.astimezone(dt.UTC)
+        case _:
+            return value

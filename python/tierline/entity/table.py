@@ -1,0 +1,251 @@
+"""Tables: how an entity maps to columns, its key and the rules between tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from tierline.entity.column import Column, column_of
+from tierline.entity.key import key_reader
+from tierline.entity.validation import Validator
+
+T = TypeVar("T")
+K = TypeVar("K")
+R = TypeVar("R")
+
+OnDelete: TypeAlias = Literal["no action", "restrict", "cascade", "set null"]
+
+
+class ForeignKey(msgspec.Struct, frozen=True):
+    """Columns whose values must be a key of another table."""
+
+    name: str
+    columns: tuple[str, ...]
+    references: Table[Any, Any]
+    on_delete: OnDelete = "no action"
+
+
+class Unique(msgspec.Struct, frozen=True):
+    """Columns whose values together occur once."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+class Index(msgspec.Struct, frozen=True):
+    """Columns that an index speeds up."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
+    """An entity's table: an inert value; build it with `tl.table`.
+
+    Attributes:
+        entity: The Struct whose instances are the rows.
+        name: The table's name.
+        schema: The schema it lies in, or None for the connection's search path.
+        columns: One column a field, in field order.
+        key: Names of the primary key's columns.
+        key_of: The key of an entity.
+        copy: Whether a mutable entity is copied each time it is handed out.
+    """
+
+    entity: type[T]
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    key_of: Callable[[T], K]
+    schema: str | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    uniques: tuple[Unique, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    copy: bool = False
+
+    def foreign_key(
+        self,
+        columns: Callable[[T], R | None],
+        references: Table[Any, R],
+        *,
+        on_delete: OnDelete = "no action",
+    ) -> Table[T, K]:
+        """This table with a foreign key: `columns` must be None or a key of `references`.
+
+        Example:
+            ``FLIGHTS.foreign_key(lambda f: f.carrier, AIRLINES)``
+
+        Raises:
+            TypeError: The columns do not match the other table's key in number and type.
+        """
+        if on_delete not in get_args(OnDelete):
+            raise TypeError(f"on_delete must be one of {get_args(OnDelete)}, not {on_delete!r}")
+        names = column_names(self, columns, "foreign_key")
+        own = [self.column(name).type.oid for name in names]
+        other = [references.column(name).type.oid for name in references.key]
+        if own != other:
+            raise TypeError(
+                f"{self.name}.foreign_key: columns {names} do not match the key {references.key} "
+                f"of {references.name} in number and type"
+            )
+        rule = ForeignKey(self._rule_name(names, "fkey"), names, references, on_delete)
+        return msgspec.structs.replace(self, foreign_keys=(*self.foreign_keys, rule))
+
+    def unique(self, columns: Callable[[T], object]) -> Table[T, K]:
+        """This table with a unique constraint: ``FLIGHTS.unique(lambda f: (f.carrier, f.number))``."""
+        names = column_names(self, columns, "unique")
+        rule = Unique(self._rule_name(names, "key"), names)
+        return msgspec.structs.replace(self, uniques=(*self.uniques, rule))
+
+    def index(self, columns: Callable[[T], object]) -> Table[T, K]:
+        """This table with an index: ``FLIGHTS.index(lambda f: f.origin)``."""
+        names = column_names(self, columns, "index")
+        rule = Index(self._rule_name(names, "idx"), names)
+        return msgspec.structs.replace(self, indexes=(*self.indexes, rule))
+
+    def column(self, name: str) -> Column:
+        """The column of that SQL name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._by_name[name]
+
+    def _rule_name(self, columns: tuple[str, ...], suffix: str) -> str:
+        """A name of at most 63 bytes that stays the same for the same rule."""
+        name = "_".join((self.name, *columns, suffix))
+        if len(name.encode()) <= 63:
+            return name
+        digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+        return f"{name.encode()[:50].decode(errors='ignore')}_{digest}_{suffix[:3]}"
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def by_field(self) -> dict[str, Column]:
+        """The columns by their field's Python name."""
+        return {column.field: column for column in self.columns}
+
+    @cached_property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The primary key's columns, in key order."""
+        return tuple(self.column(name) for name in self.key)
+
+    @cached_property
+    def primary_key_name(self) -> str:
+        """The name of the primary key constraint."""
+        return self._rule_name((), "pkey")
+
+    @cached_property
+    def rules(self) -> dict[str, tuple[str, ...]]:
+        """Columns by constraint name, as `create_table` names them."""
+        rules = {rule.name: rule.columns for rule in (*self.foreign_keys, *self.uniques)}
+        rules[self.primary_key_name] = self.key
+        rules |= {self.check_name(column): (column.name,) for column in self.columns}
+        return rules
+
+    def check_name(self, column: Column) -> str:
+        """The name of a column's CHECK constraint."""
+        return self._rule_name((column.name,), "check")
+
+    @cached_property
+    def validator(self) -> Validator:
+        """Checks entities of this table and takes their values apart."""
+        return Validator(self.entity, self.columns)
+
+    @cached_property
+    def read_key(self) -> Callable[[Any], tuple[Any, ...]]:
+        """From a key to the key columns' values; see `key_reader` for what it raises."""
+        return key_reader(self.key_columns)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """64 bits that change when the entity's schema changes; marks L2 frames."""
+        schema = msgspec.json.encode(msgspec.json.schema(self.entity), order="deterministic")
+        return int.from_bytes(hashlib.blake2b(schema, digest_size=8).digest(), "big")
+
+    def __repr__(self) -> str:
+        columns = ", ".join(
+            f"{column.name} {column.type.sql}{'' if column.nullable else ' not null'}"
+            for column in self.columns
+        )
+        return f"<Table {self.name} of {self.entity.__name__}: {columns}; key {', '.join(self.key)}>"
+
+
+class _FieldNames:
+    """Stands in for an entity while a key lambda is traced: attributes answer their column."""
+
+    def __init__(self, columns: tuple[Column, ...], what: str) -> None:
+        self._columns = {column.field: column for column in columns}
+        self._what = what
+
+    def __getattr__(self, field: str) -> Column:
+        try:
+            return self._columns[field]
+        except KeyError:
+            known = ", ".join(self._columns)
+            raise AttributeError(f"{self._what}: no field {field!r}; there are {known}") from None
+
+
+def _traced_names(columns: tuple[Column, ...], pick: Callable[[Any], Any], what: str) -> tuple[str, ...]:
+    picked = pick(_FieldNames(columns, what))
+    chosen = picked if isinstance(picked, tuple) else (picked,)
+    names = tuple(column.name for column in chosen if isinstance(column, Column))
+    if not names or len(names) != len(chosen) or len(set(names)) != len(names):
+        raise TypeError(
+            f"{what}: the lambda must return one field or a tuple of different fields, "
+            f"such as `lambda e: e.id` or `lambda e: (e.a, e.b)`"
+        )
+    return names
+
+
+def column_names(table: Table[Any, Any], pick: Callable[[Any], Any], what: str) -> tuple[str, ...]:
+    """The SQL names of the columns that a lambda picks from a table."""
+    return _traced_names(table.columns, pick, f"{table.name}.{what}")
+
+
+def table(
+    entity: type[T],
+    *,
+    name: str,
+    key: Callable[[T], K],
+    schema: str | None = None,
+    copy: bool = False,
+) -> Table[T, K]:
+    """Describe the table of an entity.
+
+    Args:
+        entity: A frozen msgspec Struct; one field a column.
+        name: The table's name.
+        key: Picks the primary key: ``lambda f: f.id``, or a tuple for a composite key.
+        schema: The schema it lies in; None uses the connection's search path.
+        copy: Allow a mutable Struct and copy it each time it is handed out: what a cache
+            hands out is otherwise shared.
+
+    Raises:
+        TypeError: The entity is no Struct, is mutable, or a field has no column type; the key
+            names no field or a field that may be None.
+    """
+    if not (isinstance(entity, type) and issubclass(entity, msgspec.Struct)):
+        raise TypeError(f"table: {entity!r} is not a msgspec Struct class")
+    if not (entity.__struct_config__.frozen or copy):
+        raise TypeError(
+            f"table: {entity.__name__} is mutable, and cached entities are shared between callers; "
+            "declare it with frozen=True, or pass copy=True to copy it at each read"
+        )
+    if not name:
+        raise TypeError("table: the name is empty")
+    columns = tuple(column_of(field) for field in msgspec.structs.fields(entity))
+    if not columns:
+        raise TypeError(f"table: {entity.__name__} has no fields")
+    names = _traced_names(columns, key, f"{name}.key")
+    nullable = [column.field for column in columns if column.name in names and column.nullable]
+    if nullable:
+        raise TypeError(f"{name}.key: field {nullable[0]!r} may be None; a key field may not")
+    return Table(entity, name, columns, names, key, schema=schema, copy=copy)

@@ -1,0 +1,228 @@
+"""Validation: entity in, column values or every bad field out. No I/O.
+
+A Struct does not check its constructor and `msgspec.convert` trusts an instance
+of the asked type, so each entity is converted into a twin Struct with the same
+fields and the stricter types of its columns: 64-bit integers, zoned datetimes.
+One C call validates a good entity; only a bad one is looked at field by field.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, Optional, cast
+
+import msgspec
+from msgspec import inspect
+
+from tierline.entity.column import Column
+from tierline.entity.types import ColumnType, bare, wire_value, without_none
+from tierline.errors import FieldError
+
+INT8_MIN = -(2**63)
+INT8_MAX = 2**63 - 1
+
+# Values of these types must be instances: a str is not silently taken for a date.
+_BUILTIN_TYPES = (bytes, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)
+
+
+class BadFieldsError(Exception):
+    """Raised by `Validator.values`; `errors` has one entry a bad field."""
+
+    def __init__(self, errors: tuple[FieldError, ...]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def text_problem(value: str) -> str | None:
+    """Why PostgreSQL cannot store a text, or None if it can."""
+    if "\0" in value:
+        return "has a NUL character, which PostgreSQL text cannot hold; remove it or use bytes"
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "has a lone surrogate, which UTF-8 cannot encode; decode the text properly"
+    return None
+
+
+class Validator:
+    """Checks entities of one Struct and takes them apart into column values."""
+
+    def __init__(self, entity: type[Any], columns: tuple[Column, ...]) -> None:
+        fields = {field.name: field for field in msgspec.structs.fields(entity)}
+        self._entity = entity
+        self._columns = columns
+        self._types = [strict_type(fields[column.field].type) for column in columns]
+        self._twin = msgspec.defstruct(
+            f"{entity.__name__}Row",
+            [(column.field, type_) for column, type_ in zip(columns, self._types, strict=True)],
+        )
+        self._later: list[tuple[int, Callable[[Any], tuple[Any, list[FieldError]]]]] = [
+            (position, _later_step(column.type))
+            for position, column in enumerate(columns)
+            if _needs_later_step(column.type)
+        ]
+
+    def values(self, entity: Any) -> tuple[Any, ...]:
+        """The entity's column values in column order, ready to be encoded.
+
+        Enum members become their values, JSON columns their encoded bytes.
+
+        Raises:
+            TypeError: It is not an instance of the table's entity.
+            BadFieldsError: Fields do not fit; all of them are listed.
+        """
+        if not isinstance(entity, self._entity):
+            raise TypeError(
+                f"expected an instance of {self._entity.__name__}, got {type(entity).__name__}"
+            )
+        try:
+            twin = msgspec.convert(
+                entity, self._twin, from_attributes=True, builtin_types=_BUILTIN_TYPES
+            )
+        except (msgspec.ValidationError, RecursionError):
+            raise BadFieldsError(self._all_errors(entity)) from None
+        values = msgspec.structs.astuple(twin)
+        if not self._later:
+            return values
+        row = list(values)
+        errors: list[FieldError] = []
+        for position, step in self._later:
+            if row[position] is not None:
+                row[position], problems = step(row[position])
+                errors += self._under(position, problems)
+        if errors:
+            raise BadFieldsError(tuple(errors))
+        return tuple(row)
+
+    def _all_errors(self, entity: Any) -> tuple[FieldError, ...]:
+        errors: list[FieldError] = []
+        later = dict(self._later)
+        for position, (column, type_) in enumerate(zip(self._columns, self._types, strict=True)):
+            value, problems = _convert(getattr(entity, column.field), type_)
+            if not problems and value is not None and position in later:
+                _, problems = later[position](value)
+            errors += self._under(position, problems)
+        return tuple(errors)
+
+    def _under(self, position: int, problems: list[FieldError]) -> list[FieldError]:
+        field = self._columns[position].field
+        return [FieldError(f"{field}{path}", problem) for path, problem in problems]
+
+
+def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:
+    try:
+        return msgspec.convert(value, type_, builtin_types=_BUILTIN_TYPES), []
+    except msgspec.ValidationError as error:
+        return None, [located(error)]
+    except RecursionError:
+        return None, [FieldError("", "is nested too deeply, or contains itself")]
+
+
+def located(error: msgspec.ValidationError) -> FieldError:
+    """msgspec's message, taken apart into path and problem."""
+    problem, _, place = str(error).partition(" - at `$")
+    return FieldError(place.removesuffix("`"), problem)
+
+
+def strict_type(annotation: Any) -> Any:
+    """The annotation with the bounds its column adds."""
+    inner, nullable = without_none(annotation)
+    info = bare(inspect.type_info(inner))
+    if isinstance(info, inspect.IntType):
+        low = {} if info.ge is not None or info.gt is not None else {"ge": INT8_MIN}
+        high = {} if info.le is not None or info.lt is not None else {"le": INT8_MAX}
+        inner = _with_meta(inner, **low, **high)
+    elif isinstance(info, (inspect.DateTimeType, inspect.TimeType)) and info.tz is None:
+        inner = _with_meta(inner, tz=isinstance(info, inspect.DateTimeType))
+    return Optional[inner] if nullable and inner is not Any else inner  # noqa: UP045 (run time)
+
+
+def _with_meta(annotation: Any, **bounds: Any) -> Any:
+    return Annotated[annotation, msgspec.Meta(**bounds)] if bounds else annotation
+
+
+def _needs_later_step(type_: ColumnType) -> bool:
+    return type_.wire in ("text", "jsonb", "array") or type_.choices is not None
+
+
+def _later_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+    """What a converted value still needs: text and JSON checks, Enum members to values."""
+    if type_.choices is not None:
+        return lambda value: (wire_value(value), [])
+    if type_.wire == "text":
+        return _check_text
+    if type_.wire == "jsonb":
+        return _json_step(type_.annotation)
+    element = cast("ColumnType", type_.element)
+    return _array_step(element)
+
+
+def _check_text(value: str) -> tuple[str, list[FieldError]]:
+    problem = text_problem(value)
+    return value, [FieldError("", problem)] if problem else []
+
+
+def _array_step(element: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+    def step(values: Any) -> tuple[Any, list[FieldError]]:
+        items = [wire_value(item) for item in values]
+        errors = [
+            FieldError(f"[{position}]", problem)
+            for position, item in enumerate(items)
+            if (problem := element_problem(item, element)) is not None
+        ]
+        return items, errors
+
+    return step
+
+
+def element_problem(item: Any, element: ColumnType) -> str | None:
+    """Why an array's item cannot be stored, or None."""
+    match element.wire:
+        case "text":
+            return text_problem(item)
+        case "int8" if not INT8_MIN <= item <= INT8_MAX:
+            return "is outside the 64-bit range of bigint"
+        case "timestamptz" if item.tzinfo is None:
+            return "needs a time zone"
+        case _:
+            return None
+
+
+def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+    """Encode and read back: what JSON cannot give back the same is refused, not lost."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
+
+    def step(value: Any) -> tuple[Any, list[FieldError]]:
+        try:
+            encoded = msgspec.json.encode(value)
+            if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
+                return value, [FieldError("", "has a NUL character, which jsonb cannot hold")]
+            if decoder.decode(encoded) != value:
+                return value, [FieldError("", "cannot be stored as JSON without loss")]
+        except msgspec.ValidationError as error:
+            return value, [located(error)]
+        except UnicodeEncodeError:
+            return value, [FieldError("", "has a lone surrogate, which UTF-8 cannot encode")]
+        except (TypeError, ValueError, OverflowError) as error:
+            return value, [FieldError("", f"cannot be stored as JSON: {error}")]
+        except RecursionError:
+            return value, [FieldError("", "is nested too deeply, or contains itself")]
+        return encoded, []
+
+    return step
+
+
+def _has_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_has_nul(item) for pair in value.items() for item in pair)
+        case list():
+            return any(map(_has_nul, value))
+        case _:
+            return False

@@ -1,0 +1,234 @@
+"""L3: a pool of connections to one PostgreSQL server; every verb answers with a Result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
+from returns.result import Failure, Success
+
+from tierline.errors import ConfigurationError, ConnectionError, RepositoryError  # noqa: A004
+from tierline.postgres.bulk import copy_rows
+from tierline.postgres.connection import Connection
+from tierline.postgres.errors import DRIVER_ERRORS, FATAL_STATES, classify, no_connection
+from tierline.sql import Statement
+
+_R = TypeVar("_R")
+
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class PoolStats(msgspec.Struct, frozen=True):
+    """The pool at one moment.
+
+    Attributes:
+        size: Connections open or being opened.
+        idle: Connections waiting to be used.
+        in_use: Connections lent out.
+        waiting: Callers waiting for one.
+    """
+
+    size: int
+    idle: int
+    in_use: int
+    waiting: int
+
+
+class Database:
+    """One PostgreSQL server behind a pool; safe to share between threads.
+
+    Args:
+        conninfo: A libpq URL or keyword string.
+        pool_size: The most connections at a time.
+        timeout_s: Seconds a statement may run, and a caller may wait for a connection.
+        connect_timeout_s: Seconds one connection attempt may take.
+
+    Raises:
+        ConfigurationError: `conninfo` cannot be read.
+        ConnectionError: The server cannot be reached or refuses the login.
+    """
+
+    def __init__(
+        self, conninfo: str, *, pool_size: int, timeout_s: float, connect_timeout_s: float
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._pool_size = pool_size
+        self._in_use: set[Connection] = set()
+        self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
+        self.server_version = _probe(prepared, self.location)
+        self._pool = ConnectionPool(
+            prepared,
+            connection_class=Connection,
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=pool_size,
+            timeout=timeout_s,
+            configure=self._configure,
+            name="tierline-l3",
+            open=True,
+        )
+
+    def fetch(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows a statement answers with."""
+        # The hottest path of L3, so `_perform` is written out here.
+        began = time.monotonic()
+        try:
+            connection = self._pool.getconn()
+        except DRIVER_ERRORS as error:
+            return Failure(self._no_connection(error, began))
+        self._in_use.add(connection)
+        try:
+            return Success(connection.fetch(statement, values))
+        except psycopg.Error as error:
+            return Failure(self._failed(error, statement, connection, began))
+        except RepositoryError as error:
+            return Failure(_about(error, statement, began))
+        finally:
+            self._give_back(connection)
+
+    def execute(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Run a statement that answers no rows; how many rows it changed."""
+        return self._perform(statement, lambda c: c.execute_statement(statement, values))
+
+    def copy_in(
+        self,
+        statement: Statement,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Write rows by COPY, all or none; how many.
+
+        Args:
+            statement: The COPY statement; its parameters are the columns' types.
+            rows: Column values, validated.
+            progress: Called now and then with how many rows have been sent since the last call.
+        """
+        return self._perform(statement, lambda c: copy_rows(c, statement, rows, progress))
+
+    def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
+        """Run several commands without parameters, all or none."""
+
+        def run(connection: Connection) -> None:
+            # Without parameters psycopg sends one simple query: an implicit transaction.
+            connection.execute(statement.sql.encode())
+
+        return self._perform(statement, run)
+
+    def stats(self) -> PoolStats:
+        """The pool at this moment."""
+        measured = self._pool.get_stats()
+        return PoolStats(
+            size=measured.get("pool_size", 0),
+            idle=measured.get("pool_available", 0),
+            in_use=len(self._in_use),
+            waiting=measured.get("requests_waiting", 0),
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+
+    def _perform(
+        self, statement: Statement, action: Callable[[Connection], _R]
+    ) -> Success[_R] | Failure[RepositoryError]:
+        began = time.monotonic()
+        try:
+            connection = self._pool.getconn()
+        except DRIVER_ERRORS as error:
+            return Failure(self._no_connection(error, began))
+        self._in_use.add(connection)
+        try:
+            return Success(action(connection))
+        except psycopg.Error as error:
+            return Failure(self._failed(error, statement, connection, began))
+        except RepositoryError as error:
+            return Failure(_about(error, statement, began))
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        self._in_use.discard(connection)
+        self._pool.putconn(connection)
+
+    def _failed(
+        self, error: psycopg.Error, statement: Statement, connection: Connection, began: float
+    ) -> RepositoryError:
+        lost = connection.lost or error.sqlstate in FATAL_STATES
+        if lost:
+            connection.close()
+            # What ended this session has probably ended the idle ones too.
+            self._pool.drain()
+        elapsed_s = time.monotonic() - began
+        return classify(error, statement, lost=lost, elapsed_s=elapsed_s)
+
+    def _no_connection(self, error: Exception, began: float) -> RepositoryError:
+        return no_connection(
+            error,
+            in_use=len(self._in_use),
+            size=self._pool_size,
+            elapsed_s=time.monotonic() - began,
+        )
+
+    def _configure(self, connection: Connection) -> None:
+        """Session settings: zoned values come back in UTC; a statement ends at the time limit."""
+        connection.execute(
+            "SELECT set_config('TimeZone', 'UTC', false), CASE WHEN "
+            "current_setting('statement_timeout') = '0' "
+            "THEN set_config('statement_timeout', %s, false) END",
+            (f"{max(1, round(self._timeout_s * 1000))}ms",),
+            prepare=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Database {self.location}>"
+
+
+def _about(error: RepositoryError, statement: Statement, began: float) -> RepositoryError:
+    error.operation = error.operation or statement.operation
+    error.table = error.table or statement.table.name
+    error.elapsed_s = time.monotonic() - began
+    return error
+
+
+def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
+    """Where it points, without secrets, and the string to connect with."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError as error:
+        # libpq's text may quote the password, so it stays out of the message.
+        raise ConfigurationError(
+            "the database URL cannot be read; write it as "
+            "postgresql://user:password@host:5432/database, with special characters percent-encoded"
+        ) from error
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    port = parts.get("port") or 5432
+    database = parts.get("dbname") or parts.get("user") or ""
+    location = f"postgresql://{host}:{port}/{database}"
+    defaults = {
+        # libpq counts whole seconds and takes 1 as 2.
+        "connect_timeout": parts.get("connect_timeout") or max(1, round(connect_timeout_s)),
+        "client_encoding": "utf8",
+        "application_name": parts.get("application_name") or "tierline",
+    }
+    return location, make_conninfo(conninfo, **defaults)
+
+
+def _probe(conninfo: str, location: str) -> int:
+    """Connect once, so that what is wrong is said now and with its reason; the server's version."""
+    try:
+        with Connection.connect(conninfo, autocommit=True) as connection:
+            return connection.info.server_version
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise ConnectionError(
+            f"cannot connect to {location}: {reason}", operation="open"
+        ) from error

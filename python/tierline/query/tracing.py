@@ -1,0 +1,415 @@
+"""Tracing: a lambda over an entity is called once with stand-ins that record what it does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import enum
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NoReturn, cast
+
+import msgspec
+
+from tierline.entity import Table
+from tierline.entity.types import BOOL, FLOAT8, INT8, TEXT, ColumnType, scalar_type
+from tierline.entity.validation import INT8_MAX, INT8_MIN
+from tierline.query.expressions import (
+    Arithmetic,
+    ArithmeticOperator,
+    ColumnRef,
+    Comparison,
+    ComparisonOperator,
+    Expr,
+    Logic,
+    Negative,
+    Ordering,
+    TextMatch,
+    TextTest,
+    Value,
+)
+
+NUMERIC = scalar_type("numeric", Decimal)
+TIMESTAMPTZ = scalar_type("timestamptz", dt.datetime)
+TIMESTAMP = scalar_type("timestamp", dt.datetime)
+INTERVAL = scalar_type("interval", dt.timedelta)
+
+_TYPES: dict[type, ColumnType] = {
+    bool: BOOL,
+    float: FLOAT8,
+    str: TEXT,
+    Decimal: NUMERIC,
+    bytes: scalar_type("bytea", bytes),
+    uuid.UUID: scalar_type("uuid", uuid.UUID),
+    dt.date: scalar_type("date", dt.date),
+    dt.timedelta: INTERVAL,
+}
+
+_TEMPORAL = ("timestamptz", "timestamp", "date")
+
+
+class Traced:
+    """Stands in for a field's value: operators build expressions instead of computing.
+
+    What Python does not let a stand-in record (`and`, `or`, `not`, `in`, chained
+    comparison, truth) raises a TypeError that names the replacement.
+    """
+
+    __slots__ = ("expr",)
+
+    def __init__(self, expr: Expr) -> None:
+        self.expr = expr
+
+    def __eq__(self, other: object) -> Any:
+        return _compare("=", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compare("<>", self, other)
+
+    def __lt__(self, other: object) -> Traced:
+        return _compare("<", self, other)
+
+    def __le__(self, other: object) -> Traced:
+        return _compare("<=", self, other)
+
+    def __gt__(self, other: object) -> Traced:
+        return _compare(">", self, other)
+
+    def __ge__(self, other: object) -> Traced:
+        return _compare(">=", self, other)
+
+    def __and__(self, other: object) -> Traced:
+        return Traced(Logic("and", boolean(self, "&"), boolean(other, "&")))
+
+    def __rand__(self, other: object) -> Traced:
+        return Traced(Logic("and", boolean(other, "&"), boolean(self, "&")))
+
+    def __or__(self, other: object) -> Traced:
+        return Traced(Logic("or", boolean(self, "|"), boolean(other, "|")))
+
+    def __ror__(self, other: object) -> Traced:
+        return Traced(Logic("or", boolean(other, "|"), boolean(self, "|")))
+
+    def __add__(self, other: object) -> Traced:
+        return _compute("+", self, other)
+
+    def __radd__(self, other: object) -> Traced:
+        return _compute("+", other, self)
+
+    def __sub__(self, other: object) -> Traced:
+        return _compute("-", self, other)
+
+    def __rsub__(self, other: object) -> Traced:
+        return _compute("-", other, self)
+
+    def __mul__(self, other: object) -> Traced:
+        return _compute("*", self, other)
+
+    def __rmul__(self, other: object) -> Traced:
+        return _compute("*", other, self)
+
+    def __truediv__(self, other: object) -> Traced:
+        return _compute("/", self, other)
+
+    def __rtruediv__(self, other: object) -> Traced:
+        return _compute("/", other, self)
+
+    def __floordiv__(self, other: object) -> Traced:
+        return _compute("//", self, other)
+
+    def __rfloordiv__(self, other: object) -> Traced:
+        return _compute("//", other, self)
+
+    def __mod__(self, other: object) -> Traced:
+        return _compute("%", self, other)
+
+    def __rmod__(self, other: object) -> Traced:
+        return _compute("%", other, self)
+
+    def __neg__(self) -> Traced:
+        if not (self.expr.type.is_number or self.expr.type.wire == "interval"):
+            raise TypeError(f"- needs a number, not {self.expr.type.sql}")
+        return Traced(Negative(self.expr))
+
+    def startswith(self, part: str) -> Traced:
+        """Whether the text starts with a part, taken literally."""
+        return text_match("startswith", self, part)
+
+    def endswith(self, part: str) -> Traced:
+        """Whether the text ends with a part, taken literally."""
+        return text_match("endswith", self, part)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"{name!r} cannot be traced on a {self.expr.type.sql} field; text has startswith and "
+            "endswith, and tierline has contains, is_in, is_null, some, not_"
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a traced field has no truth value: instead of `and`, `or`, `not` use `&`, `|`, "
+            "`tl.not_`; instead of `in` use `tl.is_in`; split a chained comparison `a < b < c` "
+            "into `(a < b) & (b < c)`"
+        )
+
+    def __invert__(self) -> NoReturn:
+        raise TypeError("`~` means something else on a bool; use `tl.not_(…)`")
+
+    def __contains__(self, part: object) -> NoReturn:
+        raise TypeError("`in` cannot be traced; use `tl.contains(text, part)`")
+
+    def __hash__(self) -> int:
+        raise TypeError("a traced field cannot be looked up in a set or dict; use `tl.is_in`")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a traced field cannot be iterated over")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError("len() cannot be traced")
+
+    def __index__(self) -> NoReturn:
+        raise TypeError("a traced field has no value yet, so it cannot be converted")
+
+    __int__ = __index__
+    __float__ = __index__
+
+    def __format__(self, spec: str) -> NoReturn:
+        raise TypeError("a traced field has no text yet, so it cannot stand in an f-string")
+
+    def __repr__(self) -> str:
+        return f"<traced {self.expr!r}>"
+
+
+class _Row:
+    """Stands in for an entity: attributes answer with a traced column."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table[Any, Any]) -> None:
+        self._table = table
+
+    def __getattr__(self, field: str) -> Traced:
+        column = self._table.by_field.get(field)
+        if column is None:
+            raise AttributeError(unknown_field(self._table, field))
+        return Traced(ColumnRef(column.name, column.type))
+
+
+def unknown_field(table: Table[Any, Any], field: str) -> str:
+    """The message for a field that an entity does not have."""
+    close = difflib.get_close_matches(field, table.by_field, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(table.by_field)}"
+    return f"{table.entity.__name__} has no field {field!r}; {hint}"
+
+
+def trace(table: Table[Any, Any], function: Callable[[Any], Any]) -> Any:
+    """What the function makes of a stand-in for the table's entity."""
+    return function(_Row(table))
+
+
+def trace_predicate(table: Table[Any, Any], function: Callable[[Any], Any]) -> Expr:
+    """Trace a `where` lambda.
+
+    Raises:
+        TypeError: It does not answer with a comparison of fields.
+    """
+    traced = trace(table, function)
+    if not isinstance(traced, Traced):
+        raise TypeError(
+            f"where must return a comparison of fields, such as `lambda e: e.id > 3`; "
+            f"this one returned {traced!r}"
+        )
+    return boolean(traced, "where")
+
+
+def trace_ordering(table: Table[Any, Any], function: Callable[[Any], Any]) -> tuple[Ordering, ...]:
+    """Trace an `order_by` lambda: a field, `tl.desc(…)`, or a tuple of them.
+
+    Raises:
+        TypeError: It names nothing to order by.
+    """
+    traced = trace(table, function)
+    keys = cast("tuple[Any, ...]", traced if isinstance(traced, tuple) else (traced,))
+    if not keys:
+        raise TypeError("order_by names nothing; return a field, or leave order_by out")
+    return tuple(_ordering(key) for key in keys)
+
+
+def _ordering(key: Any) -> Ordering:
+    if isinstance(key, Ordering):
+        return key
+    if isinstance(key, Traced):
+        return Ordering(key.expr)
+    raise TypeError(
+        f"order_by must return a field, tl.asc or tl.desc of one, or a tuple of them; got {key!r}"
+    )
+
+
+def boolean(value: object, where: str) -> Expr:
+    """The expression of a boolean operand."""
+    if isinstance(value, Traced) and value.expr.type.wire == "bool":
+        return value.expr
+    if isinstance(value, bool):
+        return Value(value, BOOL)
+    what = value.expr.type.sql if isinstance(value, Traced) else repr(value)
+    raise TypeError(
+        f"{where} needs conditions, not {what}; compare first and put each comparison in "
+        "parentheses: `(f.a == 1) & (f.b > 2)`"
+    )
+
+
+def to_expr(value: object, beside: ColumnType) -> Expr:
+    """The expression of an operand; a plain value gets its type from what it stands beside.
+
+    Raises:
+        TypeError: The value does not fit beside that type.
+    """
+    if isinstance(value, Traced):
+        return value.expr
+    if isinstance(value, Ordering):
+        raise TypeError("asc and desc belong in order_by only")
+    if value is None:
+        raise TypeError("a comparison with None is never true in SQL; use `tl.is_null(…)`")
+    if beside.is_number and isinstance(value, (int, float, Decimal)) and beside.choices is None:
+        if not isinstance(value, bool):
+            return number(value)
+    elif beside.wire in _TEMPORAL and isinstance(value, dt.datetime):
+        return _instant(value, beside)
+    return Value(fitted(value, beside), beside)
+
+
+def number(value: float | Decimal) -> Value:
+    """A number as a parameter of its own type; integers beyond 64 bits travel as numeric."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Value(value, INT8) if INT8_MIN <= value <= INT8_MAX else Value(Decimal(value), NUMERIC)
+    return Value(value, _TYPES[type(value)])
+
+
+def _instant(value: dt.datetime, beside: ColumnType) -> Value:
+    zoned = value.tzinfo is not None
+    if beside.wire == "timestamptz" and not zoned:
+        raise TypeError("a timestamptz field is compared with a datetime that has a time zone")
+    if beside.wire != "timestamptz" and zoned:
+        raise TypeError(f"a {beside.sql} field is compared with a datetime without a time zone")
+    return Value(value, TIMESTAMPTZ if zoned else TIMESTAMP)
+
+
+def fitted(value: object, type_: ColumnType) -> Any:
+    """The value as it travels for a column type.
+
+    Raises:
+        TypeError: It is of another type.
+    """
+    if type_.choices is not None:
+        wire = value.value if isinstance(value, enum.Enum) else value
+        if wire in type_.choices:
+            return wire
+        raise TypeError(f"{value!r} is not one of {list(type_.choices.values())}")
+    try:
+        return msgspec.convert(
+            value, _instance_of(type_), builtin_types=(bytes, dt.date, dt.time, dt.datetime,
+                                                      dt.timedelta, Decimal, uuid.UUID)
+        )
+    except msgspec.ValidationError:
+        raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}") from None
+
+
+def _instance_of(type_: ColumnType) -> Any:
+    """The plain type without declared bounds: a value outside them is no error, it matches nothing."""
+    plain = {"bool": bool, "int8": int, "float8": float, "numeric": Decimal, "text": str,
+             "bytea": bytes, "uuid": uuid.UUID, "date": dt.date, "interval": dt.timedelta,
+             "time": dt.time, "timetz": dt.time}  # fmt: skip
+    return plain.get(type_.wire, type_.annotation)
+
+
+def type_of(value: object) -> ColumnType:
+    """The column type of a plain value that stands beside nothing.
+
+    Raises:
+        TypeError: No column type holds it.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return INT8
+    if isinstance(value, dt.datetime):
+        return TIMESTAMP if value.tzinfo is None else TIMESTAMPTZ
+    try:
+        return _TYPES[type(value)]
+    except KeyError:
+        raise TypeError(f"{value!r} cannot be part of a query") from None
+
+
+def _compare(operator: ComparisonOperator, left: Traced, right: object) -> Traced:
+    other = to_expr(right, left.expr.type)
+    if not _comparable(left.expr.type, other.type):
+        raise TypeError(f"{left.expr.type.sql} cannot be compared with {other.type.sql}")
+    return Traced(Comparison(operator, left.expr, other))
+
+
+def _comparable(left: ColumnType, right: ColumnType) -> bool:
+    return (
+        left.oid == right.oid
+        or (left.is_number and right.is_number)
+        or (left.wire in _TEMPORAL and right.wire in _TEMPORAL)
+    )
+
+
+def text_match(test: TextTest, operand: object, part: object) -> Traced:
+    """A text test; both sides must be text."""
+    left, right = to_expr(operand, TEXT), to_expr(part, TEXT)
+    if left.type.wire != "text" or right.type.wire != "text":
+        raise TypeError(f"{test} needs text, not {left.type.sql}")
+    return Traced(TextMatch(test, left, right))
+
+
+def _compute(operator: ArithmeticOperator, left: object, right: object) -> Traced:
+    left_expr, right_expr = _operands(left, right)
+    result = _result_type(operator, left_expr.type, right_expr.type)
+    return Traced(Arithmetic(operator, left_expr, right_expr, result))
+
+
+def _operands(left: object, right: object) -> tuple[Expr, Expr]:
+    if isinstance(left, Traced):
+        return left.expr, _beside(right, left.expr.type)
+    known = cast("Traced", right)
+    return _beside(left, known.expr.type), known.expr
+
+
+def _beside(value: object, known: ColumnType) -> Expr:
+    """An arithmetic operand: dates take intervals beside them, intervals take numbers."""
+    if isinstance(value, Traced):
+        return value.expr
+    if isinstance(value, dt.timedelta):
+        return Value(value, INTERVAL)
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return number(value)
+    return to_expr(value, known)
+
+
+def _result_type(operator: ArithmeticOperator, left: ColumnType, right: ColumnType) -> ColumnType:
+    if left.is_number and right.is_number:
+        return _number_type(operator, left, right)
+    match operator, left.wire, right.wire:
+        case "+", "text", "text":
+            return TEXT
+        case ("+" | "-"), ("timestamptz" | "timestamp" | "interval"), "interval":
+            return left
+        case "+", "interval", ("timestamptz" | "timestamp"):
+            return right
+        case "-", ("timestamptz" | "timestamp"), same if same == left.wire:
+            return INTERVAL
+        case ("*" | "/"), "interval", ("int8" | "float8"):
+            return INTERVAL
+        case _:
+            raise TypeError(f"{left.sql} {operator} {right.sql} has no meaning here")
+
+
+def _number_type(operator: ArithmeticOperator, left: ColumnType, right: ColumnType) -> ColumnType:
+    wires = {left.wire, right.wire}
+    if "float8" in wires:
+        if operator in ("//", "%"):
+            raise TypeError(f"{operator} has no exact meaning on floats; use integers or Decimal")
+        return FLOAT8
+    if "numeric" in wires:
+        return NUMERIC
+    return FLOAT8 if operator == "/" else INT8

@@ -1,0 +1,67 @@
+"""Ports: what a repository needs from a store, so that it knows no driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from returns.result import Failure, Success
+
+from tierline.cache import ReadThrough, TableCache
+from tierline.entity import Table
+from tierline.errors import RepositoryError
+from tierline.sql import Statement
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class DatabasePort(Protocol):
+    """Runs statements."""
+
+    def fetch(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows a statement answers with."""
+        ...
+
+    def execute(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[int] | Failure[RepositoryError]:
+        """How many rows a statement changed."""
+        ...
+
+    def copy_in(
+        self,
+        statement: Statement,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """How many rows were written, all or none."""
+        ...
+
+
+class CachesPort(Protocol):
+    """Keeps entities above the database."""
+
+    def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
+        """The cache of a table."""
+        ...
+
+    def invalidate(self, table: Table[Any, Any], keys: Sequence[Any]) -> None:
+        """Make every tier forget keys."""
+        ...
+
+
+class StorePort(Protocol):
+    """An open handle on all tiers."""
+
+    @property
+    def database(self) -> DatabasePort:
+        """L3."""
+        ...
+
+    @property
+    def caches(self) -> CachesPort:
+        """L1 and L2."""
+        ...

@@ -1,0 +1,83 @@
+"""Statistics of a store, as a value that reads well."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+import msgspec
+
+
+class TierStats(msgspec.Struct, frozen=True):
+    """One tier's counters since the store was opened.
+
+    Attributes:
+        tier: Its name, such as `L1 flights` or `L2`.
+        hits: Reads it answered.
+        misses: Reads it could not answer.
+        loads: Values put into it after a read below, or rows read, for L3.
+        evictions: Entries it dropped for lack of room or age.
+        invalidations: Entries it dropped because they were written.
+        errors: Calls that failed.
+        entries: Entries it holds; None where only the server knows.
+    """
+
+    tier: str
+    hits: int = 0
+    misses: int = 0
+    loads: int = 0
+    evictions: int = 0
+    invalidations: int = 0
+    errors: int = 0
+    entries: int | None = None
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Hits by reads, from 0 to 1; None before the first read."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """A store's tiers from the top down."""
+
+    tiers: tuple[TierStats, ...]
+
+    def __repr__(self) -> str:
+        rows = [_HEADER, *map(_cells, self.tiers)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if n == 0 else cell.rjust(width)
+                for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
+
+    def _repr_html_(self) -> str:
+        head = _row("th", _HEADER)
+        body = "".join(_row("td", _cells(tier)) for tier in self.tiers)
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+_HEADER = ("tier", "hits", "misses", "hit ratio", "loads", "evictions", "invalidations", "errors",
+           "entries")  # fmt: skip
+
+
+def _cells(tier: TierStats) -> tuple[str, ...]:
+    ratio = tier.hit_ratio
+    return (
+        tier.tier,
+        f"{tier.hits:,}",
+        f"{tier.misses:,}",
+        "-" if ratio is None else f"{ratio:.1%}",
+        f"{tier.loads:,}",
+        f"{tier.evictions:,}",
+        f"{tier.invalidations:,}",
+        f"{tier.errors:,}",
+        "-" if tier.entries is None else f"{tier.entries:,}",
+    )
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
