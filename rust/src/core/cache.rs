@@ -43,10 +43,11 @@ pub struct Slot(u32);
 
 /// What reading a key gave.
 #[derive(Debug)]
-pub enum Read<'a, K, V> {
+pub enum Read<'a, V> {
     Hit(&'a V),
-    /// The entry that had expired, if there was one.
-    Miss(Option<Entry<K, V>>),
+    Miss,
+    /// A miss that leaves an entry for [`Cache::expire`].
+    Expired(Slot),
 }
 
 /// Everything a cleared cache held. Dropping it drops the entries.
@@ -121,29 +122,25 @@ impl<K, V> Cache<K, V> {
 
     /// Reads an entry and makes it the most recently used; counts a hit or a miss.
     #[inline]
-    pub fn get(&mut self, slot: Option<Slot>, clock: &impl Clock) -> Read<'_, K, V> {
-        let Some(slot) = slot else {
-            self.stats.misses += 1;
-            return Read::Miss(None);
-        };
-        if self.has_expired(slot, clock) {
-            self.stats.misses += 1;
-            return Read::Miss(self.expire(slot));
-        }
-        match self.slab.get(slot.0) {
-            Some(entry) => {
-                self.stats.hits += 1;
+    pub fn get(&mut self, slot: Option<Slot>, clock: &impl Clock) -> Read<'_, V> {
+        let entry = slot.and_then(|slot| Some((slot, self.slab.get(slot.0)?)));
+        match entry {
+            Some((slot, entry)) if !is_past(entry.deadline, clock) => {
+                self.stats.hits = self.stats.hits.wrapping_add(1);
                 self.recency.touch(slot.0);
                 Read::Hit(&entry.value)
             }
-            None => Read::Miss(None),
+            expired => {
+                self.stats.misses = self.stats.misses.wrapping_add(1);
+                expired.map_or(Read::Miss, |(slot, _)| Read::Expired(slot))
+            }
         }
     }
 
     /// Whether the entry is live. Counts nothing and changes nothing.
     #[must_use]
     pub fn is_live(&self, slot: Slot, clock: &impl Clock) -> bool {
-        !self.has_expired(slot, clock)
+        self.slab.get(slot.0).is_some_and(|entry| !is_past(entry.deadline, clock))
     }
 
     /// Adds an absent key as the most recently used; returns the entry that had to make room.
@@ -216,13 +213,17 @@ impl<K, V> Cache<K, V> {
         current
     }
 
-    /// Takes an entry out because its data changed, and refuses every load of it that has begun.
-    #[must_use = "dropping a key or a value may run foreign code"]
-    pub fn invalidate(&mut self, hash: u64, slot: Option<Slot>) -> Option<Entry<K, V>> {
+    /// Refuses every load of `hash` that has begun. Goes with [`invalidate`](Self::invalidate),
+    /// and is due even if there is no entry to invalidate.
+    pub fn refuse_loads(&mut self, hash: u64) {
         self.stripes.advance(hash);
-        let removed = self.remove(slot?);
-        self.stats.invalidations += u64::from(removed.is_some());
-        removed
+    }
+
+    /// Takes an entry out because its data changed.
+    #[must_use = "dropping a key or a value may run foreign code"]
+    pub fn invalidate(&mut self, slot: Slot) -> Option<Entry<K, V>> {
+        self.stats.invalidations += 1;
+        self.remove(slot)
     }
 
     /// Takes every entry out because data changed, and refuses every load that has begun.
@@ -267,10 +268,5 @@ impl<K, V> Cache<K, V> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { entries: self.len() as u64, ..self.stats }
-    }
-
-    #[inline]
-    fn has_expired(&self, slot: Slot, clock: &impl Clock) -> bool {
-        self.slab.get(slot.0).is_none_or(|entry| is_past(entry.deadline, clock))
     }
 }

@@ -25,7 +25,8 @@ impl Clock for MonotonicClock {
     #[inline]
     fn now_ms(&self) -> u64 {
         let now = rustix::time::clock_gettime(COARSE);
-        now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000
+        let whole = now.tv_sec.cast_unsigned().wrapping_mul(1_000);
+        whole.wrapping_add(now.tv_nsec.cast_unsigned() / 1_000_000)
     }
 }
 

@@ -28,26 +28,23 @@ impl Recency {
         if slot as usize >= self.links.len() {
             self.links.resize(slot as usize + 1, Link { older: slot, newer: slot });
         }
-        let newest = self.links[SENTINEL as usize].older;
-        self.links[slot as usize] = Link { older: newest, newer: SENTINEL };
-        self.links[newest as usize].newer = slot;
-        self.links[SENTINEL as usize].older = slot;
+        self.append(slot);
     }
 
     /// Takes a slot out of the list.
     #[inline]
     pub fn remove(&mut self, slot: u32) {
-        let Link { older, newer } = self.links[slot as usize];
-        self.links[older as usize].newer = newer;
-        self.links[newer as usize].older = older;
+        let Link { older, newer } = self.link(slot);
+        self.set_newer(older, newer);
+        self.set_older(newer, older);
     }
 
     /// Makes a slot of the list the most recently used.
     #[inline]
     pub fn touch(&mut self, slot: u32) {
-        if self.links[slot as usize].newer != SENTINEL {
+        if self.link(slot).newer != SENTINEL {
             self.remove(slot);
-            self.add(slot);
+            self.append(slot);
         }
     }
 
@@ -62,9 +59,40 @@ impl Recency {
     }
 
     fn newer_than(&self, slot: u32) -> Option<u32> {
-        match self.links[slot as usize].newer {
+        match self.link(slot).newer {
             SENTINEL => None,
             newer => Some(newer),
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, slot: u32) {
+        let newest = self.link(SENTINEL).older;
+        self.set_older(slot, newest);
+        self.set_newer(slot, SENTINEL);
+        self.set_newer(newest, slot);
+        self.set_older(SENTINEL, slot);
+    }
+
+    // Slots outside the list do not occur. Ignoring them, not indexing, keeps the code that a
+    // cache hit runs free of panics, hence of what it takes to catch one.
+
+    #[inline]
+    fn link(&self, slot: u32) -> Link {
+        self.links.get(slot as usize).copied().unwrap_or(Link { older: slot, newer: slot })
+    }
+
+    #[inline]
+    fn set_older(&mut self, slot: u32, older: u32) {
+        if let Some(link) = self.links.get_mut(slot as usize) {
+            link.older = older;
+        }
+    }
+
+    #[inline]
+    fn set_newer(&mut self, slot: u32, newer: u32) {
+        if let Some(link) = self.links.get_mut(slot as usize) {
+            link.newer = newer;
         }
     }
 }

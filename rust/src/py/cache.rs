@@ -7,11 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList};
 
 use super::lock::Lock;
-use super::lookup::{hash, with_slot};
+use super::lookup::{Raised, hash, with_slot};
 use super::reader;
 use super::state::{Displaced, Object, State};
 use super::stats::CacheStats;
-use crate::core::cache::{Entry, MAX_ENTRIES, Read};
+use crate::core::cache::{MAX_ENTRIES, Read};
 use crate::core::clock::{MonotonicClock, NEVER, Ttl};
 
 const CLOCK: MonotonicClock = MonotonicClock;
@@ -44,15 +44,6 @@ impl Cache {
         self.ttl_s
     }
 
-    #[pyo3(signature = (key, default=None, /))]
-    fn get<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(self.read(key)?.or(default))
-    }
-
     #[pyo3(signature = (key, value, /, *, ttl_s=None))]
     fn set(
         &self,
@@ -62,7 +53,10 @@ impl Cache {
     ) -> PyResult<()> {
         let deadline = self.deadline(ttl_s)?;
         let hash = hash(key)?;
-        with_slot(&self.state, key, hash, |state, at| state.store(at, hash, key, value, deadline))?;
+        let displaced = with_slot(&self.state, key, hash, |state, at| {
+            state.store(at, hash, key, value, deadline)
+        })?;
+        displaced.release(key.py());
         Ok(())
     }
 
@@ -72,8 +66,7 @@ impl Cache {
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let removed = self.remove(key)?;
-        Ok(removed.map(|entry| entry.value.into_bound(key.py())).or(default))
+        Ok(self.take(key)?.or(default))
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -85,13 +78,13 @@ impl Cache {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.remove(key)?.map(drop).ok_or_else(|| missing(key))
+        self.take(key)?.map(drop).ok_or_else(|| missing(key))
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        with_slot(&self.state, key, hash(key)?, |state, at| {
+        Ok(with_slot(&self.state, key, hash(key)?, |state, at| {
             at.is_some_and(|slot| state.cache.is_live(slot, &CLOCK))
-        })
+        })?)
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -128,22 +121,30 @@ impl Cache {
     ) -> PyResult<bool> {
         let deadline = self.deadline(ttl_s)?;
         let hash = hash(key)?;
-        let (stored, _displaced) = with_slot(&self.state, key, hash, |state, at| {
+        let (stored, displaced) = with_slot(&self.state, key, hash, |state, at| {
             if state.cache.admits(hash, token) {
                 (true, state.store(at, hash, key, value, deadline))
             } else {
-                (false, Displaced::Nothing)
+                (false, Displaced::default())
             }
         })?;
+        displaced.release(key.py());
         Ok(stored)
     }
 
     #[pyo3(signature = (key, /))]
     fn invalidate(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let hash = hash(key)?;
-        let removed =
-            with_slot(&self.state, key, hash, |state, at| state.cache.invalidate(hash, at))?;
-        Ok(removed.is_some())
+        let (live, rest) = with_slot(&self.state, key, hash, |state, at| {
+            state.cache.refuse_loads(hash);
+            match at {
+                Some(slot) if state.cache.is_live(slot, &CLOCK) => (true, state.invalidate(slot)),
+                Some(slot) => (false, state.expire(slot)),
+                None => (false, Displaced::default()),
+            }
+        })?;
+        rest.release(key.py());
+        Ok(live)
     }
 
     #[pyo3(signature = (keys, /))]
@@ -207,25 +208,31 @@ impl Cache {
 impl Cache {
     /// The live value of a key; counts a hit or a miss.
     #[inline]
-    pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
         let py = key.py();
-        let (value, _expired) = with_slot(&self.state, key, hash(key)?, |state, at| {
+        let (value, expired) = with_slot(&self.state, key, hash(key)?, |state, at| {
             match state.cache.get(at, &CLOCK) {
                 Read::Hit(value) => (Some(value.bind(py).clone()), None),
-                Read::Miss(expired) => (None, expired),
+                Read::Miss => (None, None),
+                Read::Expired(slot) => (None, Some(state.expire(slot))),
             }
         })?;
+        if let Some(expired) = expired {
+            expired.release(py);
+        }
         Ok(value)
     }
 
-    /// Takes a live entry out; one that has expired is dropped and not returned.
-    fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Entry<Object, Object>>> {
-        let (live, _expired) = with_slot(&self.state, key, hash(key)?, |state, at| match at {
-            Some(slot) if state.cache.is_live(slot, &CLOCK) => (state.cache.remove(slot), None),
-            Some(slot) => (None, state.cache.expire(slot)),
-            None => (None, None),
+    /// Takes a live entry out and returns its value. One that has expired is only taken out.
+    fn take<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        let (value, rest) = with_slot(&self.state, key, hash(key)?, |state, at| match at {
+            Some(slot) if state.cache.is_live(slot, &CLOCK) => state.take(slot),
+            Some(slot) => (None, state.expire(slot)),
+            None => (None, Displaced::default()),
         })?;
-        Ok(live)
+        rest.release(py);
+        Ok(value.map(|value| value.into_bound(py)))
     }
 
     fn deadline(&self, ttl_s: Option<f64>) -> PyResult<u64> {

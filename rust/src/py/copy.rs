@@ -4,6 +4,7 @@ use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::core::copy::{Rows, TooLong};
@@ -92,17 +93,17 @@ pub struct CopyEncoder {
 #[pymethods]
 impl CopyEncoder {
     #[new]
-    fn new(kinds: Vec<Bound<'_, PyString>>, encoders: Vec<Option<Py<PyAny>>>) -> PyResult<Self> {
+    fn new(kinds: Vec<PyBackedStr>, encoders: Vec<Option<Py<PyAny>>>) -> PyResult<Self> {
         if kinds.len() != encoders.len() {
             return Err(PyValueError::new_err("kinds and encoders differ in length"));
         }
         let width = i16::try_from(kinds.len())
             .map_err(|_| PyValueError::new_err("a COPY row has at most 32,767 columns"))?;
         let columns = kinds
-            .iter()
+            .into_iter()
             .zip(encoders)
             .map(|(kind, encoder)| {
-                Column::new(kind.to_str()?, encoder).ok_or_else(|| {
+                Column::new(&kind, encoder).ok_or_else(|| {
                     PyValueError::new_err(format!(
                         "kind {kind} is unknown, or has an encoder and takes none, or lacks one"
                     ))

@@ -1,11 +1,12 @@
-//! Finds a key and acts on it in one locked section, with `__eq__` run outside.
+//! Finds a key and acts on it in one locked section, with `__hash__` and `__eq__` run outside.
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::compare::compare;
 use super::lock::Lock;
-use super::state::{Object, State};
+use super::state::State;
 use crate::core::cache::{Match, Slot, Undecided};
 use crate::core::hash::spread;
 
@@ -13,20 +14,44 @@ use crate::core::hash::spread;
 /// changes the cache as fast as it is searched.
 const EXTRA_COMPARISONS: usize = 1_024;
 
+/// An exception is set in the interpreter.
+///
+/// It is no larger than nothing, so that the results of lookups stay in registers.
+#[derive(Debug)]
+pub struct Raised;
+
+impl Raised {
+    #[cold]
+    fn set(error: PyErr, py: Python<'_>) -> Self {
+        error.restore(py);
+        Self
+    }
+}
+
+impl From<Raised> for PyErr {
+    #[cold]
+    fn from(Raised: Raised) -> Self {
+        Python::attach(Self::fetch)
+    }
+}
+
 /// The hash under which a key is stored. May run the key's `__hash__`.
 #[inline]
-pub fn hash(key: &Bound<'_, PyAny>) -> PyResult<u64> {
-    Ok(spread(key.hash()? as i64))
+pub fn hash(key: &Bound<'_, PyAny>) -> Result<u64, Raised> {
+    // SAFETY: the key is alive and its token proves that the thread is attached.
+    let hash = unsafe { ffi::PyObject_Hash(key.as_ptr()) };
+    if hash == -1 { Err(Raised) } else { Ok(spread(hash as i64)) }
 }
 
 /// Runs `section` on the state with the key's slot, if it has one.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "keeps results in registers; the cold part is apart")]
 pub fn with_slot<R>(
     lock: &Lock<State>,
     key: &Bound<'_, PyAny>,
     hash: u64,
     section: impl FnOnce(&mut State, Option<Slot>) -> R,
-) -> PyResult<R> {
+) -> Result<R, Raised> {
     let py = key.py();
     let outcome = lock.with(py, |state| {
         match state.cache.locate(hash, |stored| compare(stored.bind(py), key)) {
@@ -34,7 +59,10 @@ pub fn with_slot<R>(
             Err(Undecided) => Err(section),
         }
     });
-    outcome.or_else(|section| with_slot_asking(lock, key, hash, section))
+    match outcome {
+        Ok(result) => Ok(result),
+        Err(section) => with_slot_asking(lock, key, hash, section),
+    }
 }
 
 /// What `__eq__` said of keys that the cache holds or held.
@@ -42,13 +70,13 @@ pub fn with_slot<R>(
 /// A verdict belongs to an object, not to a place in the cache: holding the object keeps its
 /// identity from being used again, so a verdict stays true however the cache changes meanwhile.
 #[derive(Default)]
-struct Verdicts {
-    equal: Option<Object>,
-    different: Vec<Object>,
+struct Verdicts<'py> {
+    equal: Option<Bound<'py, PyAny>>,
+    different: Vec<Bound<'py, PyAny>>,
 }
 
-impl Verdicts {
-    fn of(&self, stored: &Object) -> Match {
+impl<'py> Verdicts<'py> {
+    fn of(&self, stored: &Bound<'py, PyAny>) -> Match {
         if self.equal.as_ref().is_some_and(|equal| equal.is(stored)) {
             Match::Equal
         } else if self.different.iter().any(|different| different.is(stored)) {
@@ -59,9 +87,9 @@ impl Verdicts {
     }
 
     /// Runs `__eq__` of the candidates up to the first that is equal.
-    fn ask(&mut self, candidates: Vec<Object>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn ask(&mut self, candidates: Vec<Bound<'py, PyAny>>, key: &Bound<'py, PyAny>) -> PyResult<()> {
         for candidate in candidates {
-            if candidate.bind(key.py()).eq(key)? {
+            if candidate.eq(key)? {
                 self.equal = Some(candidate);
                 break;
             }
@@ -74,12 +102,13 @@ impl Verdicts {
 /// Alternates between searching under the lock and comparing outside it, until the search needs
 /// no comparison that has not been made.
 #[cold]
+#[inline(never)]
 fn with_slot_asking<R>(
     lock: &Lock<State>,
     key: &Bound<'_, PyAny>,
     hash: u64,
     section: impl FnOnce(&mut State, Option<Slot>) -> R,
-) -> PyResult<R> {
+) -> Result<R, Raised> {
     let py = key.py();
     let mut verdicts = Verdicts::default();
     let mut section = Some(section);
@@ -87,13 +116,14 @@ fn with_slot_asking<R>(
         let mut candidates = Vec::new();
         let (outcome, entries) = lock.with(py, |state| {
             let located = state.cache.locate(hash, |stored| {
-                match compare(stored.bind(py), key) {
+                let stored = stored.bind(py);
+                match compare(stored, key) {
                     Match::Unknown => {}
                     known => return known,
                 }
                 let verdict = verdicts.of(stored);
                 if verdict == Match::Unknown {
-                    candidates.push(stored.clone_ref(py));
+                    candidates.push(stored.clone());
                 }
                 verdict
             });
@@ -107,10 +137,9 @@ fn with_slot_asking<R>(
             return Ok(result);
         }
         if verdicts.different.len() > entries + EXTRA_COMPARISONS {
-            return Err(PyRuntimeError::new_err(
-                "the cache kept changing while keys were compared",
-            ));
+            let error = PyRuntimeError::new_err("the cache kept changing while keys were compared");
+            return Err(Raised::set(error, py));
         }
-        verdicts.ask(candidates, key)?;
+        verdicts.ask(candidates, key).map_err(|error| Raised::set(error, py))?;
     }
 }

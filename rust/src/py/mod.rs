@@ -8,8 +8,10 @@ mod cache;
 mod compare;
 mod copy;
 mod frame;
+mod get;
 mod lock;
 mod lookup;
+mod native;
 mod reader;
 mod state;
 mod stats;
@@ -20,6 +22,7 @@ use pyo3::types::PyDict;
 #[pymodule(gil_used = false, name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cache::Cache>()?;
+    get::install(module.py())?;
     module.add_class::<stats::CacheStats>()?;
     module.add_class::<copy::CopyEncoder>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;

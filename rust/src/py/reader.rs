@@ -1,19 +1,18 @@
 //! The callable that `Cache.reader` returns.
 
 use std::ffi::CStr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
 use super::cache::Cache;
+use super::lookup::Raised;
+use super::native::{Definition, catch};
 use super::state::Object;
 
-const NAME: &CStr = c"read";
 const DOC: &CStr = c"read($self, key, /)\n--\n\nThe cached value, or what the loader returns.";
 
 /// A cache with the function to call on a miss: `self` of the builtin function that users hold.
@@ -38,26 +37,19 @@ impl Reader {
 }
 
 impl Reader {
-    fn read<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match self.cache.get().read(key)? {
-            Some(value) => Ok(value),
-            None => self.loader.bind(key.py()).call1((key,)),
+    #[inline]
+    fn read(&self, key: &Bound<'_, PyAny>) -> *mut ffi::PyObject {
+        match self.cache.get().read(key) {
+            Ok(Some(value)) => value.into_ptr(),
+            // SAFETY: both objects are alive, and the key's token proves the attachment.
+            Ok(None) => unsafe { ffi::PyObject_CallOneArg(self.loader.as_ptr(), key.as_ptr()) },
+            Err(Raised) => ptr::null_mut(),
         }
     }
 }
 
-/// `PyMethodDef` holds raw pointers, which keep it from being a plain static.
-struct Definition(ffi::PyMethodDef);
-
-// SAFETY: it is never written, and points to statics.
-unsafe impl Sync for Definition {}
-
-static DEFINITION: Definition = Definition(ffi::PyMethodDef {
-    ml_name: NAME.as_ptr(),
-    ml_meth: ffi::PyMethodDefPointer { PyCFunction: read },
-    ml_flags: ffi::METH_O,
-    ml_doc: DOC.as_ptr(),
-});
+static DEFINITION: Definition =
+    Definition::new(c"read", ffi::PyMethodDefPointer { PyCFunction: read }, ffi::METH_O, DOC);
 
 /// The builtin function of a new reader.
 pub fn new(py: Python<'_>, cache: Py<Cache>, loader: Object) -> PyResult<Bound<'_, PyAny>> {
@@ -65,14 +57,9 @@ pub fn new(py: Python<'_>, cache: Py<Cache>, loader: Object) -> PyResult<Bound<'
     // SAFETY: the definition is static and its function takes a `Reader` as `self`; the result is
     // a new reference or null with an error set.
     unsafe {
-        Bound::from_owned_ptr_or_err(
-            py,
-            ffi::PyCFunction_NewEx(
-                ptr::from_ref(&DEFINITION.0).cast_mut(),
-                reader.as_ptr(),
-                ptr::null_mut(),
-            ),
-        )
+        let function =
+            ffi::PyCFunction_NewEx(DEFINITION.as_ptr(), reader.as_ptr(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, function)
     }
 }
 
@@ -87,13 +74,5 @@ unsafe extern "C" fn read(
         let reader = Borrowed::from_ptr(py, reader);
         (py, reader.cast_unchecked::<Reader>(), Borrowed::from_ptr(py, key))
     };
-    let result = catch_unwind(AssertUnwindSafe(|| reader.get().read(&key)))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("the cache core panicked")));
-    match result {
-        Ok(value) => value.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-    }
+    catch(py, || reader.get().read(&key))
 }

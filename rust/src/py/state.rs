@@ -8,12 +8,33 @@ use crate::core::cache::{Cache, Entry, Slot};
 /// A cached Python object with its key.
 pub type Object = Py<PyAny>;
 
-/// What leaves a cache when something is stored: for the caller to drop after unlocking.
-#[derive(Debug)]
-pub enum Displaced {
-    Nothing,
-    Value(#[expect(dead_code, reason = "held to be dropped")] Object),
-    Entry(#[expect(dead_code, reason = "held to be dropped")] Entry<Object, Object>),
+/// What leaves a cache when something is stored, to be dropped after unlocking: an old value, with
+/// its key if that leaves too. Two words, so that it travels in registers.
+#[derive(Debug, Default)]
+#[must_use = "its objects are released by `release`, outside the lock"]
+pub struct Displaced {
+    value: Option<Object>,
+    key: Option<Object>,
+}
+
+impl Displaced {
+    /// Releases the objects at once.
+    ///
+    /// Dropping them would not where PyO3 has not counted the thread as attached, as in functions
+    /// that Python calls directly: it then keeps them for later.
+    #[inline]
+    pub fn release(self, py: Python<'_>) {
+        for object in [self.value, self.key].into_iter().flatten() {
+            object.drop_ref(py);
+        }
+    }
+}
+
+impl From<Entry<Object, Object>> for Displaced {
+    #[inline]
+    fn from(entry: Entry<Object, Object>) -> Self {
+        Self { value: Some(entry.value), key: Some(entry.key) }
+    }
 }
 
 #[derive(Debug)]
@@ -29,7 +50,24 @@ impl State {
         Self { cache: Cache::new(max_entries), may_hold_cycles: false }
     }
 
+    #[cold]
+    pub fn expire(&mut self, slot: Slot) -> Displaced {
+        self.cache.expire(slot).map(Displaced::from).unwrap_or_default()
+    }
+
+    pub fn invalidate(&mut self, slot: Slot) -> Displaced {
+        self.cache.invalidate(slot).map(Displaced::from).unwrap_or_default()
+    }
+
+    /// Takes an entry out; its value is wanted.
+    pub fn take(&mut self, slot: Slot) -> (Option<Object>, Displaced) {
+        let Displaced { value, key } =
+            self.cache.remove(slot).map(Displaced::from).unwrap_or_default();
+        (value, Displaced { value: None, key })
+    }
+
     /// Stores a value under a located key.
+    #[inline]
     pub fn store(
         &mut self,
         at: Option<Slot>,
@@ -41,16 +79,16 @@ impl State {
         self.may_hold_cycles |= is_collectable(value);
         let value = value.clone().unbind();
         if let Some(slot) = at {
-            let old = self.cache.replace(slot, value, deadline);
-            return old.map_or(Displaced::Nothing, Displaced::Value);
+            return Displaced { value: self.cache.replace(slot, value, deadline), key: None };
         }
         self.may_hold_cycles |= is_collectable(key);
         let evicted = self.cache.insert(hash, key.clone().unbind(), value, deadline);
-        evicted.map_or(Displaced::Nothing, Displaced::Entry)
+        evicted.map(Displaced::from).unwrap_or_default()
     }
 }
 
 /// Whether objects of this one's type can be part of a reference cycle.
+#[inline]
 fn is_collectable(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the object is alive, hence its type, whose flags never change once it is in use.
     unsafe { ffi::PyType_HasFeature(ffi::Py_TYPE(object.as_ptr()), ffi::Py_TPFLAGS_HAVE_GC) != 0 }

@@ -1,0 +1,46 @@
+//! What functions written against the C interface share.
+
+use std::ffi::{CStr, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// A static function definition.
+pub struct Definition(ffi::PyMethodDef);
+
+// SAFETY: what keeps `PyMethodDef` from being `Sync` are its pointers, which point to statics that
+// nobody writes.
+unsafe impl Sync for Definition {}
+
+impl Definition {
+    pub const fn new(
+        name: &'static CStr,
+        function: ffi::PyMethodDefPointer,
+        flags: c_int,
+        doc: &'static CStr,
+    ) -> Self {
+        Self(ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: function,
+            ml_flags: flags,
+            ml_doc: doc.as_ptr(),
+        })
+    }
+
+    /// For Python, which asks for a mutable pointer and does not write.
+    pub const fn as_ptr(&'static self) -> *mut ffi::PyMethodDef {
+        ptr::from_ref(&self.0).cast_mut()
+    }
+}
+
+/// Runs the body of such a function; a panic becomes an exception.
+#[inline]
+pub fn catch(py: Python<'_>, body: impl FnOnce() -> *mut ffi::PyObject) -> *mut ffi::PyObject {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        PyRuntimeError::new_err("the native core panicked").restore(py);
+        ptr::null_mut()
+    })
+}
