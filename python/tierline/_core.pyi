@@ -1,7 +1,18 @@
 """The whole native surface of Tierline on one page. Implemented in `rust/src/py`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import GenericAlias
 from typing import Any, Generic, TypeVar, final, overload
+
+__all__ = [
+    "Cache",
+    "CacheStats",
+    "CopyEncoder",
+    "__build__",
+    "__version__",
+    "pack_frame",
+    "unpack_frame",
+]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -44,26 +55,32 @@ class Cache(Generic[_K, _V]):
     `__hash__`, `__del__`, a loader) runs while the cache is locked.
 
     Args:
-        maxsize: The most entries kept, at least 1; the least recently used goes first.
-        ttl_s: Seconds an entry lives, or None for no limit. At least 0.001.
+        maxsize: The most entries kept, from 1 to 2**32 - 2; the least recently used goes first.
+            Memory grows with the entries, not with the bound.
+        ttl_s: Seconds an entry lives, or None for no limit. At least 0.001. Time is told in
+            ticks of the coarse monotonic clock, 4 ms on most Linux kernels.
 
     Raises:
         ValueError: `maxsize` or `ttl_s` is out of range.
     """
 
     def __new__(cls, maxsize: int, *, ttl_s: float | None = None) -> Cache[_K, _V]: ...
+    @classmethod
+    def __class_getitem__(cls, key: Any, /) -> GenericAlias: ...
     @property
     def maxsize(self) -> int: ...
     @property
     def ttl_s(self) -> float | None: ...
     @overload
-    def get(self, key: _K, /) -> _V | None: ...
+    def get(self, key: _K, /) -> _V | None:
+        """The live value, or the default; like `[]` and readers it counts a hit or a miss."""
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
     def set(self, key: _K, value: _V, /, *, ttl_s: float | None = None) -> None:
         """Store a value; `ttl_s` replaces the cache's own for this entry."""
     @overload
-    def pop(self, key: _K, /) -> _V | None: ...
+    def pop(self, key: _K, /) -> _V | None:
+        """Remove an entry and return its value, or the default; counts neither hit nor miss."""
     @overload
     def pop(self, key: _K, default: _D, /) -> _V | _D: ...
     def __getitem__(self, key: _K, /) -> _V: ...
@@ -74,17 +91,20 @@ class Cache(Generic[_K, _V]):
     def __len__(self) -> int:
         """Entries held, expired ones not yet removed included."""
     def __iter__(self) -> Iterator[_K]:
-        """The keys of a snapshot, least recently used first."""
+        """The live keys of a snapshot, least recently used first."""
     def clear(self) -> None:
-        """Drop every entry; the counters stay."""
+        """Drop every entry; the counters stay, and fills that have begun are not refused."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
     def fill(self, key: _K, value: _V, token: int, /, *, ttl_s: float | None = None) -> bool:
         """Store a loaded value unless its key was invalidated since `begin`; whether it was stored."""
     def invalidate(self, key: _K, /) -> bool:
-        """Drop the entry and every fill of it that has begun; whether an entry was there."""
+        """Drop the entry and every fill of it that has begun; whether a live entry was there.
+
+        Keys share 1,024 counters, so a fill of another key is refused now and then.
+        """
     def invalidate_many(self, keys: Iterable[_K], /) -> int:
-        """`invalidate` for each key; how many entries were there."""
+        """`invalidate` for each key; how many live entries were there."""
     def invalidate_all(self) -> int:
         """Drop every entry and every fill that has begun; how many entries were there."""
     def reader(self, loader: Callable[[_K], _V], /) -> Callable[[_K], _V]:

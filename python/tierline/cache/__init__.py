@@ -1,7 +1,8 @@
-"""The cache performer: L1 in the Rust core, L2 in Redis, and what keeps them right."""
+"""The cache performer: L1 in the Rust core, L2 in Redis, and what keeps them right.
 
-from tierline.cache.redis import RedisTier
+The package itself imports no driver: `tierline.cache.redis` does.
+"""
+
 from tierline.cache.strategy import ReadThrough, read_through
-from tierline.cache.tables import Caches, TableCache
 
-__all__ = ["Caches", "ReadThrough", "RedisTier", "TableCache", "read_through"]
+__all__ = ["ReadThrough", "read_through"]

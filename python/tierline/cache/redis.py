@@ -148,6 +148,18 @@ class RedisTier:
                 self._move()
         self._available()
 
+    def invalidate_all(self, beginning: str) -> None:
+        """`invalidate` every name that is kept and begins so; slow, for when a table is dropped."""
+        start = f"{self._space}:{{"
+        pattern = f"{_glob_literal(start + beginning)}*"
+        found = self._try(lambda: list(self._client.scan_iter(match=pattern, count=1_000)))
+        if found is None:
+            with self._lock:
+                self._move()
+            return
+        keys = [key.decode(errors="replace") for key in found]
+        self.invalidate(key[len(start) : -1] for key in keys if key.endswith("}"))
+
     def stats(self) -> L2Stats:
         """The counters."""
         with self._lock:
@@ -216,6 +228,11 @@ class RedisTier:
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"
+
+
+def _glob_literal(text: str) -> str:
+    """The text as a pattern of Redis that matches only itself."""
+    return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
 
 
 def _read_frame(

@@ -74,7 +74,11 @@ class TableCache(Generic[T, K]):
 def l2_name(table: Table[Any, Any], key: Any) -> str:
     """The name of a key in L2: the table's, then the key's values as JSON, so no two collide."""
     values = msgspec.json.encode(table.read_key(key)).decode()
-    return f"{table.schema or ''}.{table.name}:{values}"
+    return f"{_l2_table(table)}{values}"
+
+
+def _l2_table(table: Table[Any, Any]) -> str:
+    return f"{table.schema or ''}.{table.name}:"
 
 
 class Caches:
@@ -103,8 +107,10 @@ class Caches:
         for cache in self._by_table.get((table.schema, table.name), ()):
             cache.l1.invalidate_many(keys)
 
-    def forget_table(self, table: Table[Any, Any]) -> None:
-        """Make L1 forget every key of a table."""
+    def invalidate_table(self, table: Table[Any, Any]) -> None:
+        """Make every tier forget a table."""
+        if self.l2 is not None:
+            self.l2.invalidate_all(_l2_table(table))
         for cache in self._by_table.get((table.schema, table.name), ()):
             cache.l1.invalidate_all()
 

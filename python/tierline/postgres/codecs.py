@@ -68,7 +68,7 @@ _ENCODERS: dict[str, Encode] = {
     "date": _dumper(temporal.DateBinaryDumper, dt.date),
     "time": _dumper(temporal.TimeBinaryDumper, dt.time),
     "timetz": _dumper(temporal.TimeTzBinaryDumper, dt.time),
-    "interval": _dumper(temporal.TimeDeltaBinaryDumper, dt.timedelta),
+    "interval": _dumper(temporal.TimedeltaBinaryDumper, dt.timedelta),
     "jsonb": lambda value: b"\1" + value,
 }
 

@@ -60,6 +60,7 @@ class Connection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known: dict[bytes, Prepared] = {}
+        self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
         self.adapters.register_loader("json", RawJson)
         self.adapters.register_loader("jsonb", RawJsonb)
 
@@ -90,7 +91,8 @@ class Connection(psycopg.Connection[Any]):
         except psycopg.DataError as error:
             raise _undecodable(statement, transformer, result, error) from error
         finally:
-            transformer.set_pgresult(None)
+            # Let go of the rows. Not with None: psycopg would forget the loaders too.
+            transformer.set_pgresult(self._nothing, set_loaders=False)
 
     def execute_statement(self, statement: Statement, values: tuple[Any, ...]) -> int:
         """Run a statement that answers no rows; how many rows it changed."""

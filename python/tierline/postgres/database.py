@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -39,6 +41,46 @@ class PoolStats(msgspec.Struct, frozen=True):
     waiting: int
 
 
+class Reads(msgspec.Struct, frozen=True):
+    """L3's counters since the store was opened.
+
+    Attributes:
+        found: Reads that answered with a row.
+        empty: Reads that answered with none.
+        errors: Operations that failed.
+    """
+
+    found: int
+    empty: int
+    errors: int
+
+
+class Counters:
+    """Counts operations across threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found = self._empty = self._errors = 0
+
+    def read(self, *, found: bool) -> None:
+        """A read succeeded."""
+        with self._lock:
+            if found:
+                self._found += 1
+            else:
+                self._empty += 1
+
+    def error(self) -> None:
+        """An operation failed."""
+        with self._lock:
+            self._errors += 1
+
+    def reads(self) -> Reads:
+        """The counters at this moment."""
+        with self._lock:
+            return Reads(self._found, self._empty, self._errors)
+
+
 class Database:
     """One PostgreSQL server behind a pool; safe to share between threads.
 
@@ -59,8 +101,9 @@ class Database:
         self._timeout_s = timeout_s
         self._pool_size = pool_size
         self._in_use: set[Connection] = set()
+        self._counters = Counters()
         self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
-        self.server_version = _probe(prepared, self.location)
+        self.server_version, self.identity = _probe(prepared, self.location)
         self._pool = ConnectionPool(
             prepared,
             connection_class=Connection,
@@ -85,7 +128,9 @@ class Database:
             return Failure(self._no_connection(error, began))
         self._in_use.add(connection)
         try:
-            return Success(connection.fetch(statement, values))
+            rows = connection.fetch(statement, values)
+            self._counters.read(found=bool(rows))
+            return Success(rows)
         except psycopg.Error as error:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
@@ -122,6 +167,10 @@ class Database:
             connection.execute(statement.sql.encode())
 
         return self._perform(statement, run)
+
+    def reads(self) -> Reads:
+        """The counters of reads and errors."""
+        return self._counters.reads()
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
@@ -167,10 +216,12 @@ class Database:
             connection.close()
             # What ended this session has probably ended the idle ones too.
             self._pool.drain()
+        self._counters.error()
         elapsed_s = time.monotonic() - began
         return classify(error, statement, lost=lost, elapsed_s=elapsed_s)
 
     def _no_connection(self, error: Exception, began: float) -> RepositoryError:
+        self._counters.error()
         return no_connection(
             error,
             in_use=len(self._in_use),
@@ -222,11 +273,20 @@ def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
     return location, make_conninfo(conninfo, **defaults)
 
 
-def _probe(conninfo: str, location: str) -> int:
-    """Connect once, so that what is wrong is said now and with its reason; the server's version."""
+def _probe(conninfo: str, location: str) -> tuple[int, str]:
+    """Connect once, so that what is wrong is said now and with its reason.
+
+    Answers with the server's version and what identifies its data: a cluster's system
+    identifier, the database and the schema that unqualified names mean.
+    """
     try:
         with Connection.connect(conninfo, autocommit=True) as connection:
-            return connection.info.server_version
+            row = connection.execute(
+                "SELECT coalesce(current_schema(), ''), d.oid, s.system_identifier "
+                "FROM pg_database d, pg_control_system() s WHERE d.datname = current_database()"
+            ).fetchone()
+            identity = hashlib.blake2b(repr(row).encode(), digest_size=6).hexdigest()
+            return connection.info.server_version, identity
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(

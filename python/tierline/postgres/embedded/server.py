@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import threading
 import time
 import weakref
 from pathlib import Path
@@ -17,30 +11,13 @@ from typing import Self
 
 from tierline import errors
 from tierline.postgres.embedded import postmaster
-from tierline.postgres.embedded.binaries import programs
-from tierline.postgres.embedded.cluster import DATABASE, ROLE, ensure_cluster
+from tierline.postgres.embedded.cluster import DATABASE, ROLE
 from tierline.postgres.embedded.folder import MAJOR, Folder, prepare
+from tierline.postgres.embedded.launch import launch, remove_socket_dir
 from tierline.postgres.embedded.locks import FileLock, held
 
-_PORT = 5432
-_SOCKET_PATH_BYTES_MAX = 100  # a socket's address holds 104 bytes on macOS, 108 on Linux
-_SOCKET_NAME = f"/.s.PGSQL.{_PORT}"
-_SOCKET_DIR_PREFIX = "tierline-socket-"
-_CLOSE_WAIT_S = 10.0
+_CLOSE_WAIT_S = 2.0
 _LEFTOVERS_WAIT_S = 10.0
-
-_SETTINGS = {
-    "listen_addresses": "",
-    "port": str(_PORT),
-    "unix_socket_permissions": "0700",
-    "shared_buffers": "128MB",
-    "max_prepared_transactions": "64",  # two-phase commit is off without it
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_min_messages": "warning",
-    "log_checkpoints": "off",
-    "cluster_name": "tierline",
-}
 
 
 class EmbeddedServer:
@@ -54,12 +31,14 @@ class EmbeddedServer:
         data_dir: The folder that holds the data.
         started: Whether this call started the server; False if it joined a running one.
         conninfo: How psycopg or any other libpq client on this machine connects to it.
-        pid: The server's process id.
+        pid: The server's process id when this hold began.
     """
 
-    def __init__(self, folder: Folder, users: FileLock, server: postmaster.Postmaster) -> None:
+    def __init__(
+        self, folder: Folder, users: FileLock, server: postmaster.Postmaster, *, started: bool
+    ) -> None:
         self.data_dir = folder.path
-        self.started = False
+        self.started = started
         self.pid = server.pid
         place = f"host={_quoted(server.socket_dir)} port={server.port}"
         self.conninfo = f"{place} dbname={DATABASE} user={ROLE}"
@@ -121,7 +100,7 @@ def start_or_join(path: Path | None = None, *, timeout_s: float = 60.0) -> Embed
     except OSError as error:
         raise errors.ConfigurationError(
             f"cannot use {folder.path} for the embedded PostgreSQL"
-            f" ({error.strerror}: {error.filename}); mend it, give another path, or a URL",
+            f" ({error}); mend it, give another path, or a URL",
             operation="open",
         ) from error
 
@@ -140,123 +119,40 @@ def _hold(folder: Folder, deadline: float) -> EmbeddedServer:
         try:
             # Nobody takes it alone without the start lock, so this succeeds at once.
             users.share()
-            server = _joined(folder, deadline)
-            started = server is None
-            embedded = EmbeddedServer(folder, users, server or _start(folder, deadline))
+            server, started = _server(folder, deadline)
+            return EmbeddedServer(folder, users, server, started=started)
         except BaseException:
             users.release()
             raise
-    embedded.started = started
-    return embedded
 
 
-def _joined(folder: Folder, deadline: float) -> postmaster.Postmaster | None:
-    """The server that runs, once it is ready; one that is being shut down is waited for."""
-    cluster = folder.cluster
-    server = postmaster.running(cluster)
-    if server is not None and server.status == "stopping":
-        wait_s = deadline - time.monotonic()
-        postmaster.wait_until(lambda: postmaster.running(cluster) is None, wait_s)
-        server = postmaster.running(cluster)
-    if server is None:
-        return None
-    return postmaster.await_ready(cluster, deadline=deadline, log=folder.log)
-
-
-def _start(folder: Folder, deadline: float) -> postmaster.Postmaster:
-    bin_dir = programs(MAJOR, folder.account)
+def _server(folder: Folder, deadline: float) -> tuple[postmaster.Postmaster, bool]:
+    """A server that is ready, and whether it was started for that."""
+    server = _live(folder, deadline)
     lock = FileLock(folder.server_lock, folder.account)
     try:
-        if not lock.own(wait_s=_LEFTOVERS_WAIT_S):
-            raise errors.ConnectionError(
-                f"processes of a server that cannot be seen from here still use {folder.path}:"
-                " it runs in another container, or did not end; end it, or give another path",
-                operation="open",
-            )
-        ensure_cluster(folder, bin_dir)
-        _forget_dead_server(folder)
-        return _launch(folder, bin_dir, lock, deadline)
+        if server is None and lock.own(wait_s=_LEFTOVERS_WAIT_S):
+            return launch(folder, lock, deadline=deadline), True
     finally:
-        # The server's processes inherited the lock and keep it until the last one ends.
         lock.abandon()
-
-
-def _launch(
-    folder: Folder, bin_dir: Path, lock: FileLock, deadline: float
-) -> postmaster.Postmaster:
-    socket_dir = _socket_dir(folder)
-    settings = _SETTINGS | _login_rules(folder) | {"unix_socket_directories": str(socket_dir)}
-    argv = postmaster.command(bin_dir, folder.cluster, settings)
-    process = folder.account.spawn(
-        argv, cwd=folder.cluster, output=(log := _new_log(folder)), pass_fds=(lock.fd,)
-    )
-    os.close(log)
-    try:
-        server = postmaster.await_ready(
-            folder.cluster, deadline=deadline, log=folder.log, process=process
+    # Its starter may have died before the server had written its number down.
+    if server is None and postmaster.running(folder.cluster) is None:
+        raise errors.ConnectionError(
+            f"processes of a server that cannot be seen from here still use {folder.path}:"
+            " it runs in another container, or did not end; end it, or give another path",
+            operation="open",
         )
-    except BaseException:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
-        _remove_socket_dir(folder, str(socket_dir))
-        raise
-    _reap(process)
-    return server
+    return postmaster.await_ready(folder.cluster, deadline=deadline, log=folder.log), False
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the server in the background: another process may stop it after this one closed."""
-    name = f"tierline-postgres-{process.pid}"
-    threading.Thread(target=process.wait, name=name, daemon=True).start()
-
-
-def _login_rules(folder: Folder) -> dict[str, str]:
-    """Let in the account that runs the server, and root; nobody else, and nobody by TCP.
-
-    Written at each start: the account may have been renamed since the last.
-    """
-    rules = folder.write("hba.conf", f"local all {ROLE} peer map={ROLE}\n")
-    names = {folder.account.name, "root"}
-    lines = (f'{ROLE} "{name}" {ROLE}\n' for name in sorted(names))
-    users = folder.write("ident.conf", "".join(lines))
-    return {"hba_file": str(rules), "ident_file": str(users)}
-
-
-def _new_log(folder: Folder) -> int:
-    """A new log; the last one is kept beside it."""
-    with contextlib.suppress(FileNotFoundError):
-        folder.log.replace(folder.log.with_suffix(".log.1"))
-    return folder.create(folder.log)
-
-
-def _socket_dir(folder: Folder) -> Path:
-    """The data's folder or, where a socket's address cannot say that, a new private one."""
-    path = str(folder.path)
-    fits = len(os.fsencode(path + _SOCKET_NAME)) <= _SOCKET_PATH_BYTES_MAX
-    # Both libpq and the server take a comma to part two folders.
-    if fits and not set(path) & set(",\"'"):
-        return folder.path
-    made = Path(tempfile.mkdtemp(prefix=_SOCKET_DIR_PREFIX, dir="/tmp"))
-    if folder.account.is_other:
-        os.chown(made, folder.account.uid, folder.account.gid, follow_symlinks=False)
-    return made
-
-
-def _remove_socket_dir(folder: Folder, socket_dir: str) -> None:
-    if Path(socket_dir).name.startswith(_SOCKET_DIR_PREFIX) and socket_dir != str(folder.path):
-        shutil.rmtree(socket_dir, ignore_errors=True)
-
-
-def _forget_dead_server(folder: Folder) -> None:
-    """Clear up after a server that was killed; the caller knows that none runs.
-
-    PostgreSQL would refuse to start if its old process number belonged to another program
-    by now, as it often does in a restarted container.
-    """
-    dead = postmaster.recorded(folder.cluster)
-    if dead is not None:
-        _remove_socket_dir(folder, dead.socket_dir)
-    (folder.cluster / "postmaster.pid").unlink(missing_ok=True)
+def _live(folder: Folder, deadline: float) -> postmaster.Postmaster | None:
+    """The server that runs; one that somebody is shutting down is waited for."""
+    cluster = folder.cluster
+    server = postmaster.running(cluster)
+    if server is None or server.status != "stopping":
+        return server
+    postmaster.wait_until(lambda: postmaster.running(cluster) is None, deadline - time.monotonic())
+    return postmaster.running(cluster)
 
 
 def _leave(folder: Folder, users: FileLock, pid: int, holder: int) -> None:
@@ -267,7 +163,7 @@ def _leave(folder: Folder, users: FileLock, pid: int, holder: int) -> None:
     users.release()
     try:
         with held(folder.start_lock, folder.account, wait_s=_CLOSE_WAIT_S) as obtained:
-            # Whoever holds the start lock for so long is starting or joining: a user.
+            # Whoever holds the start lock for so long is a user, or is stopping it already.
             if obtained and not _is_used(folder):
                 _stop(folder, pid)
     except FileNotFoundError:
@@ -289,7 +185,7 @@ def _stop(folder: Folder, pid: int) -> None:
             operation="close",
         )
     if server is not None:
-        _remove_socket_dir(folder, server.socket_dir)
+        remove_socket_dir(folder, server.socket_dir)
 
 
 def _quoted(value: str) -> str:

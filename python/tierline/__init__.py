@@ -1,0 +1,132 @@
+"""Tierline: one typed pipeline through memory, Redis and PostgreSQL; every answer is a Result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tierline._core import Cache, __version__
+from tierline.cache import ReadThrough, read_through
+from tierline.entity import Table, table
+from tierline.errors import (
+    AccessDeniedError,
+    CommitUnknownError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionError,  # noqa: A004 (the field's word)
+    ConstraintError,
+    DecodeError,
+    DuplicateError,
+    FieldError,
+    MigrationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PoolExhaustedError,
+    QueryError,
+    RateLimitedError,
+    RepositoryError,
+    SheetLayoutError,
+    TimeoutError,  # noqa: A004 (the field's word)
+    ValidationError,
+)
+from tierline.query import Query, project, select
+from tierline.query.functions import (
+    asc,
+    avg,
+    contains,
+    count,
+    desc,
+    is_in,
+    is_null,
+    max,  # noqa: A004 (the field's word)
+    min,  # noqa: A004 (the field's word)
+    not_,
+    some,
+    sum,  # noqa: A004 (the field's word)
+)
+from tierline.repository import Repository, repository
+from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
+
+if TYPE_CHECKING:
+    from tierline.store import Stats, Store, TierStats, connect, open  # noqa: A004
+
+__all__ = [
+    "AccessDeniedError",
+    "Cache",
+    "CommitUnknownError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionError",
+    "ConstraintError",
+    "DecodeError",
+    "DuplicateError",
+    "Failure",
+    "FieldError",
+    "MigrationError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PoolExhaustedError",
+    "Query",
+    "QueryError",
+    "RateLimitedError",
+    "ReadThrough",
+    "Repository",
+    "RepositoryError",
+    "Result",
+    "SheetLayoutError",
+    "Stats",
+    "Store",
+    "Success",
+    "Table",
+    "TierStats",
+    "TimeoutError",
+    "ValidationError",
+    "__version__",
+    "ask",
+    "asc",
+    "avg",
+    "collect",
+    "connect",
+    "contains",
+    "count",
+    "desc",
+    "do",
+    "flow",
+    "is_in",
+    "is_null",
+    "max",
+    "min",
+    "not_",
+    "open",
+    "project",
+    "read_through",
+    "repository",
+    "select",
+    "some",
+    "sum",
+    "table",
+    "then",
+    "unwrap",
+]
+
+# The store imports the drivers, so it is loaded when first used.
+_LAZY = {
+    "Stats": "tierline.store",
+    "Store": "tierline.store",
+    "TierStats": "tierline.store",
+    "connect": "tierline.store",
+    "open": "tierline.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tierline' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 (only when something is used)
+
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
