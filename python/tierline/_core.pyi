@@ -1,5 +1,8 @@
 """The whole native surface of Tierline on one page. Implemented in `rust/src/py`."""
 
+# This page is the documentation too, hence its docstrings.
+# ruff: noqa: PYI021
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import GenericAlias
 from typing import Any, Generic, TypeVar, final, overload
@@ -22,7 +25,7 @@ __version__: str
 """The crate's version, equal to the package's."""
 
 __build__: dict[str, str]
-"""`version`, `profile` (`release` or `debug`) and `gil` (`gil` or `free-threaded`), for bug reports."""
+"""For bug reports: `version`, `profile` (`release`, `debug`), `gil` (`gil`, `free-threaded`)."""
 
 @final
 class CacheStats:
@@ -66,7 +69,7 @@ class Cache(Generic[_K, _V]):
 
     def __new__(cls, maxsize: int, *, ttl_s: float | None = None) -> Cache[_K, _V]: ...
     @classmethod
-    def __class_getitem__(cls, key: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
     def maxsize(self) -> int: ...
     @property
@@ -97,7 +100,7 @@ class Cache(Generic[_K, _V]):
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
     def fill(self, key: _K, value: _V, token: int, /, *, ttl_s: float | None = None) -> bool:
-        """Store a loaded value unless its key was invalidated since `begin`; whether it was stored."""
+        """Store a loaded value unless its key was invalidated since `begin`; whether it was."""
     def invalidate(self, key: _K, /) -> bool:
         """Drop the entry and every fill of it that has begun; whether a live entry was there.
 
@@ -125,7 +128,11 @@ def pack_frame(payload: bytes, /, *, fingerprint: int, expires_at_ms: int) -> by
     """
 
 def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
-    """The payload and `expires_at_ms` of a frame; None if it is not ours, torn, forged or of another schema."""
+    """The payload and `expires_at_ms` of a frame.
+
+    None for any other bytes: not ours, torn, or of another schema, version or flags. The frame's
+    checksum tells accidents, not forgeries by someone who can write to Redis.
+    """
 
 @final
 class CopyEncoder:
