@@ -1,7 +1,6 @@
 """The whole native surface of Tierline on one page. Implemented in `rust/src/py`."""
 
 # This page is the documentation too, hence its docstrings.
-# ruff: noqa: PYI021
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import GenericAlias
@@ -147,7 +146,7 @@ class CopyEncoder:
     """
 
     def __new__(
-        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], bytes] | None]
+        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], Any] | None]
     ) -> CopyEncoder: ...
     def encode(self, rows: Sequence[tuple[Any, ...]], /) -> bytes:
         """The rows, without the file's header and trailer. None is NULL in every column.

@@ -12,7 +12,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import msgspec
 import redis
@@ -80,7 +81,9 @@ class RedisTier:
     """
 
     def __init__(self, url: str, *, prefix: str, scope: str) -> None:
-        self._client: Any = redis.Redis.from_url(
+        # redis-py's own annotations leave most of this unknown.
+        connect = cast("Any", redis.Redis).from_url
+        self._client: Any = connect(
             url,
             socket_timeout=_SOCKET_TIMEOUT_S,
             socket_connect_timeout=_SOCKET_TIMEOUT_S,
@@ -189,7 +192,7 @@ class RedisTier:
             keys = [
                 key for name, _ in batch for key in (self._value_key(name), self._mark_key(name))
             ]
-            if self._try(lambda keys=keys: self._drop(keys, mark)) is None:
+            if self._try(partial(self._drop, keys, mark)) is None:
                 return False
             with self._lock:
                 for name, ticket in batch:

@@ -44,7 +44,7 @@ class TableCache(Generic[T, K]):
         return self.l1.reader(load)
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
-        # The token comes first: whatever is read after it is refused if the key is written meanwhile.
+        # The token comes first: what is read after it is refused if the key is written meanwhile.
         token = self.l1.begin(key)
         if self._l2 is None:
             result = fetch(key)
@@ -65,9 +65,7 @@ class TableCache(Generic[T, K]):
             self.l1.fill(key, result, token)
             if l2_token is not None:
                 payload = self._encode(result.unwrap())
-                self._l2.fill(
-                    name, payload, self.table.fingerprint, l2_token, self.strategy.ttl_s
-                )
+                self._l2.fill(name, payload, self.table.fingerprint, l2_token, self.strategy.ttl_s)
         return result
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tierline.entity.types import wire_value
+from tierline.entity.types import is_tuple, wire_value
 from tierline.entity.validation import BadFieldsError, element_problem
 from tierline.errors import FieldError
 
@@ -46,7 +46,7 @@ def key_reader(columns: tuple[Column, ...]) -> Callable[[Any], tuple[Any, ...]]:
     names = ", ".join(column.field for column in columns)
 
     def read(key: Any) -> tuple[Any, ...]:
-        if not isinstance(key, tuple) or len(key) != len(steps):
+        if not is_tuple(key) or len(key) != len(steps):
             raise TypeError(f"the key is a tuple ({names}), not {key!r}")
         return tuple(step(part) for step, part in zip(steps, key, strict=True))
 

@@ -11,6 +11,7 @@ import msgspec
 
 from tierline.entity.column import Column, column_of
 from tierline.entity.key import key_reader
+from tierline.entity.types import is_tuple
 from tierline.entity.validation import Validator
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
         return msgspec.structs.replace(self, foreign_keys=(*self.foreign_keys, rule))
 
     def unique(self, columns: Callable[[T], object]) -> Table[T, K]:
-        """This table with a unique constraint: ``FLIGHTS.unique(lambda f: (f.carrier, f.number))``."""
+        """This table with a unique constraint: ``PLANES.unique(lambda p: (p.maker, p.serial))``."""
         names = column_names(self, columns, "unique")
         rule = Unique(self._rule_name(names, "key"), names)
         return msgspec.structs.replace(self, uniques=(*self.uniques, rule))
@@ -145,7 +146,8 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
     @cached_property
     def rules(self) -> dict[str, tuple[str, ...]]:
         """Columns by constraint name, as `create_table` names them."""
-        rules = {rule.name: rule.columns for rule in (*self.foreign_keys, *self.uniques)}
+        rules = {rule.name: rule.columns for rule in self.foreign_keys}
+        rules |= {rule.name: rule.columns for rule in self.uniques}
         rules[self.primary_key_name] = self.key
         rules |= {self.check_name(column): (column.name,) for column in self.columns}
         return rules
@@ -175,7 +177,9 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
             f"{column.name} {column.type.sql}{'' if column.nullable else ' not null'}"
             for column in self.columns
         )
-        return f"<Table {self.name} of {self.entity.__name__}: {columns}; key {', '.join(self.key)}>"
+        return (
+            f"<Table {self.name} of {self.entity.__name__}: {columns}; key {', '.join(self.key)}>"
+        )
 
 
 class _FieldNames:
@@ -193,9 +197,11 @@ class _FieldNames:
             raise AttributeError(f"{self._what}: no field {field!r}; there are {known}") from None
 
 
-def _traced_names(columns: tuple[Column, ...], pick: Callable[[Any], Any], what: str) -> tuple[str, ...]:
+def _traced_names(
+    columns: tuple[Column, ...], pick: Callable[[Any], Any], what: str
+) -> tuple[str, ...]:
     picked = pick(_FieldNames(columns, what))
-    chosen = picked if isinstance(picked, tuple) else (picked,)
+    chosen = picked if is_tuple(picked) else (picked,)
     names = tuple(column.name for column in chosen if isinstance(column, Column))
     if not names or len(names) != len(chosen) or len(set(names)) != len(names):
         raise TypeError(
@@ -232,16 +238,17 @@ def table(
         TypeError: The entity is no Struct, is mutable, or a field has no column type; the key
             names no field or a field that may be None.
     """
-    if not (isinstance(entity, type) and issubclass(entity, msgspec.Struct)):
+    given: Any = entity
+    if not (isinstance(given, type) and issubclass(given, msgspec.Struct)):
         raise TypeError(f"table: {entity!r} is not a msgspec Struct class")
-    if not (entity.__struct_config__.frozen or copy):
+    if not (given.__struct_config__.frozen or copy):
         raise TypeError(
             f"table: {entity.__name__} is mutable, and cached entities are shared between callers; "
             "declare it with frozen=True, or pass copy=True to copy it at each read"
         )
     if not name:
         raise TypeError("table: the name is empty")
-    columns = tuple(column_of(field) for field in msgspec.structs.fields(entity))
+    columns = tuple(column_of(field) for field in msgspec.structs.fields(given))
     if not columns:
         raise TypeError(f"table: {entity.__name__} has no fields")
     names = _traced_names(columns, key, f"{name}.key")

@@ -24,7 +24,7 @@ import enum
 import types
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, TypeGuard, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -187,6 +187,21 @@ def _annotated(inner: Any, metadata: list[Any]) -> Any:
     return Annotated[(inner, *metadata)]  # type: ignore[return-value,unused-ignore]
 
 
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """`isinstance(value, tuple)`, with items of any type rather than of an unknown one."""
+    return isinstance(value, tuple)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """`isinstance(value, list)`, likewise."""
+    return isinstance(value, list)
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    """`isinstance(value, dict)`, likewise."""
+    return isinstance(value, dict)
+
+
 def bare(info: inspect.Type) -> inspect.Type:
     """The type behind any `Metadata` wrapper that msgspec's inspection leaves."""
     while isinstance(info, inspect.Metadata):
@@ -225,7 +240,7 @@ def column_type(annotation: Any) -> ColumnType:
 
 
 def _choice_type(annotation: Any, choices: dict[Any, Any]) -> ColumnType:
-    kinds = {type(value) for value in choices}
+    kinds: set[Any] = {type(value) for value in choices}
     wire: Wire
     if kinds == {str}:
         wire = "text"

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import inspect
 
 from tierline.entity.column import Column
-from tierline.entity.types import ColumnType, bare, wire_value, without_none
+from tierline.entity.types import ColumnType, bare, is_dict, is_list, wire_value, without_none
 from tierline.errors import FieldError
 
 INT8_MIN = -(2**63)
@@ -123,7 +123,7 @@ def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:
 
 
 def located(error: msgspec.ValidationError) -> FieldError:
-    """msgspec's message, taken apart into path and problem."""
+    """Msgspec's message, taken apart into path and problem."""
     problem, _, place = str(error).partition(" - at `$")
     return FieldError(place.removesuffix("`"), problem)
 
@@ -216,13 +216,9 @@ def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]
     return step
 
 
-def _has_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case dict():
-            return any(_has_nul(item) for pair in value.items() for item in pair)
-        case list():
-            return any(map(_has_nul, value))
-        case _:
-            return False
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if is_dict(value):
+        return any(_has_nul(name) or _has_nul(item) for name, item in value.items())
+    return is_list(value) and any(map(_has_nul, value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
@@ -145,7 +145,7 @@ def _unencodable(
     return ValidationError(tuple(errors))
 
 
-MakeRow: TypeAlias = Callable[[tuple[Any, ...]], Any]
+MakeRow: TypeAlias = Callable[[Sequence[Any]], Any]
 
 
 def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
@@ -165,7 +165,7 @@ def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
     if not decoders and not required:
         return build
 
-    def make(values: tuple[Any, ...]) -> Any:
+    def make(values: Sequence[Any]) -> Any:
         if None in values:
             for position in required:
                 if values[position] is None:

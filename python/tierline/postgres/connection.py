@@ -9,11 +9,12 @@ the statement's hash, and what a result needs is worked out once.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.abc import Transformer as TransformerType
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import execute
@@ -50,7 +51,7 @@ class Prepared:
     def __init__(self, encoders: tuple[Encode, ...]) -> None:
         self.encoders = encoders
         self.formats = [Format.BINARY] * len(encoders)
-        self.transformer: Transformer | None = None
+        self.transformer: TransformerType | None = None
         self.make_row: MakeRow = tuple
 
 
@@ -119,13 +120,11 @@ class Connection(psycopg.Connection[Any]):
         self, statement: Statement, prepared: Prepared, values: tuple[Any, ...]
     ) -> PGresult:
         parameters = encode_all(prepared.encoders, values, statement.parameters)
-        self.pgconn.send_query_prepared(
-            statement.name, parameters, prepared.formats, Format.BINARY
-        )
+        self.pgconn.send_query_prepared(statement.name, parameters, prepared.formats, Format.BINARY)
         return self._answer()
 
     def _answer(self) -> PGresult:
-        result = self.wait(execute(self.pgconn))[-1]
+        result: PGresult = self.wait(execute(self.pgconn))[-1]
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise error_from_result(result, encoding="utf-8")
         return result
@@ -146,7 +145,7 @@ class Connection(psycopg.Connection[Any]):
         # It may be gone already, and then that is what was wanted.
         self.wait(execute(self.pgconn))
 
-    def _learn(self, statement: Statement, prepared: Prepared, result: PGresult) -> Transformer:
+    def _learn(self, statement: Statement, prepared: Prepared, result: PGresult) -> TransformerType:
         """Check the columns that came back against the expected ones; keep how to read them."""
         oids = [result.ftype(n) for n in range(result.nfields)]
         check_types(self, statement, oids)
@@ -179,7 +178,7 @@ def check_types(connection: Connection, statement: Statement, oids: list[int]) -
 
 
 @contextmanager
-def _gc_paused() -> Iterator[None]:
+def _gc_paused() -> Generator[None]:
     """Building many objects at once makes the cyclic collector run often and find nothing."""
     if not gc.isenabled():
         yield
@@ -192,7 +191,7 @@ def _gc_paused() -> Iterator[None]:
 
 
 def _undecodable(
-    statement: Statement, transformer: Transformer, result: PGresult, error: psycopg.DataError
+    statement: Statement, transformer: TransformerType, result: PGresult, error: psycopg.DataError
 ) -> DecodeError:
     """Find the column whose value could not be loaded, to name it."""
     found: tuple[str, ...] = ()

@@ -117,8 +117,10 @@ def _refused(error: psycopg.Error, statement: Statement) -> RepositoryError:
 
 def _missing_table(error: psycopg.Error, statement: Statement) -> RepositoryError:
     said = error.diag.message_primary
-    return QueryError(f"{said}; create it with store.create_table({statement.table.name.upper()}), "
-                      "or check the schema and search_path")
+    return QueryError(
+        f"{said}; create it with store.create_table({statement.table.name.upper()}), "
+        "or check the schema and search_path"
+    )
 
 
 def _missing_column(error: psycopg.Error, statement: Statement) -> RepositoryError:
@@ -163,7 +165,9 @@ def _denied(error: psycopg.Error, statement: Statement) -> RepositoryError:
 
 def _read_only(error: psycopg.Error, statement: Statement) -> RepositoryError:
     del error, statement
-    return ConnectionError("the server only reads (a replica or a demoted primary); use the primary")
+    return ConnectionError(
+        "the server only reads (a replica or a demoted primary); use the primary"
+    )
 
 
 _Rule = Callable[[psycopg.Error, Statement], RepositoryError]

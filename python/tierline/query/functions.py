@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from tierline.query.tracing import NUMERIC, Traced, boolean, fitted, text_match
 
 T = TypeVar("T")
 N = TypeVar("N", int, float, Decimal)
+M = TypeVar("M", float, Decimal)
 
 
 def some(value: T | None) -> T:
@@ -39,8 +40,9 @@ def is_null(value: object) -> bool:
 
 def not_(condition: bool) -> bool:  # noqa: FBT001 (a condition is what it negates)
     """The negation of a condition; unknown stays unknown."""
-    if isinstance(condition, Traced):
-        return cast("bool", Traced(Not(boolean(condition, "not_"))))
+    given: Any = condition
+    if isinstance(given, Traced):
+        return cast("bool", Traced(Not(boolean(given, "not_"))))
     return not condition
 
 
@@ -68,7 +70,8 @@ def is_in(value: T, values: Collection[T]) -> bool:
 
 def contains(text: str, part: str) -> bool:
     """Whether the text contains the part, taken literally and with its case."""
-    if isinstance(text, Traced) or isinstance(part, Traced):
+    sides: tuple[object, object] = (text, part)
+    if any(isinstance(side, Traced) for side in sides):
         return cast("bool", text_match("contains", text, part))
     return part in text
 
@@ -103,13 +106,9 @@ def sum(value: N | None) -> N | None:  # noqa: A001 (the field's word; reached a
     return cast("N | None", _aggregate("sum", value))
 
 
-@overload
-def avg(value: float | None) -> float | None: ...
-@overload
-def avg(value: Decimal | None) -> Decimal | None: ...
-def avg(value: float | Decimal | None) -> float | Decimal | None:
+def avg(value: M | None) -> M | None:
     """The mean of a group's values; None if all are NULL."""
-    return cast("float | None", _aggregate("avg", value))
+    return cast("M | None", _aggregate("avg", value))
 
 
 def min(value: T | None) -> T | None:  # noqa: A001 (the field's word; reached as tl.min)

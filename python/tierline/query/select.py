@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import TEXT, ColumnType
+from tierline.entity.types import TEXT, ColumnType, is_tuple
 from tierline.query.expressions import Expr, Ordering, Value
 from tierline.query.tracing import (
     Traced,
@@ -137,7 +137,7 @@ def project(
     )
 
 
-def _row_count(name: str, value: int | None) -> int | None:
+def _row_count(name: str, value: Any) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value is not None and value < 0:
@@ -147,7 +147,7 @@ def _row_count(name: str, value: int | None) -> int | None:
 
 def _group_keys(table: Table[Any, Any], function: Callable[[Any], object]) -> tuple[Expr, ...]:
     traced = trace(table, function)
-    keys = cast("tuple[object, ...]", traced if isinstance(traced, tuple) else (traced,))
+    keys = traced if is_tuple(traced) else (traced,)
     if not keys or not all(isinstance(key, Traced) for key in keys):
         raise TypeError("group_by must return a field or a tuple of fields")
     return tuple(key.expr for key in keys if isinstance(key, Traced))
@@ -160,9 +160,8 @@ def _projection(made: object) -> Projection:
         fields = msgspec.structs.fields(type(made))
         outputs = [Output(field.name, _output(getattr(made, field.name))) for field in fields]
         projection = Projection("struct", type(made), tuple(outputs))
-    elif isinstance(made, tuple):
-        items = cast("tuple[object, ...]", made)
-        outputs = [Output(f"column{n}", _output(item)) for n, item in enumerate(items, 1)]
+    elif is_tuple(made):
+        outputs = [Output(f"column{n}", _output(item)) for n, item in enumerate(made, 1)]
         projection = Projection("tuple", tuple, tuple(outputs))
     else:
         raise TypeError(f"project must make a Struct, a tuple or a field of each row, not {made!r}")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import BOOL, FLOAT8, INT8, TEXT, ColumnType, scalar_type
+from tierline.entity.types import BOOL, FLOAT8, INT8, TEXT, ColumnType, is_tuple, scalar_type
 from tierline.entity.validation import INT8_MAX, INT8_MIN
 from tierline.query.expressions import (
     Arithmetic,
@@ -230,7 +230,7 @@ def trace_ordering(table: Table[Any, Any], function: Callable[[Any], Any]) -> tu
         TypeError: It names nothing to order by.
     """
     traced = trace(table, function)
-    keys = cast("tuple[Any, ...]", traced if isinstance(traced, tuple) else (traced,))
+    keys = traced if is_tuple(traced) else (traced,)
     if not keys:
         raise TypeError("order_by names nothing; return a field, or leave order_by out")
     return tuple(_ordering(key) for key in keys)
@@ -282,7 +282,9 @@ def to_expr(value: object, beside: ColumnType) -> Expr:
 def number(value: float | Decimal) -> Value:
     """A number as a parameter of its own type; integers beyond 64 bits travel as numeric."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return Value(value, INT8) if INT8_MIN <= value <= INT8_MAX else Value(Decimal(value), NUMERIC)
+        return (
+            Value(value, INT8) if INT8_MIN <= value <= INT8_MAX else Value(Decimal(value), NUMERIC)
+        )
     return Value(value, _TYPES[type(value)])
 
 
@@ -308,15 +310,16 @@ def fitted(value: object, type_: ColumnType) -> Any:
         raise TypeError(f"{value!r} is not one of {list(type_.choices.values())}")
     try:
         return msgspec.convert(
-            value, _instance_of(type_), builtin_types=(bytes, dt.date, dt.time, dt.datetime,
-                                                      dt.timedelta, Decimal, uuid.UUID)
+            value,
+            _instance_of(type_),
+            builtin_types=(bytes, dt.date, dt.time, dt.datetime, dt.timedelta, Decimal, uuid.UUID),
         )
     except msgspec.ValidationError:
         raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}") from None
 
 
 def _instance_of(type_: ColumnType) -> Any:
-    """The plain type without declared bounds: a value outside them is no error, it matches nothing."""
+    """The plain type without declared bounds: a value outside them matches nothing."""
     plain = {"bool": bool, "int8": int, "float8": float, "numeric": Decimal, "text": str,
              "bytea": bytes, "uuid": uuid.UUID, "date": dt.date, "interval": dt.timedelta,
              "time": dt.time, "timetz": dt.time}  # fmt: skip
@@ -392,13 +395,13 @@ def _result_type(operator: ArithmeticOperator, left: ColumnType, right: ColumnTy
     match operator, left.wire, right.wire:
         case "+", "text", "text":
             return TEXT
-        case ("+" | "-"), ("timestamptz" | "timestamp" | "interval"), "interval":
+        case (("+" | "-"), ("timestamptz" | "timestamp" | "interval"), "interval"):
             return left
         case "+", "interval", ("timestamptz" | "timestamp"):
             return right
         case "-", ("timestamptz" | "timestamp"), same if same == left.wire:
             return INTERVAL
-        case ("*" | "/"), "interval", ("int8" | "float8"):
+        case (("*" | "/"), "interval", ("int8" | "float8")):
             return INTERVAL
         case _:
             raise TypeError(f"{left.sql} {operator} {right.sql} has no meaning here")

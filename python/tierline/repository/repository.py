@@ -14,7 +14,7 @@ from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import CommitUnknownError, NotFoundError, RepositoryError, ValidationError
 from tierline.query import Query, select
-from tierline.query.expressions import Comparison, Expr, IsNull, Logic, ColumnRef
+from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
 from tierline.query.tracing import to_expr, unknown_field
 from tierline.repository.ports import StorePort
 from tierline.result import Result
@@ -210,9 +210,7 @@ class Repository(Generic[T, K]):
         try:
             return Success(self._table.validator.values(entity))
         except BadFieldsError as bad:
-            return Failure(
-                ValidationError(bad.errors, operation=operation, table=self._table.name)
-            )
+            return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
 
     def _rows(self, batch: Rows[T]) -> Result[Rows[tuple[Any, ...]], ValidationError]:
         """Every entity's values, or the first bad fields with the entities' positions."""
@@ -223,7 +221,9 @@ class Repository(Generic[T, K]):
             try:
                 rows.append(values(entity))
             except BadFieldsError as bad:
-                errors += [error._replace(path=f"[{position}].{error.path}") for error in bad.errors]
+                errors += [
+                    error._replace(path=f"[{position}].{error.path}") for error in bad.errors
+                ]
                 if len(errors) >= _ERRORS_MAX:
                     break
         if errors:
@@ -238,9 +238,7 @@ class Repository(Generic[T, K]):
         try:
             return Success(self._table.read_key(key))
         except BadFieldsError as bad:
-            return Failure(
-                ValidationError(bad.errors, operation=operation, table=self._table.name)
-            )
+            return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
 
     def _not_found(self, operation: str) -> Failure[RepositoryError]:
         return Failure(

@@ -25,9 +25,7 @@ def create_table_sql(table: Table[Any, Any], *, exist_ok: bool = False) -> str:
         for column in table.columns
         if column.checks
     ]
-    parts += [
-        _rule(rule.name, f"UNIQUE ({quote_all(rule.columns)})") for rule in table.uniques
-    ]
+    parts += [_rule(rule.name, f"UNIQUE ({quote_all(rule.columns)})") for rule in table.uniques]
     parts += [
         _rule(
             rule.name,

@@ -39,7 +39,7 @@ class Parameters:
 
 
 @singledispatch
-def render(node: Expr, parameters: Parameters) -> str:
+def render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
     """The SQL text of an expression; values become parameters."""
     raise TypeError(f"no SQL for {type(node).__name__}")
 

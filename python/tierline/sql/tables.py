@@ -117,7 +117,7 @@ def table_statements(table: Table[Any, Any]) -> TableStatements:
     """The table's statements, made once a table."""
     # A table is an inert value; like `cached_property`, this remembers what is derived from it.
     memo: dict[str, Any] = vars(table)
-    statements = memo.get("_statements")
-    if statements is None:
-        statements = memo["_statements"] = TableStatements(table)
-    return statements  # type: ignore[no-any-return]
+    if "_statements" not in memo:
+        memo["_statements"] = TableStatements(table)
+    statements: TableStatements = memo["_statements"]
+    return statements

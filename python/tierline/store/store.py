@@ -177,7 +177,7 @@ class Store:
         if isinstance(result, Success) and len(result.unwrap()) > 1:
             return Failure(
                 QueryError(
-                    f"more than one row fits the query; use fetch_all, or limit=1 for any of them",
+                    "more than one row fits the query; use fetch_all, or limit=1 for any of them",
                     operation=operation,
                     table=query.table.name,
                 )
@@ -206,7 +206,8 @@ def _compiled(query: Query[Any], operation: str) -> Result[_Compiled, Repository
         except RepositoryError as error:
             return Failure(_about(error, operation, query.table))
         memo[operation] = result
-    return result  # type: ignore[no-any-return]
+    found: Success[_Compiled] = result
+    return found
 
 
 def _compile(query: Query[Any], operation: str) -> _Compiled:
@@ -234,7 +235,7 @@ def _l1_stats(table: str, stats: Any) -> TierStats:
         f"L1 {table}",
         hits=stats.hits,
         misses=stats.misses,
-        loads=getattr(stats, 'fills', 0),
+        loads=getattr(stats, "fills", 0),
         evictions=stats.evictions + stats.expirations,
         invalidations=stats.invalidations,
         entries=stats.entries,

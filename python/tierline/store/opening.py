@@ -44,7 +44,9 @@ def connect(
         TypeError: Both `url` and `path` are given.
     """
     if url is not None and path is not None:
-        raise TypeError("open: give a url for a real server or a path for an embedded one, not both")
+        raise TypeError(
+            "open: give a url for a real server or a path for an embedded one, not both"
+        )
     try:
         _check_options(pool_size, timeout_s, connect_timeout_s)
         server = start_or_join(None if path is None else Path(path)) if url is None else None
