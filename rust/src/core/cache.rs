@@ -270,3 +270,6 @@ impl<K, V> Cache<K, V> {
         Stats { entries: self.len() as u64, ..self.stats }
     }
 }
+
+#[cfg(test)]
+mod tests;
