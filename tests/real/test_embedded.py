@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from subprocess import DEVNULL
 
 import psycopg
 import pytest
@@ -20,10 +21,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 import tierline.postgres.embedded
 from tierline import errors
-from tierline.postgres.embedded import EmbeddedServer, binaries, start_or_join
-from tierline.postgres.embedded.account import account_for
+from tierline.postgres.embedded import EmbeddedServer, binaries, postmaster, start_or_join
+from tierline.postgres.embedded.account import account_for, server_account
 from tierline.postgres.embedded.folder import default_path
-from tierline.postgres.embedded.postmaster import is_postmaster, running
+from tierline.postgres.embedded.locks import FileLock
+from tierline.postgres.embedded.postmaster import is_postmaster, running, wait_until
 
 WAIT_S = 30.0
 Python = Callable[[str, Path | str], subprocess.Popen[str]]
@@ -227,10 +229,17 @@ def test_a_dead_servers_number_that_now_is_another_programs_does_no_harm(place: 
     with start_or_join(place / "data") as server:
         record = place / "data" / "cluster" / "postmaster.pid"
         text = record.read_text()
-    record.write_text(text.replace(str(server.pid), str(os.getpid()), 1))
-    with start_or_join(place / "data") as again:
-        assert again.started
-        assert _run(again, "SELECT 1") == 1
+    # One of the same account: PostgreSQL itself sees that others cannot be its servers.
+    stranger = server_account().spawn(["/bin/sleep", "60"], cwd=Path("/"), output=DEVNULL)
+    try:
+        record.write_text(text.replace(str(server.pid), str(stranger.pid), 1))
+        with start_or_join(place / "data") as again:
+            assert again.started
+            assert _run(again, "SELECT 1") == 1
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait(WAIT_S)
 
 
 def test_a_cluster_whose_making_was_cut_off_is_made_anew(place: Path) -> None:
@@ -243,19 +252,50 @@ def test_a_cluster_whose_making_was_cut_off_is_made_anew(place: Path) -> None:
 
 def test_waiting_for_another_starter_ends_in_time(place: Path, python: Python) -> None:
     start_or_join(place / "data").close()
-    code = """
-import fcntl, time
-file = open(sys.argv[1] + "/start.lock", "r+")
-fcntl.flock(file, fcntl.LOCK_EX)
-print("held", flush=True)
-sys.stdin.readline()
-"""
-    child = python(code, place / "data")
+    child = python(HOLD_A_LOCK, place / "data" / "start.lock")
     assert _line(child) == "held"
     with pytest.raises(errors.TimeoutError, match="another process") as caught:
         start_or_join(place / "data", timeout_s=0.1)
     assert caught.value.stage == "connect"
     child.communicate("\n", timeout=WAIT_S)
+
+
+def test_processes_of_an_unseen_server_are_not_run_over(
+    place: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server in another container holds its lock, but its number means nothing here."""
+    start_or_join(place / "data").close()
+    monkeypatch.setattr("tierline.postgres.embedded.server._LEFTOVERS_WAIT_S", 0.1)
+    child = python(HOLD_A_LOCK, place / "data" / "server.lock")
+    assert _line(child) == "held"
+    with pytest.raises(errors.ConnectionError, match="another container"):
+        start_or_join(place / "data")
+    child.communicate("\n", timeout=WAIT_S)
+    start_or_join(place / "data").close()
+
+
+def test_a_server_holds_its_lock_until_its_last_process_has_ended(place: Path) -> None:
+    with start_or_join(place / "data") as server, psycopg.connect(server.conninfo) as connection:
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGKILL)
+        assert wait_until(lambda: not is_postmaster(server.pid, place / "data/cluster"), WAIT_S)
+        lock = FileLock(place / "data" / "server.lock", server_account())
+        assert not lock.own()
+        os.kill(backend, signal.SIGCONT)
+        assert lock.own(wait_s=WAIT_S)
+        lock.release()
+        connection.close()
+
+
+def test_a_server_is_known_again_with_and_without_proc(place: Path) -> None:
+    with start_or_join(place / "my data") as server:
+        expected = ["-D", str(server.data_dir / "cluster")]
+        assert postmaster._from_ps(server.pid)[1:] == expected
+        if sys.platform == "linux":
+            assert postmaster._from_proc(server.pid)[1:3] == expected
+        assert not is_postmaster(os.getpid(), server.data_dir / "cluster")
+        assert not is_postmaster(server.pid, server.data_dir)
 
 
 def test_a_server_that_cannot_start_says_why(place: Path) -> None:
@@ -372,13 +412,30 @@ def test_works_for_an_ordinary_user_and_for_root_beside_them(place: Path, python
 
 
 @as_root
-def test_root_never_runs_the_server_itself(place: Path) -> None:
-    with start_or_join(place / "data") as server:
-        assert Path(f"/proc/{server.pid}").stat().st_uid == pwd.getpwnam("tierline").pw_uid
-        status = Path(f"/proc/{server.pid}/status").read_text()
-        assert "Groups:\t \n" in status
-        environment = Path(f"/proc/{server.pid}/environ").read_bytes()
-        assert b"HOME=" not in environment
+def test_an_ordinary_user_is_told_which_folder_is_closed(place: Path, python: Python) -> None:
+    code = """
+become_nobody()
+try:
+    start_or_join(Path(sys.argv[1]) / "deep" / "data")
+except errors.ConfigurationError as error:
+    print(error)
+"""
+    (place / "closed").mkdir(mode=0o700)
+    refusal = python(code, place / "closed").communicate(timeout=WAIT_S)[0]
+    assert f"nobody, which runs the embedded PostgreSQL, cannot enter {place}/closed " in refusal
+
+
+@as_root
+def test_root_gives_the_server_no_right_and_no_secret_of_its_own(
+    place: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_ROOT", "sesame")
+    child = python(f"os.setgroups([0])\n{HOLDER}", place / "data")
+    pid = _line(child).removeprefix("started ")
+    assert Path(f"/proc/{pid}").stat().st_uid == pwd.getpwnam("tierline").pw_uid
+    assert "Groups:\t \n" in Path(f"/proc/{pid}/status").read_text()
+    assert b"SECRET_OF_ROOT" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert _finish(child) == "1"
 
 
 @as_root
@@ -416,13 +473,22 @@ with psycopg.connect(server.conninfo) as connection:
 server.close()
 """
 
+HOLD_A_LOCK = """
+import fcntl
+file = open(sys.argv[1], "r+")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
 # Everything is imported before the account changes: it may not be able to read this Python.
 PRELUDE = """
 import os, pwd, sys, tempfile
 from pathlib import Path
 import psycopg
+from tierline import errors
 from tierline.postgres.embedded import binaries, start_or_join
-from tierline.postgres.embedded.account import account_for
+from tierline.postgres.embedded.account import account_for, server_account
 
 def become_nobody():
     nobody = account_for(pwd.getpwnam("nobody").pw_uid)

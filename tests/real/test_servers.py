@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Generator
 
 import psycopg
@@ -19,6 +20,7 @@ from tierline.testing import (
     RedisServer,
     TcpProxy,
     postgres_server,
+    process,
     redis_server,
     tcp_proxy,
 )
@@ -227,6 +229,11 @@ def test_a_proxy_to_a_dead_server_resets_its_clients(
     postgres.stop()
     with pytest.raises(psycopg.OperationalError):
         _ask(proxy.url(postgres.url), "SELECT 1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is only one way")
+def test_processes_are_seen_alike_with_and_without_proc() -> None:
+    assert process._from_ps()[os.getpid()][:1] == process._from_proc()[os.getpid()][:1]
 
 
 def test_each_fixture_url_leads_into_an_empty_schema(pg_url_each: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -150,19 +151,14 @@ def _owner(path: Path) -> Account:
 
 def _check_way(path: Path, account: Account) -> None:
     """Refuse before anything is made: the account must get as far as the path now goes."""
-    if not account.is_other:
-        return
-    way = [folder for folder in reversed((path, *path.parents)) if folder.exists()]
-    if path.exists():
-        way.pop()
-    if account.may_enter(way[-1]):
-        return
-    closed = next(folder for folder in way if not account.may_enter(folder))
-    raise errors.ConfigurationError(
-        f"the account {account.name}, which runs PostgreSQL because root may not, cannot enter"
-        f" {closed} (mode {closed.stat().st_mode & 0o7777:04o});"
-        f" give a path outside it, such as {default_path()}, or a URL"
-    )
+    # One at a time from the top: nobody can see what lies below a closed folder.
+    for folder in takewhile(Path.exists, reversed(path.parents)):
+        if not account.may_enter(folder):
+            mode = folder.stat().st_mode & 0o7777
+            raise errors.ConfigurationError(
+                f"the account {account.name}, which runs the embedded PostgreSQL, cannot enter"
+                f" {folder} (mode {mode:04o}); give a path outside it, or a URL"
+            )
 
 
 def _make(path: Path, account: Account) -> None:

@@ -76,20 +76,23 @@ def is_postmaster(pid: int, cluster: Path) -> bool:
 
 def _command_line(pid: int) -> list[str]:
     """A process's command line; `[""]` if there is no such process or it is a zombie."""
-    if Path("/proc/self").exists():
-        try:
-            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
-        except OSError:
-            return [""]
-    shown = subprocess.run(  # noqa: S603 (a number is all that varies)
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    return _from_proc(pid) if Path("/proc/self").exists() else _from_ps(pid)
+
+
+def _from_proc(pid: int) -> list[str]:
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
+    except OSError:
+        return [""]
+
+
+def _from_ps(pid: int) -> list[str]:
+    """The first three words of a server's command line, where there is no `/proc`."""
+    command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, check=False).stdout  # noqa: S603
     # `ps` joins the words by blanks, so a path with blanks is put together again.
-    program, dash, rest = shown.partition(" -D ")
-    return [program, "-D", rest.partition(" -c ")[0]] if dash else [shown]
+    program, dash, rest = os.fsdecode(shown).strip().partition(" -D ")
+    return [program, "-D", rest.partition(" -c ")[0]] if dash else [program]
 
 
 def await_ready(
