@@ -146,7 +146,7 @@ class CopyEncoder:
     """
 
     def __new__(
-        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], Any] | None]
+        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], bytes] | None]
     ) -> CopyEncoder: ...
     def encode(self, rows: Sequence[tuple[Any, ...]], /) -> bytes:
         """The rows, without the file's header and trailer. None is NULL in every column.

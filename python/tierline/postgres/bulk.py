@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tierline._core import CopyEncoder
-from tierline.entity import ColumnType
+from tierline.entity import ColumnType, Table
 from tierline.postgres.codecs import encoder
 from tierline.postgres.connection import Connection, check_types
 from tierline.sql import ResultColumn, Statement
@@ -34,7 +34,8 @@ def copy_rows(
     COPY BINARY applies no casts, so the columns' real types are asked first: a
     mismatch is a `DecodeError`, never bytes read as another type.
     """
-    real = _describe(statement)
+    assert statement.table is not None
+    real = _describe(statement.operation, statement.table)
     oids = connection.result_types(real)
     check_types(connection, real, oids)
     encode = _encoder(statement.parameters, oids).encode
@@ -50,14 +51,14 @@ def copy_rows(
     return max(cursor.rowcount, 0)
 
 
-def _describe(statement: Statement) -> Statement:
-    columns = statement.table.columns
+def _describe(operation: str, table: Table[Any, Any]) -> Statement:
+    columns = table.columns
     names = ", ".join(quote(column.name) for column in columns)
     return Statement(
-        statement.operation,
-        f"SELECT {names} FROM {table_name(statement.table)} LIMIT 0",
+        operation,
+        f"SELECT {names} FROM {table_name(table)} LIMIT 0",
         (),
-        statement.table,
+        table,
         tuple(ResultColumn(column.name, column.type) for column in columns),
     )
 

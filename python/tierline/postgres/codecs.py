@@ -20,7 +20,7 @@ from tierline.entity.validation import element_problem
 from tierline.errors import DecodeError, FieldError, ValidationError
 from tierline.sql import Statement
 
-Encode: TypeAlias = Callable[[Any], Buffer]
+Encode: TypeAlias = Callable[[Any], bytes]
 
 _INT8 = struct.Struct("!q").pack
 _ITEM = struct.Struct("!i").pack
@@ -52,14 +52,20 @@ def _text(value: str) -> bytes:
 
 
 def _dumper(dumper: type[Dumper], cls: type) -> Encode:
+    """A dumper of psycopg's; those used here answer with bytes."""
     return cast("Encode", dumper(cls).dump)
+
+
+def _numeric_encoder() -> Encode:
+    dump = DecimalBinaryDumper(Decimal).dump
+    return lambda value: bytes(cast("Buffer", dump(value)))
 
 
 _ENCODERS: dict[str, Encode] = {
     "bool": lambda value: b"\1" if value else b"\0",
     "int8": _INT8,
     "float8": struct.Struct("!d").pack,
-    "numeric": _dumper(DecimalBinaryDumper, Decimal),
+    "numeric": _numeric_encoder(),
     "text": _text,
     "bytea": bytes,
     "uuid": lambda value: value.bytes,
@@ -100,7 +106,7 @@ def _array_encoder(element: ColumnType) -> Encode:
     encode = _ENCODERS[element.wire]
 
     def encode_array(items: Iterable[Any]) -> bytes:
-        parts: list[Buffer] = []
+        parts: list[bytes] = []
         count = 0
         for item in items:
             body = encode(item)
@@ -226,7 +232,7 @@ def _undecodable(statement: Statement, name: str, error: Exception) -> DecodeErr
     return DecodeError(
         f"column {name!r} does not fit its field: {problem}",
         operation=statement.operation,
-        table=statement.table.name,
+        table=statement.table_name,
         columns=(name,),
     )
 
@@ -236,6 +242,6 @@ def _null(statement: Statement, position: int) -> DecodeError:
     return DecodeError(
         f"column {name!r} is NULL in a row, but its field is not optional; declare it `| None`",
         operation=statement.operation,
-        table=statement.table.name,
+        table=statement.table_name,
         columns=(name,),
     )

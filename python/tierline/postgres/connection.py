@@ -152,7 +152,7 @@ class Connection(psycopg.Connection[Any]):
         transformer = Transformer(self)
         transformer.set_loader_types(oids, Format.BINARY)
         nullable: dict[str, bool] = {}
-        if statement.shape == "entity":
+        if statement.shape == "entity" and statement.table is not None:
             nullable = {column.name: column.nullable for column in statement.table.columns}
         prepared.make_row = row_maker(statement, nullable)
         prepared.transformer = transformer
@@ -172,7 +172,7 @@ def check_types(connection: Connection, statement: Statement, oids: list[int]) -
                 f"column {column.name!r} is {actual.name if actual else f'type {oid}'} in the "
                 f"database, but its field needs {column.type.sql}; change one of them",
                 operation=statement.operation,
-                table=statement.table.name,
+                table=statement.table_name,
                 columns=(column.name,),
             )
 
@@ -210,6 +210,6 @@ def _undecodable(
     return DecodeError(
         f"a value of column {', '.join(found)} has no Python form: {error}",
         operation=statement.operation,
-        table=statement.table.name,
+        table=statement.table_name,
         columns=found,
     )

@@ -245,7 +245,7 @@ class Database:
 
 def _about(error: RepositoryError, statement: Statement, began: float) -> RepositoryError:
     error.operation = error.operation or statement.operation
-    error.table = error.table or statement.table.name
+    error.table = error.table or statement.table_name
     error.elapsed_s = time.monotonic() - began
     return error
 

