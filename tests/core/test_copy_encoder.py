@@ -27,13 +27,15 @@ FORMATS: dict[str, Callable[[Any], bytes]] = {
     "bytea": bytes,
     "other": other,
 }
+# One to four bytes of UTF-8 each. Few, since a whole alphabet takes seconds to set up.
+CHARACTERS = "a\0é€🦀"
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "int8": st.integers(-(2**63), 2**63 - 1),
     "float8": st.floats() | st.integers(-(2**64), 2**64),
-    "text": st.text(max_size=20),
+    "text": st.text(CHARACTERS, max_size=20),
     "bytea": st.binary(max_size=20),
-    "other": st.tuples(st.integers(), st.text(max_size=3)),
+    "other": st.tuples(st.integers(), st.text(CHARACTERS, max_size=3)),
 }
 
 

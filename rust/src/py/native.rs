@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 /// A static function definition.
@@ -36,11 +36,11 @@ impl Definition {
     }
 }
 
-/// Runs the body of such a function; a panic becomes an exception.
+/// Runs the body of such a function; a panic becomes the exception that PyO3 makes of it.
 #[inline]
 pub fn catch(py: Python<'_>, body: impl FnOnce() -> *mut ffi::PyObject) -> *mut ffi::PyObject {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        PyRuntimeError::new_err("the native core panicked").restore(py);
+        PanicException::new_err("the native core panicked").restore(py);
         ptr::null_mut()
     })
 }
