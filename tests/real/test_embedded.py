@@ -57,7 +57,7 @@ def python(place: Path) -> Generator[Python]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join((str(SOURCE), *sys.path))},
         )
         children.append(child)
         return child
@@ -87,6 +87,7 @@ def test_keeps_what_was_committed_when_it_is_killed(place: Path) -> None:
         assert _run(server, "SHOW fsync") == "on"
         _run(server, "CREATE TABLE t AS SELECT 7 AS n")
         os.kill(server.pid, signal.SIGKILL)
+        assert wait_until(lambda: not is_postmaster(server.pid, place / "data/cluster"), WAIT_S)
         with start_or_join(place / "data") as again:
             assert again.started
             assert _run(again, "SELECT n FROM t") == 7
