@@ -44,6 +44,9 @@ class CacheStats:
     def invalidations(self) -> int:
         """Entries removed by `invalidate`, `invalidate_many` and `invalidate_all`."""
     @property
+    def fills(self) -> int:
+        """Loaded values stored by `fill`."""
+    @property
     def refused_fills(self) -> int:
         """Fills dropped because their key was invalidated after they began."""
     @property
@@ -117,17 +120,17 @@ class Cache(Generic[_K, _V]):
         """
     def stats(self) -> CacheStats: ...
 
-def pack_frame(payload: bytes, /, *, fingerprint: int, expires_at_ms: int) -> bytes:
+def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
     """Put a payload into an L2 frame.
 
     Args:
         payload: The encoded entity.
         fingerprint: 64-bit fingerprint of the schema it was encoded with.
-        expires_at_ms: Unix time in milliseconds after which it is not served.
+        written_at_ms: Unix time in milliseconds, by which readers bound its age themselves.
     """
 
 def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
-    """The payload and `expires_at_ms` of a frame.
+    """The payload and `written_at_ms` of a frame.
 
     None for any other bytes: not ours, torn, or of another schema, version or flags. The frame's
     checksum tells accidents, not forgeries by someone who can write to Redis.

@@ -14,30 +14,30 @@ from tierline._core import pack_frame, unpack_frame
 
 FINGERPRINTS = st.integers(0, 2**64 - 1)
 MILLISECONDS = st.integers(-(2**63), 2**63 - 1)
-FRAME = pack_frame(b"payload", fingerprint=7, expires_at_ms=1_700_000_000_000)
+FRAME = pack_frame(b"payload", fingerprint=7, written_at_ms=1_700_000_000_000)
 
 
-@given(payload=st.binary(max_size=4_096), fingerprint=FINGERPRINTS, expires_at_ms=MILLISECONDS)
+@given(payload=st.binary(max_size=4_096), fingerprint=FINGERPRINTS, written_at_ms=MILLISECONDS)
 def test_a_frame_opens_to_what_was_put_in(
-    payload: bytes, fingerprint: int, expires_at_ms: int
+    payload: bytes, fingerprint: int, written_at_ms: int
 ) -> None:
-    frame = pack_frame(payload, fingerprint=fingerprint, expires_at_ms=expires_at_ms)
-    assert unpack_frame(frame, fingerprint=fingerprint) == (payload, expires_at_ms)
+    frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=written_at_ms)
+    assert unpack_frame(frame, fingerprint=fingerprint) == (payload, written_at_ms)
 
 
-@given(payload=st.binary(max_size=64), fingerprint=FINGERPRINTS, expires_at_ms=MILLISECONDS)
+@given(payload=st.binary(max_size=64), fingerprint=FINGERPRINTS, written_at_ms=MILLISECONDS)
 def test_a_frame_has_the_documented_layout(
-    payload: bytes, fingerprint: int, expires_at_ms: int
+    payload: bytes, fingerprint: int, written_at_ms: int
 ) -> None:
-    header = struct.pack("<4sBBHQqI", b"\x89TLF", 1, 0, 0, fingerprint, expires_at_ms, len(payload))
+    header = struct.pack("<4sBBHQqI", b"\x89TLF", 1, 0, 0, fingerprint, written_at_ms, len(payload))
     expected = header + struct.pack("<I", zlib.crc32(header + payload)) + payload
-    frame = pack_frame(payload, fingerprint=fingerprint, expires_at_ms=expires_at_ms)
+    frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=written_at_ms)
     assert frame == expected
 
 
 def test_a_megabyte_fits() -> None:
     payload = bytes(range(256)) * 4_096
-    frame = pack_frame(payload, fingerprint=0, expires_at_ms=0)
+    frame = pack_frame(payload, fingerprint=0, written_at_ms=0)
     assert unpack_frame(frame, fingerprint=0) == (payload, 0)
 
 
@@ -74,7 +74,7 @@ def test_a_frame_overwritten_from_somewhere_on_does_not_open(tail: bytes, kept: 
 @pytest.mark.parametrize("number", [-1, 2**64])
 def test_a_fingerprint_outside_64_bits_is_refused(number: int) -> None:
     with pytest.raises(OverflowError):
-        pack_frame(b"", fingerprint=number, expires_at_ms=0)
+        pack_frame(b"", fingerprint=number, written_at_ms=0)
     with pytest.raises(OverflowError):
         unpack_frame(FRAME, fingerprint=number)
 
@@ -82,12 +82,12 @@ def test_a_fingerprint_outside_64_bits_is_refused(number: int) -> None:
 @pytest.mark.parametrize("number", [-(2**63) - 1, 2**63])
 def test_an_expiry_outside_64_bits_is_refused(number: int) -> None:
     with pytest.raises(OverflowError):
-        pack_frame(b"", fingerprint=0, expires_at_ms=number)
+        pack_frame(b"", fingerprint=0, written_at_ms=number)
 
 
 @pytest.mark.parametrize("payload", ["text", None, 7, [1]])
 def test_only_bytes_are_framed(payload: Any) -> None:
     with pytest.raises(TypeError):
-        pack_frame(payload, fingerprint=0, expires_at_ms=0)
+        pack_frame(payload, fingerprint=0, written_at_ms=0)
     with pytest.raises(TypeError):
         unpack_frame(payload, fingerprint=0)

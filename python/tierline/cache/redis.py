@@ -34,8 +34,15 @@ _MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
 _PENDING_MAX = 100_000
 _KEYS_A_CALL = 1_000
 
+_BEGIN = """
+local mark = redis.call('GET', KEYS[1])
+if mark then return mark end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+
 _FILL = """
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
@@ -89,8 +96,15 @@ class RedisTier:
             socket_connect_timeout=_SOCKET_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
+        # The URL's own options must not change how frames are read, nor for how long we wait.
+        self._client.connection_pool.connection_kwargs.update(
+            decode_responses=False,
+            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_connect_timeout=_SOCKET_TIMEOUT_S,
+        )
         self.location = _location(self._client)
         self._space = f"{prefix}:{scope}"
+        self._begin = self._client.register_script(_BEGIN)
         self._fill = self._client.register_script(_FILL)
         self._invalidate = self._client.register_script(_INVALIDATE)
         self._lock = threading.Lock()
@@ -101,26 +115,31 @@ class RedisTier:
         self._counts = dict.fromkeys(L2Stats.__struct_fields__, 0)
 
     def get(
-        self, name: str, fingerprint: int, decode: Callable[[bytes], _R]
+        self, name: str, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
     ) -> tuple[_R, float] | None:
-        """The value kept for a name and the seconds it still lives, or None.
+        """The value kept for a name and the seconds until it is `ttl_s` old, or None.
 
         Whatever is not a whole, decodable frame of this schema is a miss.
         """
         if not self._available():
             return None
         frame = self._try(lambda: self._client.get(self._value_key(name)))
-        found = None if frame is None else _read_frame(frame, fingerprint, decode)
+        found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
         self._count("misses" if found is None else "hits")
         return found
 
     def begin(self, name: str) -> FillToken | None:
-        """Note the write mark before L3 is read; None if L2 is not to be filled."""
+        """Note the write mark before L3 is read; None if L2 is not to be filled.
+
+        Where there is no mark one is left: if it is gone when the fill comes, Redis has lost its
+        memory since, and perhaps an invalidation with it.
+        """
         if not self._available():
             return None
         began_s = time.monotonic()
-        marks = self._try(lambda: [self._client.get(self._mark_key(name))])
-        return None if marks is None else FillToken(marks[0] or b"", began_s)
+        args = [os.urandom(8), _MARK_TTL_MS]
+        mark = self._try(lambda: self._begin(keys=[self._mark_key(name)], args=args))
+        return None if mark is None else FillToken(mark, began_s)
 
     def fill(
         self, name: str, payload: bytes, fingerprint: int, token: FillToken, ttl_s: float
@@ -130,8 +149,8 @@ class RedisTier:
         if too_old or not self._available():
             self._count("refused_fills")
             return
-        expires_at_ms = int((time.time() + ttl_s) * 1000)
-        frame = pack_frame(payload, fingerprint=fingerprint, expires_at_ms=expires_at_ms)
+        written_at_ms = time.time_ns() // 1_000_000
+        frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=written_at_ms)
         ttl_ms = max(1, int(ttl_s * 1000))
         keys = [self._value_key(name), self._mark_key(name)]
         stored = self._try(lambda: self._fill(keys=keys, args=[token.mark, frame, ttl_ms]))
@@ -155,13 +174,16 @@ class RedisTier:
         """`invalidate` every name that is kept and begins so; slow, for when a table is dropped."""
         start = f"{self._space}:{{"
         pattern = f"{_glob_literal(start + beginning)}*"
-        found = self._try(lambda: list(self._client.scan_iter(match=pattern, count=1_000)))
+        found = None
+        if not self._is_cooling():
+            found = self._try(lambda: list(self._client.scan_iter(match=pattern, count=1_000)))
         if found is None:
             with self._lock:
                 self._move()
             return
-        keys = [key.decode(errors="replace") for key in found]
-        self.invalidate(key[len(start) : -1] for key in keys if key.endswith("}"))
+        # Marks too: a fill may have begun where there is no value yet.
+        keys = (key.decode(errors="replace").removesuffix(":w") for key in found)
+        self.invalidate({key[len(start) : -1] for key in keys})
 
     def stats(self) -> L2Stats:
         """The counters."""
@@ -239,18 +261,20 @@ def _glob_literal(text: str) -> str:
 
 
 def _read_frame(
-    frame: bytes, fingerprint: int, decode: Callable[[bytes], _R]
+    frame: bytes, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
 ) -> tuple[_R, float] | None:
     unpacked = unpack_frame(frame, fingerprint=fingerprint)
     if unpacked is None:
         return None
-    payload, expires_at_ms = unpacked
-    rest_s = expires_at_ms / 1000 - time.time()
+    payload, written_at_ms = unpacked
+    # The writer may have allowed it a longer life than this reader does. A clock that stands
+    # behind the writer's makes it look younger than it is, never younger than new.
+    rest_s = min(ttl_s, ttl_s - (time.time() - written_at_ms / 1000))
     if rest_s <= 0:
         return None
     try:
         return decode(payload), rest_s
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         # Marked as our schema but not written by us: a miss, and L3 has the truth.
         return None
 

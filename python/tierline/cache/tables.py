@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
 
 from tierline._core import Cache
-from tierline.cache.redis import RedisTier
+from tierline.cache.redis import FillToken, RedisTier
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.entity import Table
+from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
 
 T = TypeVar("T")
 K = TypeVar("K")
 
 Fetched: TypeAlias = Success[T] | Failure[RepositoryError]
+
+_TableId: TypeAlias = tuple[str, str]
 
 
 class TableCache(Generic[T, K]):
@@ -27,10 +30,13 @@ class TableCache(Generic[T, K]):
     L1 keeps ready-made `Success(entity)` objects, so that a hit hands out what is there.
     """
 
-    def __init__(self, table: Table[T, K], strategy: ReadThrough, l2: RedisTier | None) -> None:
+    def __init__(
+        self, table: Table[T, K], strategy: ReadThrough, l2: RedisTier | None, schema: str
+    ) -> None:
         self.table = table
         self.strategy = strategy
         self.l1: Cache[K, Fetched[T]] = Cache(strategy.max_entries, ttl_s=strategy.ttl_s)
+        self.beginning = l2_beginning(table, schema)
         self._l2 = l2
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
@@ -51,68 +57,149 @@ class TableCache(Generic[T, K]):
             if isinstance(result, Success):
                 self.l1.fill(key, result, token)
             return result
-        name = l2_name(self.table, key)
-        found = self._l2.get(name, self.table.fingerprint, self._decode)
+        try:
+            name = l2_name(self.beginning, self.table, key)
+        except ValueError:
+            # No row has such a key; L3 says so in full.
+            return fetch(key)
+        found = self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
-            ttl_s = max(TTL_S_MIN, min(rest_s, self.strategy.ttl_s))
-            self.l1.fill(key, hit, token, ttl_s=ttl_s)
+            self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
         if isinstance(result, Success):
             self.l1.fill(key, result, token)
             if l2_token is not None:
-                payload = self._encode(result.unwrap())
-                self._l2.fill(name, payload, self.table.fingerprint, l2_token, self.strategy.ttl_s)
+                self._fill_l2(self._l2, name, result.unwrap(), l2_token)
         return result
 
+    def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken) -> None:
+        try:
+            payload = self._encode(entity)
+        except (TypeError, ValueError, OverflowError):
+            # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
+            return
+        l2.fill(name, payload, self.table.fingerprint, token, self.strategy.ttl_s)
 
-def l2_name(table: Table[Any, Any], key: Any) -> str:
-    """The name of a key in L2: the table's, then the key's values as JSON, so no two collide."""
-    values = msgspec.json.encode(table.read_key(key)).decode()
-    return f"{_l2_table(table)}{values}"
+
+def l2_beginning(table: Table[Any, Any], schema: str) -> str:
+    """How every L2 name of a table begins; another key of the same table has another."""
+    return f"{table.schema or schema}.{table.name}({','.join(table.key)}):"
 
 
-def _l2_table(table: Table[Any, Any]) -> str:
-    return f"{table.schema or ''}.{table.name}:"
+def l2_name(beginning: str, table: Table[Any, Any], key: Any) -> str:
+    """The name of a key in L2: the key's values as JSON, so that no two collide.
+
+    Raises:
+        ValueError: No row can have the key.
+    """
+    # JSON has no infinity, so floats are spelled out.
+    values = [
+        repr(value) if isinstance(value, float) else value for value in _key_values(table, key)
+    ]
+    return f"{beginning}{msgspec.json.encode(values).decode()}"
+
+
+def _key_values(table: Table[Any, Any], key: Any) -> tuple[Any, ...]:
+    try:
+        return table.read_key(key)
+    except BadFieldsError as bad:
+        raise ValueError(str(bad.errors)) from bad
 
 
 class Caches:
-    """Every cache of a store, so that a write through any repository reaches them all."""
+    """Every cache of a store, so that a write through any repository reaches them all.
 
-    def __init__(self, l2: RedisTier | None) -> None:
+    Args:
+        l2: The store's L2.
+        schema: The schema that tables without one lie in.
+    """
+
+    def __init__(self, l2: RedisTier | None, schema: str) -> None:
         self.l2 = l2
+        self._schema = schema
         self._lock = threading.Lock()
-        self._by_table: dict[tuple[str | None, str], list[TableCache[Any, Any]]] = {}
+        self._by_table: dict[_TableId, list[TableCache[Any, Any]]] = {}
 
     def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
         """The cache of a table under a strategy; the same one for the same arguments."""
         with self._lock:
-            caches = self._by_table.setdefault((table.schema, table.name), [])
+            caches = self._by_table.setdefault(self._id(table), [])
             for cache in caches:
                 if cache.table is table and cache.strategy == strategy:
                     return cache
-            cache = TableCache(table, strategy, self.l2)
+            cache = TableCache(table, strategy, self.l2, self._schema)
             caches.append(cache)
             return cache
 
-    def invalidate(self, table: Table[Any, Any], keys: Sequence[Any]) -> None:
-        """Make every tier forget the keys. L2 first: what L1 then loads is no older."""
+    def invalidate(
+        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+    ) -> None:
+        """Make every tier forget rows.
+
+        Args:
+            table: The table that was written.
+            keys: The keys of the rows.
+            deleted: Whether they were deleted, and rows of other tables perhaps with them.
+        """
+        # L2 first: what L1 loads from it afterwards is no older.
         if self.l2 is not None:
-            self.l2.invalidate([l2_name(table, key) for key in keys])
-        for cache in self._by_table.get((table.schema, table.name), ()):
-            cache.l1.invalidate_many(keys)
+            beginning = l2_beginning(table, self._schema)
+            self.l2.invalidate([l2_name(beginning, table, key) for key in keys])
+        for cache in self._of(table):
+            if cache.table.key == table.key:
+                cache.l1.invalidate_many(keys)
+            else:
+                # Which of its keys these rows have, or had, is not known.
+                self._forget(cache)
+        if deleted:
+            for cache in self._dependents(table):
+                self._forget(cache)
 
     def invalidate_table(self, table: Table[Any, Any]) -> None:
         """Make every tier forget a table."""
         if self.l2 is not None:
-            self.l2.invalidate_all(_l2_table(table))
-        for cache in self._by_table.get((table.schema, table.name), ()):
-            cache.l1.invalidate_all()
+            self.l2.invalidate_all(l2_beginning(table, self._schema))
+        for cache in self._of(table):
+            self._forget(cache)
 
-    def all(self) -> Iterable[TableCache[Any, Any]]:
+    def all(self) -> list[TableCache[Any, Any]]:
         """Every table's cache."""
         with self._lock:
             return [cache for caches in self._by_table.values() for cache in caches]
+
+    def _forget(self, cache: TableCache[Any, Any]) -> None:
+        if self.l2 is not None:
+            self.l2.invalidate_all(cache.beginning)
+        cache.l1.invalidate_all()
+
+    def _of(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+        with self._lock:
+            return list(self._by_table.get(self._id(table), ()))
+
+    def _dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+        """Caches of tables whose rows a delete may change: ON DELETE CASCADE and SET NULL."""
+        caches = self.all()
+        reached = {self._id(table)}
+        found: dict[int, TableCache[Any, Any]] = {}
+        grown = True
+        while grown:
+            grown = False
+            for cache in caches:
+                if id(cache) not in found and self._is_changed_by(cache.table, reached):
+                    found[id(cache)] = cache
+                    reached.add(self._id(cache.table))
+                    grown = True
+        return list(found.values())
+
+    def _is_changed_by(self, table: Table[Any, Any], deleted: set[_TableId]) -> bool:
+        return any(
+            rule.on_delete in ("cascade", "set null") and self._id(rule.references) in deleted
+            for rule in table.foreign_keys
+        )
+
+    def _id(self, table: Table[Any, Any]) -> _TableId:
+        return table.schema or self._schema, table.name

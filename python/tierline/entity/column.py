@@ -61,7 +61,7 @@ def column_of(field: msgspec.structs.FieldInfo) -> Column:
 # positive classes, anchors, groups, alternation and quantifiers. Others are checked in Python only.
 _SHARED_PATTERN = re.compile(
     r"(?:[A-Za-z0-9_ ,:;=@#%&/<>~!\"'-]|\\[.\-+*?()|\[\]{}^$/]|\[[A-Za-z0-9_ .,:@-]+\]"
-    r"|\(\?:|[()|^$+*?]|\{\d+(?:,\d*)?\})+"
+    r"|\(\?:|[()|^+*?]|\{\d+(?:,\d*)?\})+\$?"
 )
 
 _BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
@@ -90,5 +90,7 @@ def _checks(annotation: Any, type_: ColumnType) -> tuple[Check, ...]:
         ]
     pattern = getattr(info, "pattern", None)
     if pattern is not None and _SHARED_PATTERN.fullmatch(pattern):
-        checks.append(Check("value", "~", pattern))
+        # Python's $ also matches before a final newline.
+        shared = f"{pattern[:-1]}\\n?$" if pattern.endswith("$") else pattern
+        checks.append(Check("value", "~", shared))
     return tuple(checks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import enum
 import uuid
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tierline.errors import FieldError
 
 if TYPE_CHECKING:
     from tierline.entity.column import Column
+    from tierline.entity.types import ColumnType
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -55,14 +57,15 @@ def key_reader(columns: tuple[Column, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _part_reader(column: Column) -> Callable[[Any], Any]:
     field, type_ = column.field, column.type
-    accepted = _PYTHON_TYPES.get(type_.wire, ())
+    accepted = _accepted(type_)
     is_bool = type_.wire == "bool"
 
     def read(part: Any) -> Any:
-        value = wire_value(part) if isinstance(part, enum.Enum) else part
-        if not isinstance(value, accepted) or (isinstance(value, bool) and not is_bool):
-            raise TypeError(f"key field {field!r} takes {type_.sql}, not {type(part).__name__}")
-        problem = element_problem(value, type_)
+        if not isinstance(part, accepted) or (isinstance(part, bool) and not is_bool):
+            names = " or ".join(cls.__name__ for cls in accepted)
+            raise TypeError(f"key field {field!r} takes {names}, not {type(part).__name__}")
+        value = wire_value(part)
+        problem = "is not a number" if value != value else element_problem(value, type_)  # noqa: PLR0124
         if problem is not None:
             raise BadFieldsError((FieldError(field, problem),))
         return _canonical(value, type_.wire)
@@ -70,11 +73,23 @@ def _part_reader(column: Column) -> Callable[[Any], Any]:
     return read
 
 
+def _accepted(type_: ColumnType) -> tuple[type, ...]:
+    """The classes a key may be of. An Enum's value is no key: L1 would not find its member."""
+    kinds: set[Any] = {type(member) for member in (type_.choices or {}).values()}
+    if any(issubclass(kind, enum.Enum) for kind in kinds):
+        return tuple(kinds)
+    return _PYTHON_TYPES.get(type_.wire, ())
+
+
+# Enough digits for any numeric (131,072 before the point, 16,383 after), so nothing is rounded.
+_WIDE = decimal.Context(prec=150_000)
+
+
 def _canonical(value: Any, wire: str) -> Any:
     """One form for equal keys, because L2 finds an entry by the key's text."""
     match wire:
         case "numeric":
-            return Decimal(value).normalize()
+            return _WIDE.normalize(Decimal(value))
         case "float8":
             return float(value) + 0.0  # and -0.0 is 0.0
         case "timestamptz":

@@ -9,6 +9,7 @@ One C call validates a good entity; only a bad one is looked at field by field.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -146,24 +147,29 @@ def _with_meta(annotation: Any, **bounds: Any) -> Any:
 
 
 def _needs_later_step(type_: ColumnType) -> bool:
-    return type_.wire in ("text", "jsonb", "array") or type_.choices is not None
+    return type_.wire in _CHECKED_LATER or type_.choices is not None
+
+
+_CHECKED_LATER = ("text", "jsonb", "array", "timestamptz", "timetz")
 
 
 def _later_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
     """What a converted value still needs: text and JSON checks, Enum members to values."""
     if type_.choices is not None:
         return lambda value: (wire_value(value), [])
-    if type_.wire == "text":
-        return _check_text
     if type_.wire == "jsonb":
         return _json_step(type_.annotation)
-    element = cast("ColumnType", type_.element)
-    return _array_step(element)
+    if type_.wire == "array":
+        return _array_step(cast("ColumnType", type_.element))
+    return _scalar_step(type_)
 
 
-def _check_text(value: str) -> tuple[str, list[FieldError]]:
-    problem = text_problem(value)
-    return value, [FieldError("", problem)] if problem else []
+def _scalar_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+    def step(value: Any) -> tuple[Any, list[FieldError]]:
+        problem = element_problem(value, type_)
+        return value, [FieldError("", problem)] if problem else []
+
+    return step
 
 
 def _array_step(element: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
@@ -180,16 +186,31 @@ def _array_step(element: ColumnType) -> Callable[[Any], tuple[Any, list[FieldErr
 
 
 def element_problem(item: Any, element: ColumnType) -> str | None:
-    """Why an array's item cannot be stored, or None."""
+    """Why a value of the right class cannot be stored, or None."""
     match element.wire:
         case "text":
             return text_problem(item)
         case "int8" if not INT8_MIN <= item <= INT8_MAX:
             return "is outside the 64-bit range of bigint"
-        case "timestamptz" if item.tzinfo is None:
-            return "needs a time zone"
+        case "timestamptz":
+            return _instant_problem(item)
+        case "timetz" if item.utcoffset() is None:
+            return "needs a fixed offset from UTC; a time of day alone has no zone rules"
         case _:
             return None
+
+
+def _instant_problem(value: dt.datetime) -> str | None:
+    """Instants come back in UTC, so they must have a form there."""
+    if value.tzinfo is None:
+        return "needs a time zone"
+    if dt.MINYEAR < value.year < dt.MAXYEAR:
+        return None
+    try:
+        value.astimezone(dt.UTC)
+    except OverflowError:
+        return "is outside the years 1 to 9999 in UTC"
+    return None
 
 
 def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]:
@@ -201,7 +222,7 @@ def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]
             encoded = msgspec.json.encode(value)
             if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
                 return value, [FieldError("", "has a NUL character, which jsonb cannot hold")]
-            if decoder.decode(encoded) != value:
+            if decoder.decode(_as_stored(encoded)) != value:
                 return value, [FieldError("", "cannot be stored as JSON without loss")]
         except msgspec.ValidationError as error:
             return value, [located(error)]
@@ -214,6 +235,27 @@ def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]
         return encoded, []
 
     return step
+
+
+_EXPONENT = re.compile(rb"\de\+?\d")
+
+
+def _as_stored(encoded: bytes) -> bytes:
+    """The JSON as jsonb gives it back: numbers are numeric, so 1e25 returns as an integer."""
+    if not _EXPONENT.search(encoded):
+        return encoded
+    return msgspec.json.encode(_spelled_out(msgspec.json.decode(encoded)))
+
+
+def _spelled_out(value: object) -> object:
+    if isinstance(value, float):
+        return int(Decimal(repr(value))) if abs(value) >= _FLOAT_SPELLED_OUT else value
+    if is_dict(value):
+        return {name: _spelled_out(item) for name, item in value.items()}
+    return [_spelled_out(item) for item in value] if is_list(value) else value
+
+
+_FLOAT_SPELLED_OUT = 1e15
 
 
 def _has_nul(value: object) -> bool:

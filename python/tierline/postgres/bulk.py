@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tierline._core import CopyEncoder
 from tierline.entity import ColumnType, Table
-from tierline.postgres.codecs import encoder
+from tierline.postgres.codecs import encode_all, encoder
 from tierline.postgres.connection import Connection, check_types
 from tierline.sql import ResultColumn, Statement
 from tierline.sql.identifiers import quote, table_name
@@ -38,7 +39,7 @@ def copy_rows(
     real = _describe(statement.operation, statement.table)
     oids = connection.result_types(real)
     check_types(connection, real, oids)
-    encode = _encoder(statement.parameters, oids).encode
+    encode = _encoder(statement.parameters, oids)
     cursor = connection.cursor()
     with cursor.copy(statement.sql.encode()) as copy:
         copy.write(_HEADER)
@@ -63,12 +64,23 @@ def _describe(operation: str, table: Table[Any, Any]) -> Statement:
     )
 
 
-def _encoder(types: tuple[ColumnType, ...], oids: list[int]) -> CopyEncoder:
+def _encoder(
+    types: tuple[ColumnType, ...], oids: list[int]
+) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
     kinds = [_NATIVE.get(oid, "other") for oid in oids]
-    return CopyEncoder(
+    encoders = [encoder(type_, oid) for type_, oid in zip(types, oids, strict=True)]
+    core = CopyEncoder(
         kinds,
-        [
-            encoder(type_, oid) if kind == "other" else None
-            for kind, type_, oid in zip(kinds, types, oids, strict=True)
-        ],
+        [encode if kind == "other" else None for kind, encode in zip(kinds, encoders, strict=True)],
     )
+
+    def encode(rows: Sequence[tuple[Any, ...]]) -> bytes:
+        try:
+            return core.encode(rows)
+        except (struct.error, ValueError, OverflowError):
+            # A narrower column than the entity's type: look for the value that does not fit.
+            for row in rows:
+                encode_all(tuple(encoders), row, types)
+            raise
+
+    return encode

@@ -219,12 +219,16 @@ def _decoder(type_: ColumnType) -> Callable[[Any], Any] | None:
     return None
 
 
-def _array_decoder(type_: ColumnType) -> Callable[[Any], Any] | None:
+def _array_decoder(type_: ColumnType) -> Callable[[Any], Any]:
     container = cast("Callable[[Any], Any]", type_.container)
     choices = cast("ColumnType", type_.element).choices
-    if choices is not None:
-        return lambda items: container([choices[item] for item in items])
-    return None if container is list else container
+
+    def decode(items: list[Any]) -> Any:
+        if None in items or any(isinstance(item, list) for item in items):
+            raise ValueError("an array with NULL items or of several dimensions")
+        return container(items if choices is None else [choices[item] for item in items])
+
+    return decode
 
 
 def _undecodable(statement: Statement, name: str, error: Exception) -> DecodeError:

@@ -91,6 +91,13 @@ class Connection(psycopg.Connection[Any]):
                 return transformer.load_rows(0, count, prepared.make_row)
         except psycopg.DataError as error:
             raise _undecodable(statement, transformer, result, error) from error
+        except (ValueError, TypeError) as error:
+            # A Struct's own `__post_init__` refused the row.
+            raise DecodeError(
+                f"a row does not make {statement.into.__name__}: {error}",
+                operation=statement.operation,
+                table=statement.table_name,
+            ) from error
         finally:
             # Let go of the rows. Not with None: psycopg would forget the loaders too.
             transformer.set_pgresult(self._nothing, set_loaders=False)

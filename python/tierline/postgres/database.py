@@ -103,7 +103,7 @@ class Database:
         self._in_use: set[Connection] = set()
         self._counters = Counters()
         self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
-        self.server_version, self.identity = _probe(prepared, self.location)
+        self.server_version, self.identity, self.schema = _probe(prepared, self.location)
         self._pool = ConnectionPool(
             prepared,
             connection_class=Connection,
@@ -125,7 +125,7 @@ class Database:
         try:
             connection = self._pool.getconn()
         except DRIVER_ERRORS as error:
-            return Failure(self._no_connection(error, began))
+            return Failure(self._no_connection(error, statement, began))
         self._in_use.add(connection)
         try:
             rows = connection.fetch(statement, values)
@@ -193,7 +193,7 @@ class Database:
         try:
             connection = self._pool.getconn()
         except DRIVER_ERRORS as error:
-            return Failure(self._no_connection(error, began))
+            return Failure(self._no_connection(error, statement, began))
         self._in_use.add(connection)
         try:
             return Success(action(connection))
@@ -220,14 +220,15 @@ class Database:
         elapsed_s = time.monotonic() - began
         return classify(error, statement, lost=lost, elapsed_s=elapsed_s)
 
-    def _no_connection(self, error: Exception, began: float) -> RepositoryError:
+    def _no_connection(
+        self, error: Exception, statement: Statement, began: float
+    ) -> RepositoryError:
         self._counters.error()
-        return no_connection(
-            error,
-            in_use=len(self._in_use),
-            size=self._pool_size,
-            elapsed_s=time.monotonic() - began,
+        elapsed_s = time.monotonic() - began
+        found = no_connection(
+            error, in_use=len(self._in_use), size=self._pool_size, elapsed_s=elapsed_s
         )
+        return _about(found, statement, began)
 
     def _configure(self, connection: Connection) -> None:
         """Session settings: zoned values come back in UTC; a statement ends at the time limit."""
@@ -254,12 +255,17 @@ def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
     """Where it points, without secrets, and the string to connect with."""
     try:
         parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError as error:
-        # libpq's text may quote the password, so it stays out of the message.
-        raise ConfigurationError(
-            "the database URL cannot be read; write it as "
-            "postgresql://user:password@host:5432/database, with special characters percent-encoded"
-        ) from error
+    except psycopg.ProgrammingError:
+        # libpq's text may quote the password, so neither message nor cause keeps it.
+        raise _unreadable() from None
+    host_and_port = (
+        f"{parts.get('host', '')}{parts.get('hostaddr', '')}",
+        str(parts.get("port", "")),
+    )
+    if "@" in host_and_port[0] or not all(
+        port.isdigit() for port in host_and_port[1].split(",") if port
+    ):
+        raise _unreadable()
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     port = parts.get("port") or 5432
     database = parts.get("dbname") or parts.get("user") or ""
@@ -273,20 +279,29 @@ def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
     return location, make_conninfo(conninfo, **defaults)
 
 
-def _probe(conninfo: str, location: str) -> tuple[int, str]:
+def _unreadable() -> ConfigurationError:
+    return ConfigurationError(
+        "the database URL cannot be read; write it as "
+        "postgresql://user:password@host:5432/database, with special characters percent-encoded",
+        operation="open",
+    )
+
+
+def _probe(conninfo: str, location: str) -> tuple[int, str, str]:
     """Connect once, so that what is wrong is said now and with its reason.
 
-    Answers with the server's version and what identifies its data: a cluster's system
-    identifier, the database and the schema that unqualified names mean.
+    Answers with the server's version, what identifies its data (the cluster's system identifier
+    and the database), and the schema that unqualified names mean.
     """
     try:
         with Connection.connect(conninfo, autocommit=True) as connection:
             row = connection.execute(
-                "SELECT coalesce(current_schema(), ''), d.oid, s.system_identifier "
+                "SELECT s.system_identifier, d.oid, coalesce(current_schema(), '') "
                 "FROM pg_database d, pg_control_system() s WHERE d.datname = current_database()"
             ).fetchone()
-            identity = hashlib.blake2b(repr(row).encode(), digest_size=6).hexdigest()
-            return connection.info.server_version, identity
+            system, database, schema = row or (0, 0, "")
+            identity = hashlib.blake2b(f"{system}/{database}".encode(), digest_size=6).hexdigest()
+            return connection.info.server_version, identity, schema
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(

@@ -6,7 +6,7 @@ import datetime as dt
 import difflib
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
@@ -308,6 +308,10 @@ def fitted(value: object, type_: ColumnType) -> Any:
         if wire in type_.choices:
             return wire
         raise TypeError(f"{value!r} is not one of {list(type_.choices.values())}")
+    if type_.wire == "jsonb":
+        return _json(value)
+    if type_.wire == "array":
+        return _array(value, type_)
     try:
         return msgspec.convert(
             value,
@@ -316,6 +320,20 @@ def fitted(value: object, type_: ColumnType) -> Any:
         )
     except msgspec.ValidationError:
         raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}") from None
+
+
+def _json(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{value!r} has no JSON form") from None
+
+
+def _array(value: object, type_: ColumnType) -> list[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}")
+    element = cast("ColumnType", type_.element)
+    return [fitted(item, element) for item in cast("Collection[object]", value)]
 
 
 def _instance_of(type_: ColumnType) -> Any:

@@ -51,8 +51,10 @@ class CachesPort(Protocol):
         """The cache of a table."""
         ...
 
-    def invalidate(self, table: Table[Any, Any], keys: Sequence[Any]) -> None:
-        """Make every tier forget keys."""
+    def invalidate(
+        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+    ) -> None:
+        """Make every tier forget rows."""
         ...
 
 

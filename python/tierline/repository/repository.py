@@ -12,7 +12,12 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.errors import CommitUnknownError, NotFoundError, RepositoryError, ValidationError
+from tierline.errors import (
+    ConnectionError,  # noqa: A004
+    NotFoundError,
+    RepositoryError,
+    ValidationError,
+)
 from tierline.query import Query, select
 from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
 from tierline.query.tracing import to_expr, unknown_field
@@ -198,13 +203,18 @@ class Repository(Generic[T, K]):
         except RepositoryError as error:
             return Failure(error)
         result = self._store.database.execute(statement, values)
-        self._forget(result, keys or [self._table.key_of(entity) for entity in entities or ()])
+        if keys is None:
+            self._forget(result, [self._table.key_of(entity) for entity in entities or ()])
+        else:
+            self._forget(result, keys, deleted=True)
         return result
 
-    def _forget(self, result: Result[int, RepositoryError], keys: Rows[K]) -> None:
+    def _forget(
+        self, result: Result[int, RepositoryError], keys: Rows[K], *, deleted: bool = False
+    ) -> None:
         """After a write that happened, or may have, no tier serves what was before it."""
-        if isinstance(result, Success) or isinstance(result.failure(), CommitUnknownError):
-            self._store.caches.invalidate(self._table, keys)
+        if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
+            self._store.caches.invalidate(self._table, keys, deleted=deleted)
 
     def _values(self, entity: T, operation: str) -> Result[tuple[Any, ...], ValidationError]:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tierline.entity.types import BOOL, INT8, TEXT
+import msgspec
+
+from tierline.entity import ColumnType
+from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
-from tierline.query.expressions import Expr
-from tierline.sql.expressions import Parameters, render, render_ordering
+from tierline.sql.expressions import Parameters, render, render_ordering, render_shared
 from tierline.sql.identifiers import quote, table_name
 from tierline.sql.statement import ResultColumn, Statement
 
@@ -29,45 +32,40 @@ def compile_query(query: Query[Any], operation: str = "fetch_all") -> Compiled:
     """
     parameters = Parameters()
     columns, shape, into = _result(query)
-    sql = _guarded(lambda: f"SELECT {_outputs(query, parameters)}{_rest(query, parameters)}")
-    statement = Statement(
-        operation, sql, tuple(parameters.types), query.table, columns, shape, into
-    )
+    sql = _guarded(lambda: _select(query, parameters))
+    types = tuple(parameters.types)
+    statement = Statement(operation, sql, types, query.table, columns, shape, into)
     return Compiled(statement, tuple(parameters.values))
 
 
 def compile_count(query: Query[Any]) -> Compiled:
     """The statement that counts a query's rows."""
-    return _about(query, "count", "SELECT count(*) FROM (SELECT 1{}) AS counted", INT8)
+    return _about(query, "count", "SELECT count(*) FROM ({}) AS counted", INT8)
 
 
 def compile_exists(query: Query[Any]) -> Compiled:
     """The statement that asks whether a query has any row."""
-    return _about(query, "exists", "SELECT EXISTS (SELECT 1{})", BOOL)
+    return _about(query, "exists", "SELECT EXISTS ({})", BOOL)
 
 
-def _about(query: Query[Any], operation: str, form: str, type_: Any) -> Compiled:
+def _about(query: Query[Any], operation: str, form: str, type_: ColumnType) -> Compiled:
     parameters = Parameters()
-    sql = _guarded(lambda: form.format(_rest(query, parameters, ordered=query.limit is not None)))
-    statement = Statement(
-        operation,
-        sql,
-        tuple(parameters.types),
-        query.table,
-        (ResultColumn(operation, type_),),
-        "scalar",
-    )
+    # How many rows there are does not depend on their order, nor on columns unless they aggregate.
+    plain = msgspec.structs.replace(query, order_by=())
+    sql = _guarded(lambda: form.format(_select(plain, parameters, constant="1")))
+    types = tuple(parameters.types)
+    columns = (ResultColumn(operation, type_),)
+    statement = Statement(operation, sql, types, query.table, columns, "scalar")
     return Compiled(statement, tuple(parameters.values))
 
 
-def _guarded(build: Any) -> str:
+def _guarded(build: Callable[[], str]) -> str:
     try:
-        text: str = build()
+        return build()
     except RecursionError:
         raise QueryError(
             "the query is nested too deeply to compile; use is_in for long lists of alternatives"
         ) from None
-    return text
 
 
 def _result(query: Query[Any]) -> tuple[tuple[ResultColumn, ...], Any, Any]:
@@ -79,31 +77,25 @@ def _result(query: Query[Any]) -> tuple[tuple[ResultColumn, ...], Any, Any]:
     return columns, query.projection.shape, query.projection.into
 
 
-def _outputs(query: Query[Any], parameters: Parameters) -> str:
-    if query.projection is None:
-        return ", ".join(quote(column.name) for column in query.table.columns)
-    return ", ".join(render(output.expr, parameters) for output in query.projection.outputs)
-
-
-def _rest(query: Query[Any], parameters: Parameters, *, ordered: bool = True) -> str:
-    clauses = [f" FROM {table_name(query.table)}"]
+def _select(query: Query[Any], parameters: Parameters, *, constant: str | None = None) -> str:
+    # Group keys first: what stands again in outputs and ordering must read the same.
+    keys = ", ".join([render_shared(key, parameters) for key in query.group_by])
+    clauses = [f"SELECT {_outputs(query, parameters, constant)} FROM {table_name(query.table)}"]
     if query.where is not None:
-        clauses.append(f" WHERE {render(query.where, parameters)}")
-    if query.group_by:
-        clauses.append(f" GROUP BY {_list(query.group_by, parameters)}")
-    if query.order_by and ordered:
-        keys = ", ".join(render_ordering(key, parameters) for key in query.order_by)
-        clauses.append(f" ORDER BY {keys}")
+        clauses.append(f"WHERE {render(query.where, parameters)}")
+    if keys:
+        clauses.append(f"GROUP BY {keys}")
+    if query.order_by:
+        ordering = ", ".join(render_ordering(key, parameters) for key in query.order_by)
+        clauses.append(f"ORDER BY {ordering}")
     if query.limit is not None:
-        clauses.append(f" LIMIT {parameters.add(query.limit, INT8)}")
+        clauses.append(f"LIMIT {parameters.add(query.limit, INT8)}")
     if query.offset is not None:
-        clauses.append(f" OFFSET {parameters.add(query.offset, INT8)}")
-    return "".join(clauses)
+        clauses.append(f"OFFSET {parameters.add(query.offset, INT8)}")
+    return " ".join(clauses)
 
 
-def _list(nodes: tuple[Expr, ...], parameters: Parameters) -> str:
-    return ", ".join(render(node, parameters) for node in nodes)
-
-
-EXPLAIN_COLUMN = ResultColumn("QUERY PLAN", TEXT)
-"""What EXPLAIN answers with: one text a line."""
+def _outputs(query: Query[Any], parameters: Parameters, constant: str | None) -> str:
+    if query.projection is not None:
+        return ", ".join(render(output.expr, parameters) for output in query.projection.outputs)
+    return constant or ", ".join(quote(column.name) for column in query.table.columns)

@@ -30,6 +30,9 @@ class Parameters:
     def __init__(self) -> None:
         self.values: list[Any] = []
         self.types: list[ColumnType] = []
+        # Expressions that must read the same wherever they stand again, with their text: PostgreSQL
+        # takes `a % $1` and `a % $2` for different group keys.
+        self.shared: list[tuple[Expr, str]] = []
 
     def add(self, value: Any, type_: ColumnType) -> str:
         """Take a parameter; answers its placeholder."""
@@ -38,49 +41,63 @@ class Parameters:
         return f"${len(self.values)}"
 
 
-@singledispatch
-def render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
+def render(node: Expr, parameters: Parameters) -> str:
     """The SQL text of an expression; values become parameters."""
+    for shared, text in parameters.shared:
+        if shared == node:
+            return text
+    return _render(node, parameters)
+
+
+def render_shared(node: Expr, parameters: Parameters) -> str:
+    """The text of an expression that reads the same wherever it stands again."""
+    text = render(node, parameters)
+    parameters.shared.append((node, text))
+    return text
+
+
+@singledispatch
+def _render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
     raise TypeError(f"no SQL for {type(node).__name__}")
 
 
-@render.register
+@_render.register
 def _(node: ColumnRef, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
     return quote(node.name)
 
 
-@render.register
+@_render.register
 def _(node: Value, parameters: Parameters) -> str:
     return parameters.add(node.value, node.value_type)
 
 
-@render.register
+@_render.register
 def _(node: Comparison, parameters: Parameters) -> str:
     return f"({render(node.left, parameters)} {node.operator} {render(node.right, parameters)})"
 
 
-@render.register
+@_render.register
 def _(node: Logic, parameters: Parameters) -> str:
     left, right = render(node.left, parameters), render(node.right, parameters)
     return f"({left} {node.operator.upper()} {right})"
 
 
-@render.register
+@_render.register
 def _(node: Not, parameters: Parameters) -> str:
     return f"(NOT {render(node.operand, parameters)})"
 
 
-@render.register
+@_render.register
 def _(node: IsNull, parameters: Parameters) -> str:
     return f"({render(node.operand, parameters)} IS NULL)"
 
 
-@render.register
+@_render.register
 def _(node: Membership, parameters: Parameters) -> str:
     return f"({render(node.operand, parameters)} = ANY({render(node.values, parameters)}))"
 
 
-@render.register
+@_render.register
 def _(node: TextMatch, parameters: Parameters) -> str:
     text, part = render(node.operand, parameters), render(node.part, parameters)
     match node.test:
@@ -92,7 +109,7 @@ def _(node: TextMatch, parameters: Parameters) -> str:
             return f"(strpos({text}, {part}) > 0)"
 
 
-@render.register
+@_render.register
 def _(node: Arithmetic, parameters: Parameters) -> str:
     left, right = render(node.left, parameters), render(node.right, parameters)
     if node.operator == "//":
@@ -116,12 +133,12 @@ def _signs_differ(left: str, right: str) -> str:
     return f"{left} % {right} <> 0 AND ({left} % {right} < 0) <> ({right} < 0)"
 
 
-@render.register
+@_render.register
 def _(node: Negative, parameters: Parameters) -> str:
     return f"(- {render(node.operand, parameters)})"
 
 
-@render.register
+@_render.register
 def _(node: Aggregate, parameters: Parameters) -> str:
     if node.operand is None:
         return "count(*)"

@@ -124,7 +124,7 @@ def _wire(
     except RepositoryError:
         database.close()
         raise
-    return Store(database, Caches(l2), server)
+    return Store(database, Caches(l2, database.schema), server)
 
 
 def _open_l2(url: str, prefix: str, scope: str) -> RedisTier:

@@ -249,7 +249,7 @@ def _l1_stats(table: str, stats: Any) -> TierStats:
         f"L1 {table}",
         hits=stats.hits,
         misses=stats.misses,
-        loads=getattr(stats, "fills", 0),
+        loads=stats.fills,
         evictions=stats.evictions + stats.expirations,
         invalidations=stats.invalidations,
         entries=stats.entries,

@@ -81,6 +81,20 @@ class PostgresServer(ServerProcess):
             text=f"CREATE DATABASE {DATABASE};\n",
         )
 
+    def copy(self, primary: PostgresServer) -> None:
+        """Make the cluster as a copy of a running server's, to follow it from then on.
+
+        Raises:
+            ConfigurationError: PostgreSQL refused.
+        """
+        self.password = primary.password
+        self._run(
+            [
+                *(self.programs / "pg_basebackup", "-D", self.data_dir, "-d", primary.url),
+                *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+            ]
+        )
+
     def __repr__(self) -> str:
         return f"<PostgresServer {self.version} on port {self.port}>"
 
@@ -127,6 +141,33 @@ def postgres_server(
     server = PostgresServer(version, settings or {})
     try:
         server.initialise()
+        server.start_anywhere()
+        yield server
+    finally:
+        server.remove()
+
+
+@contextlib.contextmanager
+def postgres_replica(
+    primary: PostgresServer, *, settings: Mapping[str, str] | None = None
+) -> Generator[PostgresServer]:
+    """Run a streaming replica of a server for a block; it is gone afterwards.
+
+    It answers read-only queries as soon as the block begins. `pg_wal_replay_pause()` makes
+    it lag, `pg_promote()` makes it a primary.
+
+    Args:
+        primary: The server to follow, which must be running.
+        settings: Server settings by name, beyond those of the primary.
+
+    Raises:
+        ConfigurationError: The primary cannot be copied.
+        ConnectionError: The replica did not start.
+        TimeoutError: It was not ready in 30 s.
+    """
+    server = PostgresServer(primary.version, primary.settings | dict(settings or {}))
+    try:
+        server.copy(primary)
         server.start_anywhere()
         yield server
     finally:

@@ -1,6 +1,6 @@
 """Everything a test can start: PostgreSQL, Redis, and a line between them that can be cut."""
 
-from tierline.testing.postgres_server import PostgresServer, postgres_server
+from tierline.testing.postgres_server import PostgresServer, postgres_replica, postgres_server
 from tierline.testing.redis_server import RedisServer, redis_server
 from tierline.testing.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -8,6 +8,7 @@ __all__ = [
     "PostgresServer",
     "RedisServer",
     "TcpProxy",
+    "postgres_replica",
     "postgres_server",
     "redis_server",
     "tcp_proxy",

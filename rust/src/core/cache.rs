@@ -209,6 +209,7 @@ impl<K, V> Cache<K, V> {
     /// Whether a load that began with `token` may still be stored; counts a refusal.
     pub fn admits(&mut self, hash: u64, token: u64) -> bool {
         let current = self.stripes.token(hash) == token;
+        self.stats.fills += u64::from(current);
         self.stats.refused_fills += u64::from(!current);
         current
     }

@@ -7,7 +7,7 @@
 //! |      5 |     1 | flags, none defined: 0                    |
 //! |      6 |     2 | reserved, 0                               |
 //! |      8 |     8 | schema fingerprint                        |
-//! |     16 |     8 | expiry, Unix milliseconds, signed         |
+//! |     16 |     8 | written at, Unix milliseconds, signed     |
 //! |     24 |     4 | payload length                            |
 //! |     28 |     4 | CRC-32 (IEEE) of bytes 0..28 and payload  |
 //! |     32 |     … | payload                                   |
@@ -36,8 +36,8 @@ pub struct TooLong;
 pub struct Stamp {
     /// Of the schema that it was encoded with.
     pub fingerprint: u64,
-    /// Unix milliseconds after which it is not served.
-    pub expires_at_ms: i64,
+    /// Unix milliseconds when it was written: readers bound its age themselves.
+    pub written_at_ms: i64,
 }
 
 /// The bytes that go in front of `payload`.
@@ -50,14 +50,14 @@ pub fn header(payload: &[u8], stamp: Stamp) -> Result<[u8; HEADER], TooLong> {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&PREFIX);
     header[8..16].copy_from_slice(&stamp.fingerprint.to_le_bytes());
-    header[16..24].copy_from_slice(&stamp.expires_at_ms.to_le_bytes());
+    header[16..24].copy_from_slice(&stamp.written_at_ms.to_le_bytes());
     header[24..28].copy_from_slice(&length.to_le_bytes());
     let checksum = checksum(&header, payload);
     header[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
     Ok(header)
 }
 
-/// The payload and the expiry of a frame of this schema; `None` for any other bytes.
+/// The payload and the time of writing of a frame of this schema; `None` for any other bytes.
 #[must_use]
 pub fn open(frame: &[u8], fingerprint: u64) -> Option<(&[u8], i64)> {
     let (header, payload) = frame.split_first_chunk::<HEADER>()?;
@@ -84,7 +84,7 @@ fn field<const N: usize>(header: &[u8; HEADER], at: usize) -> [u8; N] {
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp { fingerprint: 0x0102_0304_0506_0708, expires_at_ms: -2 };
+    const STAMP: Stamp = Stamp { fingerprint: 0x0102_0304_0506_0708, written_at_ms: -2 };
 
     fn seal(payload: &[u8]) -> Vec<u8> {
         let header = header(payload, STAMP).unwrap();

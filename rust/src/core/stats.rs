@@ -8,6 +8,7 @@ pub struct Stats {
     pub evictions: u64,
     pub expirations: u64,
     pub invalidations: u64,
+    pub fills: u64,
     pub refused_fills: u64,
     pub entries: u64,
 }

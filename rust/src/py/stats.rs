@@ -12,15 +12,23 @@ pub struct CacheStats {
     evictions: u64,
     expirations: u64,
     invalidations: u64,
+    fills: u64,
     refused_fills: u64,
     entries: u64,
 }
 
 impl From<Stats> for CacheStats {
     fn from(stats: Stats) -> Self {
-        let Stats { hits, misses, evictions, expirations, invalidations, refused_fills, entries } =
-            stats;
-        Self { hits, misses, evictions, expirations, invalidations, refused_fills, entries }
+        Self {
+            hits: stats.hits,
+            misses: stats.misses,
+            evictions: stats.evictions,
+            expirations: stats.expirations,
+            invalidations: stats.invalidations,
+            fills: stats.fills,
+            refused_fills: stats.refused_fills,
+            entries: stats.entries,
+        }
     }
 }
 
@@ -29,12 +37,13 @@ impl CacheStats {
     fn __repr__(&self) -> String {
         format!(
             "CacheStats(hits={}, misses={}, evictions={}, expirations={}, invalidations={}, \
-             refused_fills={}, entries={})",
+             fills={}, refused_fills={}, entries={})",
             self.hits,
             self.misses,
             self.evictions,
             self.expirations,
             self.invalidations,
+            self.fills,
             self.refused_fills,
             self.entries
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -46,16 +47,14 @@ def everything(
         flights = data.read_flights(_QUICK_FLIGHTS if quick else None)
     read_s = time.perf_counter() - began
     with _bars(console) as bars:
-        loaded = tl.collect(
-            step()
-            for step in (
-                lambda: _load(store, bars, AIRLINES, airlines),
-                lambda: _load(store, bars, AIRPORTS, airports),
-                lambda: _load(store, bars, PLANES, planes),
-                lambda: _load(store, bars, WEATHER, weather),
-                lambda: _load(store, bars, FLIGHTS, flights),
-            )
-        )
+        steps = [
+            partial(_load, store, bars, AIRLINES, airlines),
+            partial(_load, store, bars, AIRPORTS, airports),
+            partial(_load, store, bars, PLANES, planes),
+            partial(_load, store, bars, WEATHER, weather),
+            partial(_load, store, bars, FLIGHTS, flights),
+        ]
+        loaded = tl.collect(step() for step in steps)
     if isinstance(loaded, tl.Failure):
         return loaded
     total = sum(loaded.unwrap())
