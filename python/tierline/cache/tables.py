@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -147,8 +148,7 @@ class Caches:
         """
         # L2 first: what L1 loads from it afterwards is no older.
         if self.l2 is not None:
-            beginning = l2_beginning(table, self._schema)
-            self.l2.invalidate([l2_name(beginning, table, key) for key in keys])
+            self.l2.invalidate(self._l2_names(table, keys))
         for cache in self._of(table):
             if cache.table.key == table.key:
                 cache.l1.invalidate_many(keys)
@@ -170,6 +170,15 @@ class Caches:
         """Every table's cache."""
         with self._lock:
             return [cache for caches in self._by_table.values() for cache in caches]
+
+    def _l2_names(self, table: Table[Any, Any], keys: Sequence[Any]) -> list[str]:
+        beginning = l2_beginning(table, self._schema)
+        names: list[str] = []
+        for key in keys:
+            # A key that cannot be asked for (a float that is no number) was never cached.
+            with suppress(ValueError):
+                names.append(l2_name(beginning, table, key))
+        return names
 
     def _forget(self, cache: TableCache[Any, Any]) -> None:
         if self.l2 is not None:

@@ -258,16 +258,11 @@ def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
     except psycopg.ProgrammingError:
         # libpq's text may quote the password, so neither message nor cause keeps it.
         raise _unreadable() from None
-    host_and_port = (
-        f"{parts.get('host', '')}{parts.get('hostaddr', '')}",
-        str(parts.get("port", "")),
-    )
-    if "@" in host_and_port[0] or not all(
-        port.isdigit() for port in host_and_port[1].split(",") if port
-    ):
+    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
+    port = str(parts.get("port") or 5432)
+    # An "@" that was not percent-encoded puts the end of the password into the host.
+    if "@" in host or not port.replace(",", "").isdigit():
         raise _unreadable()
-    host = parts.get("host") or parts.get("hostaddr") or "localhost"
-    port = parts.get("port") or 5432
     database = parts.get("dbname") or parts.get("user") or ""
     location = f"postgresql://{host}:{port}/{database}"
     defaults = {
