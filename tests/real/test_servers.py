@@ -15,10 +15,12 @@ import redis
 
 from tierline import errors
 from tierline.postgres.embedded.binaries import Version
+from tierline.postgres.embedded.postmaster import wait_until
 from tierline.testing import (
     PostgresServer,
     RedisServer,
     TcpProxy,
+    postgres_replica,
     postgres_server,
     process,
     redis_server,
@@ -141,6 +143,18 @@ def test_a_frozen_postgres_answers_nobody_until_it_is_thawed(postgres: PostgresS
             line.settimeout(10)
             assert line.recv(1, socket.MSG_PEEK)
         connection.close()
+
+
+@pytest.mark.parametrize("version", [18, 16])
+def test_a_replica_follows_its_primary_and_takes_over(version: Version) -> None:
+    with postgres_server(version) as primary, postgres_replica(primary) as replica:
+        assert _ask(replica.url, "SELECT pg_is_in_recovery()") == "True"
+        _ask(primary.url, "CREATE TABLE t AS SELECT 7 AS n")
+        seen = "SELECT count(*) FROM pg_tables WHERE tablename = 't'"
+        assert wait_until(lambda: _ask(replica.url, seen) == "1", 10)
+        primary.kill()
+        assert _ask(replica.url, "SELECT pg_promote()") == "True"
+        assert _ask(replica.url, "INSERT INTO t VALUES (8) RETURNING n") == "8"
 
 
 def test_redis_restarts_on_its_port_with_its_data(redis_own: RedisServer) -> None:
