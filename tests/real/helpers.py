@@ -1,0 +1,114 @@
+"""Entities and small tools that the tests against real servers share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import psycopg
+
+import tierline as tl
+
+E = TypeVar("E", bound=tl.RepositoryError)
+
+WAIT_S = 20.0
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """What others refer to."""
+
+    id: int
+    name: str
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An entity with a rule on almost every field."""
+
+    id: int
+    sku: Annotated[str, msgspec.Meta(min_length=2, max_length=40)]
+    quantity: Annotated[int, msgspec.Meta(ge=0)] = 0
+    note: str | None = None
+    owner: int | None = None
+
+
+OWNERS = tl.table(Owner, name="owners", key=lambda o: o.id)
+ITEMS = (
+    tl.table(Item, name="items", key=lambda i: i.id)
+    .foreign_key(lambda i: i.owner, OWNERS)
+    .unique(lambda i: i.sku)
+)
+
+
+def item(id_: int, **changes: Any) -> Item:
+    """An item that fits, apart from the changes."""
+    return msgspec.structs.replace(Item(id_, f"sku-{id_}"), **changes)
+
+
+def items(count: int) -> list[Item]:
+    """Items that fit, counted from 0."""
+    return [item(n) for n in range(count)]
+
+
+def failure(result: Any, kind: type[E], *says: str) -> E:
+    """The error of a Failure of exactly this class, whose message says all of `says`."""
+    assert isinstance(result, tl.Failure), f"expected a Failure of {kind.__name__}, got {result!r}"
+    error = result.failure()
+    assert type(error) is kind, f"expected {kind.__name__}, got {error!r}"
+    for words in says:
+        assert words in error.message, f"{words!r} is not in {error.message!r}"
+    return error
+
+
+def wait_until(holds: Callable[[], object], limit_s: float = WAIT_S) -> None:
+    """Wait until a condition holds, in short steps.
+
+    Raises:
+        AssertionError: It does not hold in time.
+    """
+    deadline_s = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline_s, f"it did not happen in {limit_s} s"
+        time.sleep(0.005)
+
+
+def is_idle(store: tl.Store) -> bool:
+    """Whether every pooled connection was given back."""
+    return store.database.stats().in_use == 0
+
+
+def still_works(store: tl.Store) -> None:
+    """The pool is at rest and the next call succeeds."""
+    assert is_idle(store)
+    probe = tl.table(Owner, name="still_works", key=lambda o: o.id)
+    owners = tl.repository(store, probe)
+    assert store.create_table(probe, exist_ok=True) == tl.Success(None)
+    assert owners.create(Owner(1, "one")) == tl.Success(Owner(1, "one"))
+    assert owners.delete(1) == tl.Success(None)
+    assert is_idle(store)
+
+
+def backends(raw: psycopg.Connection[Any], application: str) -> list[int]:
+    """The process ids of the server's sessions of an application."""
+    rows = raw.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s", (application,)
+    ).fetchall()
+    return [pid for (pid,) in rows]
+
+
+def end_sessions(raw: psycopg.Connection[Any], application: str) -> None:
+    """End every session of an application; those that a pool opens meanwhile too."""
+
+    def all_ended() -> bool:
+        pids = backends(raw, application)
+        for pid in pids:
+            raw.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        return not pids
+
+    wait_until(all_ended)
+
+
+def with_application(url: str, application: str) -> str:
+    """The URL with an application name, by which its sessions are found."""
+    return f"{url}{'&' if '?' in url else '?'}application_name={application}"
