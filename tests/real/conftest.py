@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
 import pytest
-from tests.real.helpers import ITEMS, OWNERS, Item
+from tests.real.helpers import ITEMS, OWNERS, PAGES, Item, OpenStore, Page
 
 import tierline as tl
 
@@ -32,3 +33,30 @@ def raw(pg_url: str) -> Generator[psycopg.Connection[Any]]:
     """A plain connection into the test's schema, in autocommit."""
     with psycopg.connect(pg_url, autocommit=True, connect_timeout=10) as connection:
         yield connection
+
+
+@pytest.fixture
+def open_store(pg_url: str, redis_url: str, redis_prefix: str) -> Generator[OpenStore]:
+    """Opens stores on one database with the table of pages; one Redis, unless told otherwise."""
+    with ExitStack() as stores:
+
+        def open_one(url: str = pg_url, *, redis: str | None = redis_url) -> tl.Store:
+            return stores.enter_context(
+                tl.open(url, redis=redis, prefix=redis_prefix, timeout_s=10)
+            )
+
+        with tl.open(pg_url) as maker:
+            maker.create_table(PAGES).unwrap()
+        yield open_one
+
+
+@pytest.fixture
+def tiered(open_store: OpenStore) -> tl.Store:
+    """A store of three tiers with the table of pages."""
+    return open_store()
+
+
+@pytest.fixture
+def pages(tiered: tl.Store) -> tl.Repository[Page, int]:
+    """A repository of pages through all tiers."""
+    return tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=60))

@@ -15,6 +15,9 @@ E = TypeVar("E", bound=tl.RepositoryError)
 
 WAIT_S = 20.0
 
+OpenStore = Callable[..., tl.Store]
+"""What the fixture `open_store` gives: `(url=…, *, redis=…) -> Store`."""
+
 
 class Owner(msgspec.Struct, frozen=True):
     """What others refer to."""
@@ -33,12 +36,27 @@ class Item(msgspec.Struct, frozen=True):
     owner: int | None = None
 
 
+class Page(msgspec.Struct, frozen=True):
+    """An entity of the cache tests; its version tells the writes apart."""
+
+    id: int
+    slug: str
+    version: int = 0
+    parent: int | None = None
+
+
+PAGES = tl.table(Page, name="pages", key=lambda p: p.id)
 OWNERS = tl.table(Owner, name="owners", key=lambda o: o.id)
 ITEMS = (
     tl.table(Item, name="items", key=lambda i: i.id)
     .foreign_key(lambda i: i.owner, OWNERS)
     .unique(lambda i: i.sku)
 )
+
+
+def page(id_: int, version: int = 0, parent: int | None = None) -> Page:
+    """A page in a version."""
+    return Page(id_, f"page-{id_}", version, parent)
 
 
 def item(id_: int, **changes: Any) -> Item:

@@ -1,0 +1,345 @@
+"""Redis killed, frozen, forgetful or full of strange bytes: no read fails, none is stale."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.real.helpers import PAGES, OpenStore, Page, failure, page, wait_until
+
+import tierline as tl
+from tierline._core import pack_frame
+from tierline.testing import RedisServer
+from tierline.testing import redis_server as run_redis
+
+Pages = tl.Repository[Page, int]
+
+ONE_WAIT_S = 0.5
+"""What a Redis that does not answer may cost one call: its socket timeout, and some slack."""
+
+
+@pytest.fixture
+def server() -> Generator[RedisServer]:
+    """A Redis of the test's own, to be mistreated."""
+    with run_redis() as own:
+        yield own
+
+
+@pytest.fixture
+def tiered(open_store: OpenStore, server: RedisServer) -> tl.Store:
+    return open_store(redis=server.url)
+
+
+def l2(store: tl.Store) -> Any:
+    """L2's counters."""
+    assert store.caches.l2 is not None
+    return store.caches.l2.stats()
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began_s = time.monotonic()
+    result = call()
+    return result, time.monotonic() - began_s
+
+
+def uncached(store: tl.Store) -> Pages:
+    """A repository whose L1 forgets at once, so that every read asks L2."""
+    return tl.repository(store, PAGES, cache=tl.read_through(ttl_s=60, max_entries=1))
+
+
+def read_past_l1(pages: Pages, id_: int) -> Any:
+    """Read a page from below L1: another one is read first and pushes it out."""
+    pages.get_by_id(99).unwrap()
+    return pages.get_by_id(id_)
+
+
+@pytest.fixture
+def asking(tiered: tl.Store) -> Pages:
+    """Pages 1 and 99, read once, in a repository whose L1 holds one entry."""
+    pages = uncached(tiered)
+    pages.create_many([page(1), page(99)]).unwrap()
+    assert read_past_l1(pages, 1) == tl.Success(page(1))
+    return pages
+
+
+def test_a_redis_that_is_not_there_when_the_store_opens_is_no_error(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(redis="redis://127.0.0.1:1")
+    pages = uncached(store)
+    assert pages.create(page(1)) == tl.Success(page(1))
+    assert pages.get_by_id(1) == tl.Success(page(1))
+    assert l2(store).errors >= 1
+    assert "127.0.0.1:1/" in repr(store)
+
+
+def test_a_killed_redis_fails_no_read_and_no_write(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    server.kill()
+    assert read_past_l1(asking, 1) == tl.Success(page(1))
+    assert l2(tiered).errors == 1
+    assert asking.update(page(1, 1)) == tl.Success(page(1, 1))
+    assert asking.create_many([page(2), page(3)]) == tl.Success(2)
+    assert asking.delete(2) == tl.Success(None)
+    assert read_past_l1(asking, 1) == tl.Success(page(1, 1))
+    failure(asking.get_by_id(2), tl.NotFoundError)
+    assert l2(tiered).skipped > 0
+
+
+def test_a_restarted_redis_is_used_again(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    server.kill()
+    read_past_l1(asking, 1).unwrap()
+    asking.update(page(1, 1)).unwrap()
+    server.start()
+    fills = l2(tiered).fills
+
+    def is_filled() -> bool:
+        assert read_past_l1(asking, 1) == tl.Success(page(1, 1))
+        return bool(l2(tiered).fills > fills)
+
+    wait_until(is_filled, 5)
+    hits = l2(tiered).hits
+    assert read_past_l1(asking, 1) == tl.Success(page(1, 1))
+    assert l2(tiered).hits > hits
+
+
+def test_a_frozen_redis_costs_one_short_wait_and_then_nothing(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    server.freeze()
+    first, cost_s = timed(lambda: read_past_l1(asking, 1))
+    assert first == tl.Success(page(1))
+    assert cost_s < ONE_WAIT_S
+    errors = l2(tiered).errors
+    _, many_s = timed(lambda: [read_past_l1(asking, 1).unwrap() for _ in range(20)])
+    assert many_s < 0.7  # 40 reads of L3, none of which waits for Redis
+    assert l2(tiered).errors == errors == 1
+    server.thaw()
+
+
+@pytest.mark.parametrize("reads_in_between", [False, True])
+def test_after_an_outage_nothing_older_than_the_last_write_is_served(
+    tiered: tl.Store, server: RedisServer, asking: Pages, *, reads_in_between: bool
+) -> None:
+    """The old values survive in a frozen Redis: only what was remembered can drop them."""
+    server.freeze()
+    written, cost_s = timed(lambda: asking.update(page(1, 1)))
+    assert written == tl.Success(page(1, 1))
+    assert cost_s < ONE_WAIT_S
+    assert asking.delete(99) == tl.Success(None)
+    if reads_in_between:
+        assert asking.get_by_id(1) == tl.Success(page(1, 1))
+        failure(asking.get_by_id(99), tl.NotFoundError)
+    server.thaw()
+    reads = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=50))
+    hits = l2(tiered).hits
+
+    def has_recovered() -> bool:
+        fresh = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=60, max_entries=1))
+        assert fresh.get_by_id(1) == tl.Success(page(1, 1))
+        failure(fresh.get_by_id(99), tl.NotFoundError)
+        return l2(tiered).invalidations > 0
+
+    wait_until(has_recovered, 5)
+    assert reads.get_by_id(1) == tl.Success(page(1, 1))
+    failure(reads.get_by_id(99), tl.NotFoundError)
+    wait_until(lambda: reads.get_by_id(1) and l2(tiered).fills >= 2, 5)
+    assert l2(tiered).hits >= hits
+
+
+def test_after_an_outage_another_store_reads_no_older_value_from_redis(
+    open_store: OpenStore, tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    server.freeze()
+    asking.update(page(1, 1)).unwrap()
+    server.thaw()
+
+    def is_dropped() -> bool:
+        read_past_l1(asking, 1).unwrap()  # a call after the cool-down drops what is pending
+        return l2(tiered).invalidations > invalidations
+
+    invalidations = l2(tiered).invalidations
+    wait_until(is_dropped, 5)
+    elsewhere = tl.repository(open_store(redis=server.url), PAGES, cache=tl.read_through(ttl_s=60))
+    assert elsewhere.get_by_id(1) == tl.Success(page(1, 1))
+
+
+def test_a_redis_restarted_from_an_old_dump_serves_nothing_older_than_the_last_write(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.save()  # with version 0
+        asking.update(page(1, 1)).unwrap()
+        assert asking.get_by_id(1) == tl.Success(page(1, 1))
+        server.kill()
+        server.start()
+        assert b"page-1" in (client.get(value_key(client, 1)) or b""), "the dump was loaded"
+    hits = l2(tiered).hits
+
+    def is_used_again() -> bool:
+        assert read_past_l1(asking, 1) == tl.Success(page(1, 1))
+        return bool(l2(tiered).hits >= hits + 3)
+
+    wait_until(is_used_again, 5)
+
+
+def test_a_full_redis_fails_no_read_and_serves_nothing_old(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        for version in range(1, 4):
+            assert asking.update(page(1, version)) == tl.Success(page(1, version))
+            assert read_past_l1(asking, 1) == tl.Success(page(1, version))
+        assert l2(tiered).errors > 0
+        client.config_set("maxmemory", 0)
+    assert read_past_l1(asking, 1) == tl.Success(page(1, 3))
+
+
+# Strange bytes
+
+
+class Other(msgspec.Struct, frozen=True):
+    """The schema of another release."""
+
+    id: int
+    slug: str
+    version: str
+    parent: int | None = None
+
+
+def frame(payload: bytes, table: tl.Table[Any, Any] = PAGES, age_s: float = 0) -> bytes:
+    written_at_ms = int((time.time() - age_s) * 1000)
+    return pack_frame(payload, fingerprint=table.fingerprint, written_at_ms=written_at_ms)
+
+
+OTHER = tl.table(Other, name="pages", key=lambda p: p.id)
+GOOD = msgspec.msgpack.encode(page(1, 7))
+STRANGE = {
+    "nothing": b"",
+    "text": b"hello",
+    "random": bytes(range(256)),
+    "truncated": frame(GOOD)[:-1],
+    "head only": frame(GOOD)[:12],
+    "longer": frame(GOOD) + b"\0",
+    "one bit off": frame(GOOD)[:-1] + bytes([frame(GOOD)[-1] ^ 1]),
+    "no frame": GOOD,
+    "another fingerprint": frame(GOOD, OTHER),
+    "another schema": frame(msgspec.msgpack.encode(Other(1, "x", "seven")), OTHER),
+    "another schema, our fingerprint": frame(msgspec.msgpack.encode(Other(1, "x", "seven"))),
+    "too old": frame(GOOD, age_s=61),
+    "no UTF-8": frame(GOOD.replace(b"page-1", b"\xff\xfe\xfd\xff\xfe\xfd")),
+    "empty payload": frame(b""),
+    "pickle": b"cos\nsystem\n(S'true'\ntR.",
+}
+
+
+def value_key(client: redis.Redis, id_: int) -> bytes:
+    """The key under which a page is kept."""
+    (key,) = [key for key in client.scan_iter(match="*") if key.endswith(b"[%d]}" % id_)]
+    return bytes(key)
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_frame_that_does_not_fit_is_a_counted_miss_and_is_replaced(
+    tiered: tl.Store, server: RedisServer, asking: Pages, what: str
+) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        key = value_key(client, 1)
+        client.set(key, frame(GOOD))
+        assert read_past_l1(asking, 1) == tl.Success(page(1, 7)), "a fitting frame is served"
+        client.set(key, STRANGE[what])
+        misses = l2(tiered).misses
+        assert read_past_l1(asking, 1) == tl.Success(page(1))
+        assert l2(tiered).misses == misses + 1
+        assert l2(tiered).errors == 0
+        assert client.get(key) != STRANGE[what]
+        hits = l2(tiered).hits
+        assert read_past_l1(asking, 1) == tl.Success(page(1))
+        assert l2(tiered).hits > hits
+
+
+def test_a_key_of_another_kind_fails_no_read(
+    tiered: tl.Store, server: RedisServer, asking: Pages
+) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        key = value_key(client, 1)
+        client.delete(key)
+        client.rpush(key, "a list")
+        assert read_past_l1(asking, 1) == tl.Success(page(1))
+        assert asking.update(page(1, 1)) == tl.Success(page(1, 1))
+        assert read_past_l1(asking, 1) == tl.Success(page(1, 1))
+
+
+@given(damage=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_payload_under_the_right_fingerprint_raises_nothing(
+    tiered: tl.Store, server: RedisServer, asking: Pages, damage: list[tuple[int, int]]
+) -> None:
+    payload = bytearray(GOOD)
+    for position, byte in damage:
+        payload[position % len(payload)] = byte
+    with redis.Redis.from_url(server.url) as client:
+        client.set(value_key(client, 1), frame(bytes(payload)))
+    answer = read_past_l1(asking, 1).unwrap()
+    # Whatever still reads as a page is one that nobody can tell from a real one.
+    assert isinstance(answer, Page)
+    assert l2(tiered).errors == 0
+
+
+class Loose(msgspec.Struct, frozen=True):
+    id: int
+    data: dict[str, Any]
+
+
+@pytest.mark.parametrize("number", [10**30, -(2**70), 1.5, 2**64])
+def test_an_entity_that_messagepack_cannot_hold_is_still_read(
+    tiered: tl.Store, raw: psycopg.Connection[Any], number: float
+) -> None:
+    table = tl.table(Loose, name="loose", key=lambda x: x.id)
+    tiered.create_table(table).unwrap()
+    raw.execute("INSERT INTO loose VALUES (1, jsonb_build_object('n', %s::numeric))", (number,))
+    loose = tl.repository(tiered, table, cache=tl.read_through(ttl_s=60))
+    for _ in range(2):
+        assert loose.get_by_id(1) == tl.Success(Loose(1, {"n": number}))
+
+
+def test_options_in_the_redis_url_do_not_change_how_frames_are_read(
+    open_store: OpenStore, server: RedisServer
+) -> None:
+    store = open_store(redis=f"{server.url}?decode_responses=true&socket_timeout=30")
+    pages = uncached(store)
+    pages.create_many([page(1), page(99)]).unwrap()
+    for _ in range(2):
+        assert read_past_l1(pages, 1) == tl.Success(page(1))
+    assert l2(store).hits > 0
+    server.freeze()
+    _, cost_s = timed(lambda: read_past_l1(pages, 1).unwrap())
+    assert cost_s < ONE_WAIT_S
+
+
+@pytest.mark.parametrize("setting", ["right", "wrong"])
+def test_a_password_is_used_and_never_shown(open_store: OpenStore, setting: str) -> None:
+    with run_redis(settings={"requirepass": "sesame"}) as server:
+        url = server.url if setting == "right" else server.url.replace("sesame", "wrong-sesame")
+        store = open_store(redis=url)
+        pages = uncached(store)
+        pages.create_many([page(1), page(99)]).unwrap()
+        for _ in range(2):
+            assert read_past_l1(pages, 1) == tl.Success(page(1))
+        assert (l2(store).hits > 0) == (setting == "right")
+        assert (l2(store).errors > 0) == (setting == "wrong")
+        assert "sesame" not in f"{store!r} {store.caches.l2!r} {store.stats()!r}"
