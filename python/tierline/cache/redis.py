@@ -4,11 +4,16 @@ Two keys an entity, in one hash slot: its value, and a *write mark* left by ever
 invalidation. Who wants to fill notes the mark before reading L3 and fills only if
 the mark is still the same, in one script: an entity read before a write can never
 be filled after it. A mark need not outlive the oldest fill, so it expires.
+
+Every key names the *run* of the Redis server. One that restarts may come back from an old dump, and
+a replica that is promoted may lack the last invalidations: either is another run, and what earlier
+runs kept is never read again.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +39,8 @@ _MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
 _PENDING_MAX = 100_000
 _KEYS_A_CALL = 1_000
 
+_RUN_ID = re.compile(rb"run_id:(\w{8})")
+
 _BEGIN = """
 local mark = redis.call('GET', KEYS[1])
 if mark then return mark end
@@ -57,10 +64,11 @@ return 0
 
 
 class FillToken(msgspec.Struct, frozen=True):
-    """What a fill must show: the write mark seen before L3 was read, and when."""
+    """What a fill must show: the write mark seen before L3 was read, and when (both clocks)."""
 
     mark: bytes
     began_s: float
+    began_at_ms: int
 
 
 class L2Stats(msgspec.Struct, frozen=True):
@@ -88,6 +96,8 @@ class RedisTier:
     """
 
     def __init__(self, url: str, *, prefix: str, scope: str) -> None:
+        self._base = f"{prefix}:{scope}"
+        self._space = self._base
         # redis-py's own annotations leave most of this unknown.
         connect = cast("Any", redis.Redis).from_url
         self._client: Any = connect(
@@ -95,6 +105,7 @@ class RedisTier:
             socket_timeout=_SOCKET_TIMEOUT_S,
             socket_connect_timeout=_SOCKET_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._connected,
         )
         # The URL's own options must not change how frames are read, nor for how long we wait.
         self._client.connection_pool.connection_kwargs.update(
@@ -103,7 +114,6 @@ class RedisTier:
             socket_connect_timeout=_SOCKET_TIMEOUT_S,
         )
         self.location = _location(self._client)
-        self._space = f"{prefix}:{scope}"
         self._begin = self._client.register_script(_BEGIN)
         self._fill = self._client.register_script(_FILL)
         self._invalidate = self._client.register_script(_INVALIDATE)
@@ -123,7 +133,7 @@ class RedisTier:
         """
         if not self._available():
             return None
-        frame = self._try(lambda: self._client.get(self._value_key(name)))
+        frame = self._try(lambda space: self._client.get(_value_key(space, name)))
         found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
         self._count("misses" if found is None else "hits")
         return found
@@ -138,8 +148,8 @@ class RedisTier:
             return None
         began_s = time.monotonic()
         args = [os.urandom(8), _MARK_TTL_MS]
-        mark = self._try(lambda: self._begin(keys=[self._mark_key(name)], args=args))
-        return None if mark is None else FillToken(mark, began_s)
+        mark = self._try(lambda space: self._begin(keys=[_mark_key(space, name)], args=args))
+        return None if mark is None else FillToken(mark, began_s, time.time_ns() // 1_000_000)
 
     def fill(
         self, name: str, payload: bytes, fingerprint: int, token: FillToken, ttl_s: float
@@ -149,11 +159,14 @@ class RedisTier:
         if too_old or not self._available():
             self._count("refused_fills")
             return
-        written_at_ms = time.time_ns() // 1_000_000
-        frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=written_at_ms)
-        ttl_ms = max(1, int(ttl_s * 1000))
-        keys = [self._value_key(name), self._mark_key(name)]
-        stored = self._try(lambda: self._fill(keys=keys, args=[token.mark, frame, ttl_ms]))
+        # The age counts from before the read, so a slow read does not lengthen a life.
+        frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=token.began_at_ms)
+        args = [token.mark, frame, max(1, int(ttl_s * 1000))]
+        stored = self._try(
+            lambda space: self._fill(
+                keys=[_value_key(space, name), _mark_key(space, name)], args=args
+            )
+        )
         if stored is not None:
             self._count("fills" if stored else "refused_fills")
 
@@ -172,18 +185,20 @@ class RedisTier:
 
     def invalidate_all(self, beginning: str) -> None:
         """`invalidate` every name that is kept and begins so; slow, for when a table is dropped."""
-        start = f"{self._space}:{{"
-        pattern = f"{_glob_literal(start + beginning)}*"
-        found = None
-        if not self._is_cooling():
-            found = self._try(lambda: list(self._client.scan_iter(match=pattern, count=1_000)))
-        if found is None:
+        names = None if self._is_cooling() else self._try(partial(self._scan, beginning))
+        if names is None:
             with self._lock:
                 self._move()
-            return
-        # Marks too: a fill may have begun where there is no value yet.
-        keys = (key.decode(errors="replace").removesuffix(":w") for key in found)
-        self.invalidate({key[len(start) : -1] for key in keys})
+        else:
+            self.invalidate(names)
+
+    def _scan(self, beginning: str, space: str) -> set[str]:
+        """The names that have a value, or a mark: a fill may have begun where there is no value."""
+        start = f"{space}:{{"
+        pattern = f"{_glob_literal(start + beginning)}*"
+        keys: list[bytes] = list(self._client.scan_iter(match=pattern, count=1_000))
+        texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
+        return {text[len(start) : -1] for text in texts}
 
     def stats(self) -> L2Stats:
         """The counters."""
@@ -211,10 +226,7 @@ class RedisTier:
         mark = os.urandom(8)
         for start in range(0, len(pending), _KEYS_A_CALL):
             batch = pending[start : start + _KEYS_A_CALL]
-            keys = [
-                key for name, _ in batch for key in (self._value_key(name), self._mark_key(name))
-            ]
-            if self._try(partial(self._drop, keys, mark)) is None:
+            if self._try(partial(self._drop, [name for name, _ in batch], mark)) is None:
                 return False
             with self._lock:
                 for name, ticket in batch:
@@ -223,19 +235,41 @@ class RedisTier:
                 self._counts["invalidations"] += len(batch)
         return True
 
-    def _drop(self, keys: Sequence[str], mark: bytes) -> bool:
+    def _drop(self, names: Sequence[str], mark: bytes, space: str) -> bool:
+        keys = [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
         self._invalidate(keys=keys, args=[mark, _MARK_TTL_MS])
         return True
 
     def _move(self) -> None:
         """Too much to remember: leave the keys behind and go on under others of our own."""
-        self._space = f"{self._space.partition('~')[0]}~{os.urandom(4).hex()}"
+        self._base = f"{self._base.partition('~')[0]}~{os.urandom(4).hex()}"
+        self._space = f"{self._base}:{self._space.rpartition(':')[2]}"
         self._pending.clear()
 
-    def _try(self, call: Any) -> Any:
-        """The call's answer, or None if Redis failed; then Redis is left alone for a while."""
+    def _connected(self, connection: Any) -> None:
+        """Runs on every new connection: notes which run of the server it leads to."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
         try:
-            return call()
+            found = _RUN_ID.search(connection.read_response())
+        except redis.ResponseError:
+            # An account that may not ask goes without this guard.
+            found = None
+        self._space = f"{self._base}:{found[1].decode() if found else '-'}"
+
+    def _try(self, call: Callable[[str], Any]) -> Any:
+        """The call's answer, or None if Redis failed; then Redis is left alone for a while.
+
+        The call is given the key space. If a connection made for it led to another run of the
+        server, its answer is of the wrong space, and it is made again.
+        """
+        try:
+            space = self._space
+            answer = call(space)
+            if self._space != space:
+                space = self._space
+                answer = call(space)
+            return answer if self._space == space else None
         except (redis.RedisError, OSError):
             self._closed_until_s = time.monotonic() + _COOL_DOWN_S
             self._count("errors")
@@ -245,14 +279,16 @@ class RedisTier:
         with self._lock:
             self._counts[name] += 1
 
-    def _value_key(self, name: str) -> str:
-        return f"{self._space}:{{{name}}}"
-
-    def _mark_key(self, name: str) -> str:
-        return f"{self._space}:{{{name}}}:w"
-
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"
+
+
+def _value_key(space: str, name: str) -> str:
+    return f"{space}:{{{name}}}"
+
+
+def _mark_key(space: str, name: str) -> str:
+    return f"{space}:{{{name}}}:w"
 
 
 def _glob_literal(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -53,10 +54,10 @@ class TableCache(Generic[T, K]):
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
         token = self.l1.begin(key)
+        began_s = time.monotonic()
         if self._l2 is None:
             result = fetch(key)
-            if isinstance(result, Success):
-                self.l1.fill(key, result, token)
+            self._fill_l1(key, result, token, began_s)
             return result
         try:
             name = l2_name(self.beginning, self.table, key)
@@ -71,11 +72,16 @@ class TableCache(Generic[T, K]):
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
-        if isinstance(result, Success):
-            self.l1.fill(key, result, token)
-            if l2_token is not None:
-                self._fill_l2(self._l2, name, result.unwrap(), l2_token)
+        self._fill_l1(key, result, token, began_s)
+        if isinstance(result, Success) and l2_token is not None:
+            self._fill_l2(self._l2, name, result.unwrap(), l2_token)
         return result
+
+    def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
+        # The age counts from before the read, so a slow read does not lengthen a life.
+        rest_s = self.strategy.ttl_s - (time.monotonic() - began_s)
+        if isinstance(result, Success) and rest_s >= TTL_S_MIN:
+            self.l1.fill(key, result, token, ttl_s=rest_s)
 
     def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken) -> None:
         try:

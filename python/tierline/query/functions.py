@@ -15,7 +15,8 @@ import msgspec
 
 from tierline.entity.types import FLOAT8, INT8, array_of
 from tierline.query.expressions import Aggregate, IsNull, Membership, Not, Ordering, Value
-from tierline.query.tracing import NUMERIC, Traced, boolean, fitted, text_match
+from tierline.query.operands import NUMERIC, fitted
+from tierline.query.tracing import Traced, boolean, text_match
 
 T = TypeVar("T")
 N = TypeVar("N", int, float, Decimal)

@@ -10,15 +10,8 @@ import msgspec
 from tierline.entity import Table
 from tierline.entity.types import TEXT, ColumnType, is_tuple
 from tierline.query.expressions import Expr, Ordering, Value
-from tierline.query.tracing import (
-    Traced,
-    number,
-    to_expr,
-    trace,
-    trace_ordering,
-    trace_predicate,
-    type_of,
-)
+from tierline.query.operands import number, type_of
+from tierline.query.tracing import Traced, to_expr, trace, trace_ordering, trace_predicate
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -11,6 +11,15 @@ from tierline.errors import ConfigurationError
 from tierline.sql.identifiers import quote, quote_all, table_name
 
 
+def create_schema_sql(name: str, *, exist_ok: bool = False) -> str:
+    """CREATE SCHEMA.
+
+    Raises:
+        ConfigurationError: The name cannot be an identifier.
+    """
+    return f"CREATE SCHEMA {'IF NOT EXISTS ' if exist_ok else ''}{quote(name)}"
+
+
 def create_table_sql(table: Table[Any, Any], *, exist_ok: bool = False) -> str:
     """CREATE TABLE with its constraints, then its indexes, as one script.
 

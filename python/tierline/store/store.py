@@ -20,10 +20,10 @@ from tierline.sql import (
     compile_count,
     compile_exists,
     compile_query,
+    create_schema_sql,
     create_table_sql,
     drop_table_sql,
 )
-from tierline.sql.identifiers import quote
 from tierline.store.stats import Stats, TierStats
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Store:
         schema exists.
         """
         try:
-            sql = f"CREATE SCHEMA {'IF NOT EXISTS ' if exist_ok else ''}{quote(name)}"
+            sql = create_schema_sql(name, exist_ok=exist_ok)
         except RepositoryError as error:
             error.operation = "create_schema"
             return Failure(error)
