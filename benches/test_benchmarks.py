@@ -6,6 +6,8 @@ does the same work as ours.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from budgets import WORKLOADS
