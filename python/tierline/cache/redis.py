@@ -162,11 +162,7 @@ class RedisTier:
         # The age counts from before the read, so a slow read does not lengthen a life.
         frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=token.began_at_ms)
         args = [token.mark, frame, max(1, int(ttl_s * 1000))]
-        stored = self._try(
-            lambda space: self._fill(
-                keys=[_value_key(space, name), _mark_key(space, name)], args=args
-            )
-        )
+        stored = self._try(lambda space: self._fill(keys=_keys(space, [name]), args=args))
         if stored is not None:
             self._count("fills" if stored else "refused_fills")
 
@@ -236,8 +232,7 @@ class RedisTier:
         return True
 
     def _drop(self, names: Sequence[str], mark: bytes, space: str) -> bool:
-        keys = [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
-        self._invalidate(keys=keys, args=[mark, _MARK_TTL_MS])
+        self._invalidate(keys=_keys(space, names), args=[mark, _MARK_TTL_MS])
         return True
 
     def _move(self) -> None:
@@ -269,11 +264,11 @@ class RedisTier:
             if self._space != space:
                 space = self._space
                 answer = call(space)
-            return answer if self._space == space else None
         except (redis.RedisError, OSError):
             self._closed_until_s = time.monotonic() + _COOL_DOWN_S
             self._count("errors")
             return None
+        return answer if self._space == space else None
 
     def _count(self, name: str) -> None:
         with self._lock:
@@ -289,6 +284,11 @@ def _value_key(space: str, name: str) -> str:
 
 def _mark_key(space: str, name: str) -> str:
     return f"{space}:{{{name}}}:w"
+
+
+def _keys(space: str, names: Iterable[str]) -> list[str]:
+    """Value key and mark key of each name, in turn."""
+    return [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
 
 
 def _glob_literal(text: str) -> str:
