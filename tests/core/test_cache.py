@@ -274,7 +274,7 @@ def test_a_fill_that_began_before_an_invalidation_is_refused(invalidate: str) ->
     assert "k" not in cache
     assert cache.fill("k", 2, cache.begin("k"))
     assert cache["k"] == 2
-    assert stats(cache) == {"refused_fills": 1, "hits": 1, "entries": 1}
+    assert stats(cache) == {"fills": 1, "refused_fills": 1, "hits": 1, "entries": 1}
 
 
 def test_a_fill_is_not_refused_for_other_reasons() -> None:
@@ -314,7 +314,7 @@ def test_a_reader_loads_on_a_miss_only_and_leaves_filling_to_the_loader() -> Non
     read = cache.reader(load)
     assert [read(key) for key in (1, 1, 0, 0, 1)] == ["1", "1", "0", "0", "1"]
     assert loads == [1, 0, 0]
-    assert stats(cache) == {"hits": 2, "misses": 3, "entries": 1}
+    assert stats(cache) == {"hits": 2, "misses": 3, "fills": 1, "entries": 1}
 
 
 def test_a_reader_returns_the_very_object_that_is_cached() -> None:
@@ -346,7 +346,7 @@ def test_stats_are_a_snapshot_that_compares_and_prints() -> None:
     assert before != cache.stats()
     assert repr(before) == (
         "CacheStats(hits=0, misses=0, evictions=0, expirations=0, invalidations=0, "
-        "refused_fills=0, entries=0)"
+        "fills=0, refused_fills=0, entries=0)"
     )
     with pytest.raises(AttributeError):
         before.hits = 1  # type: ignore[misc]

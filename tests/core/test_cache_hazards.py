@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -463,25 +464,29 @@ def threads_may_do_everything_at_once() -> None:
 def no_fill_survives_an_invalidation_that_came_after_its_read() -> None:
     cache: Cache[str, int] = Cache(4)
     truth = [0]
+    chance = random.Random(1)
     done = threading.Event()
 
     def load(key: str) -> int:
         token = cache.begin(key)
         value = truth[0]
-        time.sleep(0)  # on its way, a value lets the other threads run
+        for _ in range(chance.randrange(8)):
+            time.sleep(0)  # the value is on its way while other threads run
         cache.fill(key, value, token)
         return value
 
     read = cache.reader(load)
 
     def write() -> None:
-        for version in range(1, 2_000):
-            truth[0] = version
-            cache.invalidate("k")
-            for _ in range(4):
-                assert read("k") == version
-                time.sleep(0)
-        done.set()
+        try:
+            for version in range(1, 3_000):
+                truth[0] = version
+                cache.invalidate("k")
+                for _ in range(4):
+                    assert read("k") == version
+                    time.sleep(0)
+        finally:
+            done.set()
 
     def keep_reading() -> None:
         newest = 0
@@ -489,6 +494,7 @@ def no_fill_survives_an_invalidation_that_came_after_its_read() -> None:
             value = read("k")
             assert value >= newest
             newest = value
+            time.sleep(0)
 
     with eager_switches():
         in_threads(write, keep_reading, keep_reading)

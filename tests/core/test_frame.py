@@ -80,7 +80,7 @@ def test_a_fingerprint_outside_64_bits_is_refused(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [-(2**63) - 1, 2**63])
-def test_an_expiry_outside_64_bits_is_refused(number: int) -> None:
+def test_a_time_of_writing_outside_64_bits_is_refused(number: int) -> None:
     with pytest.raises(OverflowError):
         pack_frame(b"", fingerprint=0, written_at_ms=number)
 
