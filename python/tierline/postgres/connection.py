@@ -60,6 +60,7 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.warm_since_s = 0.0
         self._known: dict[bytes, Prepared] = {}
         self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
         self.adapters.register_loader("json", RawJson)

@@ -11,34 +11,16 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool
 from returns.result import Failure, Success
 
 from tierline.errors import ConfigurationError, ConnectionError, RepositoryError  # noqa: A004
 from tierline.postgres.bulk import copy_rows
 from tierline.postgres.connection import Connection
 from tierline.postgres.errors import DRIVER_ERRORS, FATAL_STATES, classify, no_connection
+from tierline.postgres.pool import Pool, PoolStats
 from tierline.sql import Statement
 
 _R = TypeVar("_R")
-
-_CLOSE_TIMEOUT_S = 1.0
-
-
-class PoolStats(msgspec.Struct, frozen=True):
-    """The pool at one moment.
-
-    Attributes:
-        size: Connections open or being opened.
-        idle: Connections waiting to be used.
-        in_use: Connections lent out.
-        waiting: Callers waiting for one.
-    """
-
-    size: int
-    idle: int
-    in_use: int
-    waiting: int
 
 
 class Reads(msgspec.Struct, frozen=True):
@@ -99,22 +81,10 @@ class Database:
         self, conninfo: str, *, pool_size: int, timeout_s: float, connect_timeout_s: float
     ) -> None:
         self._timeout_s = timeout_s
-        self._pool_size = pool_size
-        self._in_use: set[Connection] = set()
         self._counters = Counters()
         self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
         self.server_version, self.identity, self.schema = _probe(prepared, self.location)
-        self._pool = ConnectionPool(
-            prepared,
-            connection_class=Connection,
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=pool_size,
-            timeout=timeout_s,
-            configure=self._configure,
-            name="tierline-l3",
-            open=True,
-        )
+        self._pool = Pool(prepared, size=pool_size, timeout_s=timeout_s, configure=self._configure)
 
     def fetch(
         self, statement: Statement, values: tuple[Any, ...]
@@ -123,20 +93,21 @@ class Database:
         # The hottest path of L3, so `_perform` is written out here.
         began = time.monotonic()
         try:
-            connection = self._pool.getconn()
+            connection = self._pool.take()
         except DRIVER_ERRORS as error:
             return Failure(self._no_connection(error, statement, began))
-        self._in_use.add(connection)
+        well = False
         try:
             rows = connection.fetch(statement, values)
-            self._counters.read(found=bool(rows))
-            return Success(rows)
+            well = True
         except psycopg.Error as error:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
             return Failure(_about(error, statement, began))
         finally:
-            self._give_back(connection)
+            self._pool.give_back(connection, well=well, now_s=began)
+        self._counters.read(found=bool(rows))
+        return Success(rows)
 
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
@@ -174,39 +145,31 @@ class Database:
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
-        measured = self._pool.get_stats()
-        return PoolStats(
-            size=measured.get("pool_size", 0),
-            idle=measured.get("pool_available", 0),
-            in_use=len(self._in_use),
-            waiting=measured.get("requests_waiting", 0),
-        )
+        return self._pool.stats()
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+        self._pool.close()
 
     def _perform(
         self, statement: Statement, action: Callable[[Connection], _R]
     ) -> Success[_R] | Failure[RepositoryError]:
         began = time.monotonic()
         try:
-            connection = self._pool.getconn()
+            connection = self._pool.take()
         except DRIVER_ERRORS as error:
             return Failure(self._no_connection(error, statement, began))
-        self._in_use.add(connection)
+        well = False
         try:
-            return Success(action(connection))
+            answer = action(connection)
+            well = True
         except psycopg.Error as error:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
             return Failure(_about(error, statement, began))
         finally:
-            self._give_back(connection)
-
-    def _give_back(self, connection: Connection) -> None:
-        self._in_use.discard(connection)
-        self._pool.putconn(connection)
+            self._pool.give_back(connection, well=well, now_s=began)
+        return Success(answer)
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float
@@ -226,7 +189,7 @@ class Database:
         self._counters.error()
         elapsed_s = time.monotonic() - began
         found = no_connection(
-            error, in_use=len(self._in_use), size=self._pool_size, elapsed_s=elapsed_s
+            error, in_use=self._pool.in_use, size=self._pool.size, elapsed_s=elapsed_s
         )
         return _about(found, statement, began)
 

@@ -42,7 +42,7 @@ class Repository(Generic[T, K]):
             cache it is a native function that runs no Python bytecode on a hit.
     """
 
-    __slots__ = ("_cached", "_store", "_table", "get_by_id")
+    __slots__ = ("_cached", "_statements", "_store", "_table", "get_by_id")
 
     get_by_id: Callable[[K], Result[T, RepositoryError]]
 
@@ -52,6 +52,7 @@ class Repository(Generic[T, K]):
         self._store = store
         self._table = table
         self._cached = cache
+        self._statements = table_statements(table)
         if cache is None:
             self.get_by_id = self._fetch
         elif table.copy:
@@ -116,7 +117,7 @@ class Repository(Generic[T, K]):
         if not batch:
             return Success(0)
         try:
-            statement = table_statements(self._table).copy_in
+            statement = self._statements.copy_in
         except RepositoryError as error:
             return Failure(error)
         result = self._store.database.copy_in(statement, rows.unwrap(), progress)
@@ -129,7 +130,7 @@ class Repository(Generic[T, K]):
         if isinstance(values, Failure):
             return values
         try:
-            statement = table_statements(self._table).exists
+            statement = self._statements.exists
         except RepositoryError as error:
             return Failure(error)
         result = self._store.database.fetch(statement, values.unwrap())
@@ -177,18 +178,18 @@ class Repository(Generic[T, K]):
 
     def _fetch(self, key: K) -> Result[T, RepositoryError]:
         """`get_by_id` from L3."""
-        values = self._key(key, "get_by_id")
-        if isinstance(values, Failure):
-            return values
         try:
-            statement = table_statements(self._table).get
+            values = self._table.read_key(key)
+            statement = self._statements.get
+        except BadFieldsError as bad:
+            return self._invalid(bad, "get_by_id")
         except RepositoryError as error:
             return Failure(error)
-        result = self._store.database.fetch(statement, values.unwrap())
-        if isinstance(result, Failure):
-            return result
-        rows = result.unwrap()
-        return Success(rows[0]) if rows else self._not_found("get_by_id")
+        result = self._store.database.fetch(statement, values)
+        if isinstance(result, Success):
+            rows = result.unwrap()
+            return Success(rows[0]) if rows else self._not_found("get_by_id")
+        return result
 
     def _write(
         self,
@@ -199,7 +200,7 @@ class Repository(Generic[T, K]):
         keys: Rows[K] | None = None,
     ) -> Result[int, RepositoryError]:
         try:
-            statement = pick(table_statements(self._table))
+            statement = pick(self._statements)
         except RepositoryError as error:
             return Failure(error)
         result = self._store.database.execute(statement, values)
@@ -249,6 +250,9 @@ class Repository(Generic[T, K]):
             return Success(self._table.read_key(key))
         except BadFieldsError as bad:
             return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
+
+    def _invalid(self, bad: BadFieldsError, operation: str) -> Failure[ValidationError]:
+        return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
 
     def _not_found(self, operation: str) -> Failure[RepositoryError]:
         return Failure(
