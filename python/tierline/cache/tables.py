@@ -103,6 +103,9 @@ def l2_name(beginning: str, table: Table[Any, Any], key: Any) -> str:
     Raises:
         ValueError: No row can have the key.
     """
+    if type(key) is int and table.has_integer_key:
+        # The common case, as the rest would write it.
+        return f"{beginning}[{key}]"
     # JSON has no infinity, so floats are spelled out.
     values = [
         repr(value) if isinstance(value, float) else value for value in _key_values(table, key)

@@ -139,6 +139,12 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
         return tuple(self.column(name) for name in self.key)
 
     @cached_property
+    def has_integer_key(self) -> bool:
+        """Whether the key is one plain integer."""
+        types = [column.type for column in self.key_columns]
+        return len(types) == 1 and types[0].wire == "int8" and types[0].choices is None
+
+    @cached_property
     def primary_key_name(self) -> str:
         """The name of the primary key constraint."""
         return self._rule_name((), "pkey")

@@ -129,6 +129,11 @@ def _missing_table(error: psycopg.Error, statement: Statement) -> RepositoryErro
     )
 
 
+def _missing_schema(error: psycopg.Error, statement: Statement) -> RepositoryError:
+    del statement
+    return QueryError(f"{error.diag.message_primary}; create it with store.create_schema(…)")
+
+
 def _missing_column(error: psycopg.Error, statement: Statement) -> RepositoryError:
     entity = statement.table.entity.__name__ if statement.table else "the entity"
     return QueryError(
@@ -192,7 +197,7 @@ _BY_STATE: dict[str, _Rule] = {
     "42P01": _missing_table,
     "55P03": _locked,
     "57014": _cancelled,
-    "3F000": _missing_table,
+    "3F000": _missing_schema,
 }
 
 _BY_CLASS: dict[str, _Rule] = {

@@ -7,9 +7,12 @@ plain values: the same predicate also runs on real objects.
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
+import uuid
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import msgspec
 
@@ -21,6 +24,11 @@ from tierline.query.tracing import Traced, boolean, text_match
 T = TypeVar("T")
 N = TypeVar("N", int, float, Decimal)
 M = TypeVar("M", float, Decimal)
+E = TypeVar("E", bound=enum.Enum)
+# Constrained, so that a list of another type does not widen it to `object`.
+P = TypeVar(
+    "P", str, int, float, Decimal, bytes, uuid.UUID, dt.datetime, dt.date, dt.time, dt.timedelta
+)
 
 
 def some(value: T | None) -> T:
@@ -47,12 +55,20 @@ def not_(condition: bool) -> bool:  # noqa: FBT001 (a condition is what it negat
     return not condition
 
 
-def is_in(value: T, values: Collection[T]) -> bool:
+@overload
+def is_in(value: E | None, values: Collection[E]) -> bool: ...
+@overload
+def is_in(value: P | None, values: Collection[P]) -> bool: ...
+def is_in(value: object, values: Collection[object]) -> bool:
     """Whether the field equals one of the values.
 
     Raises:
-        TypeError: A value is None or of another type than the field.
+        TypeError: A value is None or of another type than the field, or `values` is one text.
     """
+    if isinstance(values, (str, bytes)):
+        raise TypeError(
+            "is_in takes a collection of values; put one in a list, or use tl.contains for text"
+        )
     if not isinstance(value, Traced):
         return value in values
     operand = value.expr

@@ -23,7 +23,7 @@ from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logi
 from tierline.query.tracing import to_expr, unknown_field
 from tierline.repository.ports import StorePort
 from tierline.result import Result
-from tierline.sql import compile_count, compile_query, table_statements
+from tierline.sql import Statement, TableStatements, compile_count, compile_query, table_statements
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -69,7 +69,7 @@ class Repository(Generic[T, K]):
         checked = self._values(entity, "create")
         if isinstance(checked, Failure):
             return checked
-        result = self._write(lambda s: s.insert, checked.unwrap(), [entity])
+        result = self._write("create", lambda s: s.insert, checked.unwrap(), [entity])
         return result if isinstance(result, Failure) else Success(entity)
 
     def update(self, entity: T) -> Result[T, RepositoryError]:
@@ -80,7 +80,7 @@ class Repository(Generic[T, K]):
         checked = self._values(entity, "update")
         if isinstance(checked, Failure):
             return checked
-        result = self._write(lambda s: s.update, checked.unwrap(), [entity])
+        result = self._write("update", lambda s: s.update, checked.unwrap(), [entity])
         if isinstance(result, Failure):
             return result
         return Success(entity) if result.unwrap() else self._not_found("update")
@@ -93,7 +93,7 @@ class Repository(Generic[T, K]):
         values = self._key(key, "delete")
         if isinstance(values, Failure):
             return values
-        result = self._write(lambda s: s.delete, values.unwrap(), keys=[key])
+        result = self._write("delete", lambda s: s.delete, values.unwrap(), keys=[key])
         if isinstance(result, Failure):
             return result
         return Success(None) if result.unwrap() else self._not_found("delete")
@@ -119,7 +119,7 @@ class Repository(Generic[T, K]):
         try:
             statement = self._statements.copy_in
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, "create_many")
         result = self._store.database.copy_in(statement, rows.unwrap(), progress)
         self._forget(result, [self._table.key_of(entity) for entity in batch])
         return result
@@ -132,7 +132,7 @@ class Repository(Generic[T, K]):
         try:
             statement = self._statements.exists
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, "exists")
         result = self._store.database.fetch(statement, values.unwrap())
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
@@ -144,7 +144,7 @@ class Repository(Generic[T, K]):
         try:
             statement, values = compile_count(query)
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, "count")
         result = self._store.database.fetch(statement, values)
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
@@ -173,7 +173,7 @@ class Repository(Generic[T, K]):
         try:
             statement, values = compile_query(query, "list")
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, "list")
         return self._store.database.fetch(statement, values)
 
     def _fetch(self, key: K) -> Result[T, RepositoryError]:
@@ -184,7 +184,7 @@ class Repository(Generic[T, K]):
         except BadFieldsError as bad:
             return self._invalid(bad, "get_by_id")
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, "get_by_id")
         result = self._store.database.fetch(statement, values)
         if isinstance(result, Success):
             rows = result.unwrap()
@@ -193,7 +193,8 @@ class Repository(Generic[T, K]):
 
     def _write(
         self,
-        pick: Callable[[Any], Any],
+        operation: str,
+        pick: Callable[[TableStatements], Statement],
         values: tuple[Any, ...],
         entities: Rows[T] | None = None,
         *,
@@ -202,7 +203,7 @@ class Repository(Generic[T, K]):
         try:
             statement = pick(self._statements)
         except RepositoryError as error:
-            return Failure(error)
+            return self._refused(error, operation)
         result = self._store.database.execute(statement, values)
         if keys is None:
             self._forget(result, [self._table.key_of(entity) for entity in entities or ()])
@@ -250,6 +251,10 @@ class Repository(Generic[T, K]):
             return Success(self._table.read_key(key))
         except BadFieldsError as bad:
             return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
+
+    def _refused(self, error: RepositoryError, operation: str) -> Failure[RepositoryError]:
+        error.operation, error.table = operation, self._table.name
+        return Failure(error)
 
     def _invalid(self, bad: BadFieldsError, operation: str) -> Failure[ValidationError]:
         return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
