@@ -42,6 +42,9 @@ NOT_BUILT = (
 )
 """Budgets whose subject does not exist yet."""
 
+# Beyond this a contender may have had no quiet round at all, and the ratio may be wrong.
+_NOISE_MAX = 1.5
+
 _PACKAGES = ("asyncpg", "cachebox", "cachetools", "lru", "moka_py", "sqlalchemy", "theine")
 
 
@@ -87,6 +90,7 @@ def _print_notes() -> None:
     version = ".".join(map(str, sys.version_info[:3]))
     build = _core.__build__
     print(f"tierline {build['version']} ({build['profile']}, {build['gil']}), Python {version}")
+    print("each figure is the least of a contender's rounds; the contenders take turns")
     if build["profile"] != "release":
         print("WARNING: the native core is a debug build; no figure of it means anything")
     missing = [package for package in _PACKAGES if not installed(package)]
@@ -105,9 +109,11 @@ def _run(workload: Workload, world: World, effort: Effort) -> list[Result]:
 def _print_results(workload: Workload, results: Sequence[Result]) -> None:
     unit = "µs" if workload.unit == "us" else workload.unit
     ours = results[0].ours
-    statistic = "" if workload.once else f" ({workload.statistic} of rounds)"
-    figure = "not measured" if ours is None else f"{ours:,.1f} {unit}{statistic}"
+    figure = "not measured" if ours is None else f"{ours:,.1f} {unit}"
     print(f"\n{workload.group}  {workload.name}: {figure}")
+    noise = results[0].noise
+    if noise is not None and noise > _NOISE_MAX:
+        print(f"      the machine is busy: somebody's median is {noise:.1f} x its least")
     if results[0].peers:
         peers = ", ".join(f"{name} {figure:,.1f}" for name, figure in results[0].peers.items())
         print(f"      beside {peers}")

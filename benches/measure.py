@@ -1,12 +1,13 @@
 """Timing side by side: every contender once a round, in turn, so that a busy machine hits them all.
 
-Only ratios of one run mean anything; the figures themselves do not transfer to another machine.
+What counts is the least of a contender's rounds, the one in which nobody else had the processor.
+Medians move with whatever else runs; least figures of one run come out alike again and again. Only
+ratios of one run mean anything; the figures themselves do not transfer to another machine.
 """
 
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -119,11 +120,6 @@ def interleave(
         for name in names[first:] + names[:first]:
             samples[name].append(contenders[name].sample(slice_s))
     return samples
-
-
-def summary(samples: list[float], statistic: str) -> float:
-    """`min` where only the processor is at work, `median` where a server answers."""
-    return min(samples) if statistic == "min" else statistics.median(samples)
 
 
 def fresh(loop: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from measure import Contender, interleave, summary
+from measure import Contender, interleave
 from world import World
 
 OURS = "tierline"
@@ -76,9 +77,9 @@ class Effort:
     beside: bool
 
 
-# Many short slices: the least of them is one in which nobody else had the processor.
-FULL = Effort(rounds=(7, 100), seconds=2.0, slice_s=0.006, beside=True)
-QUICK = Effort(rounds=(3, 15), seconds=0.3, slice_s=0.003, beside=False)
+# Many short slices, of which the least counts.
+FULL = Effort(rounds=(7, 300), seconds=2.0, slice_s=0.003, beside=True)
+QUICK = Effort(rounds=(3, 50), seconds=0.4, slice_s=0.002, beside=False)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ class Result(msgspec.Struct, frozen=True):
         budget: The most that is allowed.
         strict: Whether the budget itself is already too much.
         holds: Whether it is kept.
+        noise: The median round over the least, of the contender for whom that is most.
         note: What else there is to say.
     """
 
@@ -112,6 +114,7 @@ class Result(msgspec.Struct, frozen=True):
     budget: float
     strict: bool
     holds: bool | None
+    noise: float | None
     note: str
 
 
@@ -125,7 +128,6 @@ class Workload:
         unit: What figures are shown in.
         budgets: What our figure is held against.
         beside: Peers that no budget names, measured to give the figures a scale.
-        statistic: What a contender's samples come to, `min` or `median`.
         once: Whether one sample is enough.
         build: Makes the contenders whose packages are installed.
     """
@@ -135,7 +137,6 @@ class Workload:
     unit: Unit
     budgets: tuple[Budget, ...]
     beside: tuple[str, ...]
-    statistic: Literal["min", "median"]
     once: bool
     build: Build
 
@@ -160,15 +161,18 @@ class Workload:
             slice_s=effort.slice_s,
         )
         scale_by = _SCALE[self.unit]
-        figures = {n: summary(s, self.statistic) * scale_by for n, s in samples.items()}
-        return [_held(self, budget, figures) for budget in self.budgets]
+        figures = {n: min(s) * scale_by for n, s in samples.items()}
+        noise = max(
+            (statistics.median(s) / min(s) for s in samples.values() if min(s) > 0), default=1
+        )
+        return [_held(self, budget, figures, noise) for budget in self.budgets]
 
     def unmeasured(self, why: str) -> list[Result]:
         """What is said of the budgets when nothing could be measured."""
         return [
             Result(name=self.name, group=self.group, unit=self.unit, ours=None, peers={},
                    against=None, ratio=None, kind=budget.kind, measured=None, budget=budget.limit,
-                   strict=budget.strict, holds=None, note=why)
+                   strict=budget.strict, holds=None, noise=None, note=why)
             for budget in self.budgets
         ]  # fmt: skip
 
@@ -179,11 +183,10 @@ def workload(
     unit: Unit,
     *budgets: Budget,
     beside: tuple[str, ...] = (),
-    statistic: Literal["min", "median"] = "min",
     once: bool = False,
 ) -> Callable[[Build], Workload]:
     """Make a workload of a function that builds its contenders; its docstring says the claim."""
-    return lambda build: Workload(name, group, unit, budgets, beside, statistic, once, build)
+    return lambda build: Workload(name, group, unit, budgets, beside, once, build)
 
 
 def check_same_work(workload: Workload, contenders: Mapping[str, Contender]) -> None:
@@ -199,7 +202,7 @@ def check_same_work(workload: Workload, contenders: Mapping[str, Contender]) -> 
             raise AssertionError(f"{workload.name}: {name} answers {theirs!r}, ours is {ours!r}")
 
 
-def _held(workload: Workload, budget: Budget, figures: Mapping[str, float]) -> Result:
+def _held(workload: Workload, budget: Budget, figures: Mapping[str, float], noise: float) -> Result:
     """What our figure comes to beside the best peer that the budget names."""
     ours = figures[OURS]
     rivals = {peer: figures[peer] for peer in budget.peers if peer in figures}
@@ -215,4 +218,5 @@ def _held(workload: Workload, budget: Budget, figures: Mapping[str, float]) -> R
     return Result(name=workload.name, group=workload.group, unit=workload.unit, ours=ours,
                   peers={name: figure for name, figure in figures.items() if name != OURS},
                   against=against, ratio=ratio, kind=budget.kind, measured=measured,
-                  budget=budget.limit, strict=budget.strict, holds=holds, note=note)  # fmt: skip
+                  budget=budget.limit, strict=budget.strict, holds=holds, noise=noise,
+                  note=note)  # fmt: skip
