@@ -223,6 +223,9 @@ class RedisTier:
         if self._is_cooling():
             self._count("skipped")
             return False
+        if self._space == self._base and self._try(lambda _: self._client.ping()) is None:
+            # The run of the server is learnt with the first connection, before any key is named.
+            return False
         return not self._pending or self._flush()
 
     def _is_cooling(self) -> bool:

@@ -60,8 +60,16 @@ def column_of(field: msgspec.structs.FieldInfo) -> Column:
 # A pattern becomes a CHECK only where Python's and PostgreSQL's dialects surely agree: literals,
 # positive classes, anchors, groups, alternation and quantifiers. Others are checked in Python only.
 _SHARED_PATTERN = re.compile(
-    r"(?:[A-Za-z0-9_ ,:;=@#%&/<>~!\"'-]|\\[.\-+*?()|\[\]{}^$/]|\[[A-Za-z0-9_ .,:@-]+\]"
-    r"|\(\?:|[()|^+*?]|\{\d+(?:,\d*)?\})+\$?"
+    r"""(?:
+        (?: [A-Za-z0-9_\x20,:;=@%&/<>~!"'\#-]      # a literal
+          | \\[.\-+*?()|\[\]{}^$/\\]               # an escaped literal
+          | \[[A-Za-z0-9_\x20.,:@-]+\]              # a positive class
+          | \((?:\?:)?(?!\?) | \) | \| | \^          # groups, alternatives, the beginning
+        )
+        (?: [*+?] | \{\d{1,2}(?:,\d{0,2})?\} )?      # how often
+        (?! [*+?{] )
+    )+ (?P<end>\$)?""",
+    re.VERBOSE,
 )
 
 _BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
@@ -89,8 +97,8 @@ def _checks(annotation: Any, type_: ColumnType) -> tuple[Check, ...]:
             if (bound := getattr(info, name)) is not None
         ]
     pattern = getattr(info, "pattern", None)
-    if pattern is not None and _SHARED_PATTERN.fullmatch(pattern):
+    shared = _SHARED_PATTERN.fullmatch(pattern) if pattern is not None else None
+    if shared is not None:
         # Python's $ also matches before a final newline.
-        shared = f"{pattern[:-1]}\\n?$" if pattern.endswith("$") else pattern
-        checks.append(Check("value", "~", shared))
+        checks.append(Check("value", "~", f"{pattern[:-1]}\\n?$" if shared["end"] else pattern))
     return tuple(checks)

@@ -35,6 +35,19 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+def check_key_types(columns: tuple[Column, ...]) -> None:
+    """Refuse key columns whose values have no canonical form.
+
+    Raises:
+        TypeError: A column is an array or JSON.
+    """
+    for column in columns:
+        if column.type.wire not in _PYTHON_TYPES:
+            raise TypeError(
+                f"key field {column.field!r} is {column.type.sql}; a key is made of scalar fields"
+            )
+
+
 def key_reader(columns: tuple[Column, ...]) -> Callable[[Any], tuple[Any, ...]]:
     """A function from a key to its columns' values.
 
@@ -89,7 +102,7 @@ def _canonical(value: Any, wire: str) -> Any:
     """One form for equal keys, because L2 finds an entry by the key's text."""
     match wire:
         case "numeric":
-            return _WIDE.normalize(Decimal(value))
+            return _WIDE.normalize(Decimal(value)) if value else Decimal(0)
         case "float8":
             return float(value) + 0.0  # and -0.0 is 0.0
         case "timestamptz":

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from tierline.entity.column import Column, column_of
-from tierline.entity.key import key_reader
+from tierline.entity.key import check_key_types, key_reader
 from tierline.entity.types import is_tuple
 from tierline.entity.validation import Validator
 
@@ -261,4 +261,6 @@ def table(
     nullable = [column.field for column in columns if column.name in names and column.nullable]
     if nullable:
         raise TypeError(f"{name}.key: field {nullable[0]!r} may be None; a key field may not")
-    return Table(entity, name, columns, names, key, schema=schema, copy=copy)
+    made = Table(entity, name, columns, names, key, schema=schema, copy=copy)
+    check_key_types(made.key_columns)
+    return made

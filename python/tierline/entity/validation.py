@@ -249,7 +249,8 @@ def _as_stored(encoded: bytes) -> bytes:
 
 def _spelled_out(value: object) -> object:
     if isinstance(value, float):
-        return int(Decimal(repr(value))) if abs(value) >= _FLOAT_SPELLED_OUT else value
+        spelled_out = abs(value) >= _FLOAT_SPELLED_OUT and value.is_integer()
+        return int(Decimal(repr(value))) if spelled_out else value
     if is_dict(value):
         return {name: _spelled_out(item) for name, item in value.items()}
     return [_spelled_out(item) for item in value] if is_list(value) else value
