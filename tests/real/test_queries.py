@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, is_idle, item, items
 
 import tierline as tl
-from tierline.sql import compile_query
+from tierline.sql import Statement, compile_query
 
 Stock = tl.Repository[Item, int]
 Raw = psycopg.Connection[Any]
@@ -357,9 +357,8 @@ def test_statements_that_the_server_forgot_are_prepared_again(store: tl.Store, p
     with tl.open(pg_url, pool_size=1) as single:
         owners = tl.repository(single, OWNERS)
         owners.create(Owner(1, "one")).unwrap()
+        forget = Statement("forget", "DEALLOCATE ALL", (), OWNERS)
         for _ in range(3):
             assert owners.get_by_id(1) == tl.Success(Owner(1, "one"))
-            connection = single.database._pool.getconn()
-            connection.execute("DEALLOCATE ALL")
-            single.database._pool.putconn(connection)
+            single.database.script(forget).unwrap()
         assert owners.update(Owner(1, "uno")) == tl.Success(Owner(1, "uno"))
