@@ -96,9 +96,9 @@ def _checks(annotation: Any, type_: ColumnType) -> tuple[Check, ...]:
             for name, operator in (("min_length", ">="), ("max_length", "<="))
             if (bound := getattr(info, name)) is not None
         ]
-    pattern = getattr(info, "pattern", None)
-    shared = _SHARED_PATTERN.fullmatch(pattern) if pattern is not None else None
-    if shared is not None:
+    pattern: str | None = getattr(info, "pattern", None)
+    shared = None if pattern is None else _SHARED_PATTERN.fullmatch(pattern)
+    if pattern is not None and shared is not None:
         # Python's $ also matches before a final newline.
         checks.append(Check("value", "~", f"{pattern[:-1]}\\n?$" if shared["end"] else pattern))
     return tuple(checks)
