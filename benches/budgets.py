@@ -50,7 +50,10 @@ _PACKAGES = ("asyncpg", "cachebox", "cachetools", "lru", "moka_py", "sqlalchemy"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write the JSON if asked to."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder for {options.json}")
     chosen = [w for w in WORKLOADS if not options.only or _is_meant(w, options.only)]
     if not chosen:
         groups = ", ".join(dict.fromkeys(workload.group for workload in WORKLOADS))
@@ -109,13 +112,13 @@ def _run(workload: Workload, world: World, effort: Effort) -> list[Result]:
 def _print_results(workload: Workload, results: Sequence[Result]) -> None:
     unit = "µs" if workload.unit == "us" else workload.unit
     ours = results[0].ours
-    figure = "not measured" if ours is None else f"{ours:,.1f} {unit}"
+    figure = "not measured" if ours is None else f"{_shown(ours)} {unit}"
     print(f"\n{workload.group}  {workload.name}: {figure}")
     noise = results[0].noise
     if noise is not None and noise > _NOISE_MAX:
         print(f"      the machine is busy: somebody's median is {noise:.1f} x its least")
     if results[0].peers:
-        peers = ", ".join(f"{name} {figure:,.1f}" for name, figure in results[0].peers.items())
+        peers = ", ".join(f"{name} {_shown(figure)}" for name, figure in results[0].peers.items())
         print(f"      beside {peers}")
     for result in results:
         print(f"      {_verdict(result, unit)}", flush=True)
@@ -131,10 +134,15 @@ def _verdict(result: Result, unit: str) -> str:
         case "excess":
             said = f"{result.measured:+.1f} {unit} to {result.against}"
         case _:
-            said = f"{result.measured:.1f} {unit}"
+            said = f"{_shown(result.measured)} {unit}"
     comparison = "below" if result.strict else "at most"
     verdict = "holds " if result.holds else "MISSES"
     return f"{verdict} {said}, budget {comparison} {result.budget:g}{note}"
+
+
+def _shown(figure: float) -> str:
+    # Adding zero takes the sign from a negative zero.
+    return f"{round(figure, 1) + 0.0:,.1f}"
 
 
 def _print_end(results: Sequence[Result], elapsed_s: float, *, everything: bool) -> None:

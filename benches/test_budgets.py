@@ -125,3 +125,9 @@ def test_a_broken_benchmark_is_reported_and_fails_nothing(
 def test_a_name_that_nothing_has_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     assert budgets.main(["--only", "no such benchmark"]) == 2
     assert "get_by_id from L3" in capsys.readouterr().out
+
+
+def test_a_file_in_no_folder_is_misuse_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        budgets.main(["--json", str(tmp_path / "missing" / "results.json")])
+    assert exit_info.value.code == 2
