@@ -171,6 +171,21 @@ def test_a_dropped_table_is_forgotten_by_both_tiers(tiered: tl.Store, pages: Pag
     failure(pages.get_by_id(1), tl.NotFoundError)
 
 
+def test_a_table_named_with_its_schema_is_the_same_table(
+    tiered: tl.Store, pages: tl.Repository[Page, int], raw: Raw
+) -> None:
+    (schema,) = raw.execute("SELECT current_schema()").fetchone() or ("",)
+    qualified = msgspec.structs.replace(PAGES, schema=schema)
+    named = tl.repository(tiered, qualified, cache=tl.read_through(ttl_s=60))
+    pages.create(page(1)).unwrap()
+    for read in (pages, named):
+        assert read.get_by_id(1) == tl.Success(page(1))
+    pages.update(page(1, 1)).unwrap()
+    assert named.get_by_id(1) == tl.Success(page(1, 1))
+    named.update(page(1, 2)).unwrap()
+    assert pages.get_by_id(1) == tl.Success(page(1, 2))
+
+
 class Light(enum.Enum):
     RED = "red"
 
