@@ -35,7 +35,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def check_key_types(columns: tuple[Column, ...]) -> None:
+def check_key_types(columns: tuple[Column, ...], what: str) -> None:
     """Refuse key columns whose values have no canonical form.
 
     Raises:
@@ -44,7 +44,7 @@ def check_key_types(columns: tuple[Column, ...]) -> None:
     for column in columns:
         if column.type.wire not in _PYTHON_TYPES:
             raise TypeError(
-                f"key field {column.field!r} is {column.type.sql}; a key is made of scalar fields"
+                f"{what}: field {column.field!r} is {column.type.sql}; a key has scalar fields"
             )
 
 

@@ -214,6 +214,12 @@ def _traced_names(
             f"{what}: the lambda must return one field or a tuple of different fields, "
             f"such as `lambda e: e.id` or `lambda e: (e.a, e.b)`"
         )
+    if is_tuple(picked) and len(picked) == 1:
+        # To the type checkers its value is a tuple, to the database it is not.
+        field = picked[0].field
+        raise TypeError(
+            f"{what}: return the field itself, `lambda e: e.{field}`, not a tuple of it"
+        )
     return names
 
 
@@ -262,5 +268,5 @@ def table(
     if nullable:
         raise TypeError(f"{name}.key: field {nullable[0]!r} may be None; a key field may not")
     made = Table(entity, name, columns, names, key, schema=schema, copy=copy)
-    check_key_types(made.key_columns)
+    check_key_types(made.key_columns, f"{name}.key")
     return made

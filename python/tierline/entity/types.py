@@ -231,12 +231,28 @@ def column_type(annotation: Any) -> ColumnType:
             pass
     if type(info) in _CONTAINERS and (element := _array_element(info)) is not None:
         return array_of(element, annotation, _CONTAINERS[type(info)])
-    if isinstance(info, _JSON):
+    if isinstance(info, _JSON) and not _holds_custom(info, set()):
         return scalar_type("jsonb", annotation)
     raise TypeError(
         f"no column type for {annotation!r}; use one of the types listed in tierline.entity.types, "
         "or a Struct or dict for JSON"
     )
+
+
+def _holds_custom(info: object, seen: set[type]) -> bool:
+    """Whether a class that has no JSON form is somewhere inside."""
+    if isinstance(info, inspect.CustomType):
+        return True
+    if isinstance(info, (list, tuple)):
+        return any(_holds_custom(part, seen) for part in cast("tuple[object, ...]", info))
+    if not isinstance(info, (inspect.Type, inspect.Field)):
+        return False
+    cls = getattr(info, "cls", None)
+    if cls in seen:
+        return False
+    if cls is not None:
+        seen.add(cls)
+    return any(_holds_custom(getattr(info, name), seen) for name in info.__struct_fields__)
 
 
 def _choice_type(annotation: Any, choices: dict[Any, Any]) -> ColumnType:

@@ -125,8 +125,11 @@ def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:
 
 def located(error: msgspec.ValidationError) -> FieldError:
     """Msgspec's message, taken apart into path and problem."""
-    problem, _, place = str(error).partition(" - at `$")
-    return FieldError(place.removesuffix("`"), problem)
+    # "… - at `$.a[0]`", or "… - at `key` in `$.a`" for a dict's key.
+    problem, _, place = str(error).partition(" - at ")
+    what, _, path = place.rpartition("`$")
+    key = "key: " if what.startswith("`key`") else ""
+    return FieldError(path.removesuffix("`"), key + problem)
 
 
 def strict_type(annotation: Any) -> Any:

@@ -133,6 +133,19 @@ class Aggregate(Expr, frozen=True):
         return self.result_type
 
 
+def has_aggregate(node: Expr) -> bool:
+    """Whether an aggregate stands anywhere in an expression."""
+    # Not recursive: an expression may be nested as deep as its maker liked.
+    open_nodes: list[Any] = [node]
+    while open_nodes:
+        current = open_nodes.pop()
+        if isinstance(current, Aggregate):
+            return True
+        if isinstance(current, Expr):
+            open_nodes += (getattr(current, name) for name in current.__struct_fields__)
+    return False
+
+
 class Ordering(msgspec.Struct, frozen=True):
     """One key of an ordering. PostgreSQL puts NULL last ascending and first descending."""
 

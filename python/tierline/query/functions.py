@@ -17,7 +17,15 @@ from typing import Any, Literal, TypeVar, cast, overload
 import msgspec
 
 from tierline.entity.types import FLOAT8, INT8, array_of
-from tierline.query.expressions import Aggregate, IsNull, Membership, Not, Ordering, Value
+from tierline.query.expressions import (
+    Aggregate,
+    IsNull,
+    Membership,
+    Not,
+    Ordering,
+    Value,
+    has_aggregate,
+)
 from tierline.query.operands import NUMERIC, fitted
 from tierline.query.tracing import Traced, boolean, text_match
 
@@ -138,11 +146,22 @@ def max(value: T | None) -> T | None:  # noqa: A001 (the field's word; reached a
     return cast("T | None", _aggregate("max", value))
 
 
+# What PostgreSQL 16 and 18 both have min and max for.
+_ORDERED = frozenset(
+    ("int8", "float8", "numeric", "text", "date", "timestamptz", "timestamp", "time", "timetz",
+     "interval")
+)  # fmt: skip
+
+
 def _aggregate(
     function: Literal["count", "sum", "avg", "min", "max"], value: object, *, distinct: bool = False
 ) -> Traced:
     operand = _field(value, function).expr
     type_ = operand.type
+    if has_aggregate(operand):
+        raise TypeError(f"{function} of an aggregate has no meaning; project the groups first")
+    if function in ("min", "max") and type_.wire not in _ORDERED:
+        raise TypeError(f"{function} has no meaning for {type_.sql}")
     if function in ("sum", "avg") and not type_.is_number:
         raise TypeError(f"{function} needs numbers, not {type_.sql}")
     if function == "count":

@@ -9,7 +9,7 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import TEXT, ColumnType, is_tuple
-from tierline.query.expressions import Expr, Ordering, Value
+from tierline.query.expressions import Expr, Ordering, Value, has_aggregate
 from tierline.query.operands import number, type_of
 from tierline.query.tracing import Traced, to_expr, trace, trace_ordering, trace_predicate
 
@@ -143,7 +143,10 @@ def _group_keys(table: Table[Any, Any], function: Callable[[Any], object]) -> tu
     keys = traced if is_tuple(traced) else (traced,)
     if not keys or not all(isinstance(key, Traced) for key in keys):
         raise TypeError("group_by must return a field or a tuple of fields")
-    return tuple(key.expr for key in keys if isinstance(key, Traced))
+    found = tuple(key.expr for key in keys if isinstance(key, Traced))
+    if any(map(has_aggregate, found)):
+        raise TypeError("group_by makes the groups; an aggregate has no value before them")
+    return found
 
 
 def _projection(made: object) -> Projection:

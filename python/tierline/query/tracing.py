@@ -23,6 +23,7 @@ from tierline.query.expressions import (
     TextMatch,
     TextTest,
     Value,
+    has_aggregate,
 )
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
 
@@ -198,7 +199,10 @@ def trace_predicate(table: Table[Any, Any], function: Callable[[Any], Any]) -> E
             f"where must return a comparison of fields, such as `lambda e: e.id > 3`; "
             f"this one returned {traced!r}"
         )
-    return boolean(traced, "where")
+    condition = boolean(traced, "where")
+    if has_aggregate(condition):
+        raise TypeError("where chooses rows before they are grouped; an aggregate has no value yet")
+    return condition
 
 
 def trace_ordering(table: Table[Any, Any], function: Callable[[Any], Any]) -> tuple[Ordering, ...]:

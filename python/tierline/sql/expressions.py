@@ -6,6 +6,7 @@ from functools import singledispatch
 from typing import Any
 
 from tierline.entity import ColumnType
+from tierline.errors import QueryError
 from tierline.query.expressions import (
     Aggregate,
     Arithmetic,
@@ -112,6 +113,8 @@ def _(node: TextMatch, parameters: Parameters) -> str:
 @_render.register
 def _(node: Arithmetic, parameters: Parameters) -> str:
     left, right = render(node.left, parameters), render(node.right, parameters)
+    if node.operator in ("//", "%") and len(left) + len(right) > _REPEATED_MAX:
+        raise QueryError("the query nests // or % too deeply; compute in steps, or with Decimal")
     if node.operator == "//":
         if node.result_type.wire == "numeric":
             return f"div({left}, {right})"
@@ -126,6 +129,10 @@ def _(node: Arithmetic, parameters: Parameters) -> str:
     if node.operator == "/" and node.left.type.wire == node.right.type.wire == "int8":
         return f"({left}::double precision / {right})"
     return f"({left} {node.operator} {right})"
+
+
+# Floor division of integers repeats its operands, so nesting multiplies the text.
+_REPEATED_MAX = 10_000
 
 
 def _signs_differ(left: str, right: str) -> str:
