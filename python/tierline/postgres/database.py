@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import PoolTimeout
 from returns.result import Failure, Success
 
 from tierline.errors import ConfigurationError, ConnectionError, RepositoryError  # noqa: A004
@@ -84,7 +85,14 @@ class Database:
         self._counters = Counters()
         self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
         self.server_version, self.identity, self.schema = _probe(prepared, self.location)
-        self._pool = Pool(prepared, size=pool_size, timeout_s=timeout_s, configure=self._configure)
+        try:
+            self._pool = Pool(
+                prepared, size=pool_size, timeout_s=timeout_s, configure=self._configure
+            )
+        except PoolTimeout as error:
+            raise ConnectionError(
+                f"cannot connect to {self.location} within {timeout_s} s", operation="open"
+            ) from error
 
     def fetch(
         self, statement: Statement, values: tuple[Any, ...]
@@ -254,14 +262,24 @@ def _probe(conninfo: str, location: str) -> tuple[int, str, str]:
     try:
         with Connection.connect(conninfo, autocommit=True) as connection:
             row = connection.execute(
-                "SELECT s.system_identifier, d.oid, coalesce(current_schema(), '') "
-                "FROM pg_database d, pg_control_system() s WHERE d.datname = current_database()"
+                "SELECT d.oid, coalesce(current_schema(), '') "
+                "FROM pg_database d WHERE d.datname = current_database()"
             ).fetchone()
-            system, database, schema = row or (0, 0, "")
-            identity = hashlib.blake2b(f"{system}/{database}".encode(), digest_size=6).hexdigest()
+            database, schema = row or (0, "")
+            data = f"{_system_identifier(connection) or location}/{database}"
+            identity = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
             return connection.info.server_version, identity, schema
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(
             f"cannot connect to {location}: {reason}", operation="open"
         ) from error
+
+
+def _system_identifier(connection: Connection) -> int | None:
+    """The number that a cluster and its replicas have in common; None where it may not be asked."""
+    try:
+        row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    return row[0] if row else None
