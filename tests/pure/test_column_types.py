@@ -167,6 +167,10 @@ def test_choices_lead_from_what_is_stored_to_the_member() -> None:
         Literal["a", 1],
         Literal[True],
         list[Half],
+        # Nor has a container of what JSON cannot hold.
+        list[Plain],
+        dict[str, complex],
+        tuple[int, Plain],
     ],
     ids=str,
 )

@@ -25,6 +25,7 @@ class Row(msgspec.Struct, frozen=True):
     colour: Colour
     price: Decimal
     ratio: float
+    document: dict[str, int]
     delay: int | None = None
 
 
@@ -36,7 +37,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 ROWS = tl.table(Row, name="rows", key=lambda r: r.id)
 ALL = tl.select(ROWS)
-FIRST = Row(1, "ada", Colour.RED, Decimal("1.5"), 0.5)
+FIRST = Row(1, "ada", Colour.RED, Decimal("1.5"), 0.5, {})
 
 
 def column(name: str) -> ColumnRef:
@@ -247,3 +248,20 @@ def test_an_aggregate_knows_the_type_of_its_result(into: Any, function: str, sql
     node = projection.outputs[0].expr
     assert isinstance(node, Aggregate)
     assert (node.function, node.type.sql) == (function, sql)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: tl.select(ROWS, where=lambda r: tl.count() > 3),
+        lambda: tl.select(ROWS, where=lambda r: (r.id > 1) & tl.not_(tl.max(r.id) == 3)),
+        lambda: tl.project(ALL, lambda r: tl.count(), group_by=lambda r: tl.max(r.id)),
+        lambda: tl.project(ALL, lambda r: tl.sum(tl.count())),
+        lambda: tl.project(ALL, lambda r: tl.sum(r.id + tl.count())),
+        lambda: tl.project(ALL, lambda r: tl.max(r.id == 1)),
+        lambda: tl.project(ALL, lambda r: tl.min(r.document)),
+    ],
+)
+def test_an_aggregate_where_it_means_nothing_is_a_type_error(build: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"aggregate|has no meaning"):
+        build()

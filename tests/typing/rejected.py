@@ -41,6 +41,8 @@ def wrong_operands() -> None:
     tl.select(FLIGHTS, where=lambda f: tl.is_in(f.origin, 3))  # rejected
     tl.select(FLIGHTS, where=lambda f: tl.is_in(f.origin, [3]))  # rejected
     tl.select(FLIGHTS, where=lambda f: tl.is_in(f.origin, (3,)))  # rejected
+    tl.select(FLIGHTS, where=lambda f: tl.is_in(f.dep_delay, ["1"]))  # rejected
+    tl.select(FLIGHTS, where=lambda f: tl.is_in(f.id, [1, None]))  # rejected
     tl.select(FLIGHTS, where=lambda f: f.id > "3")  # rejected
     tl.select(FLIGHTS, where=lambda f: f.origin + 1 > "a")  # rejected
     tl.select(FLIGHTS, where=lambda f: f.id.startswith("3"))  # rejected

@@ -138,6 +138,7 @@ def queries_know_their_rows(store: tl.Store) -> None:
 def every_test_of_a_field_is_a_condition() -> None:
     tl.select(FLIGHTS, where=lambda f: tl.is_null(f.dep_delay) | tl.not_(f.id <= 3))
     tl.select(FLIGHTS, where=lambda f: tl.is_in(f.origin, ["JFK", "LGA"]))
+    tl.select(FLIGHTS, where=lambda f: tl.is_in(f.dep_delay, range(3)))
     tl.select(FLIGHTS, where=lambda f: tl.contains(f.dest, "A") & f.dest.startswith("L"))
     tl.select(FLIGHTS, where=lambda f: (tl.some(f.dep_delay) + 5) % 2 != f.id // 3)
     tl.select(FLIGHTS, order_by=lambda f: (f.origin, tl.asc(f.dep_delay, nulls="first"), -f.id))
