@@ -257,7 +257,7 @@ def test_nested_division_is_refused_before_its_text_fills_the_memory(function: s
         child = subprocess.run(
             [sys.executable, "-c", NESTED_DIVISION, function, str(depth)],
             cwd=ROOT,
-            env={"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"},
+            env={"PYTHONPATH": f"{Path(tl.__file__).parents[1]}:{ROOT}"},
             capture_output=True,
             text=True,
             timeout=60,

@@ -20,7 +20,7 @@ from tierline.sql import compile_query, create_table_sql, drop_table_sql, table_
 from tierline.sql.compile import Compiled
 from tierline.sql.identifiers import quote, quote_all
 
-PYTHON = Path(__file__).resolve().parents[2] / "python"
+PYTHON = Path(tl.__file__).parents[1]  # the tree under test, for children
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import pytest
 
 import tierline as tl
 
-PYTHON = Path(__file__).resolve().parents[2] / "python"
+PYTHON = Path(tl.__file__).parents[1]  # the tree under test, for children
 
 
 class Leg(msgspec.Struct, frozen=True):
