@@ -254,7 +254,6 @@ def _loaded_after(code: str) -> set[str]:
         text=True,
         timeout=30,
         check=True,
-        env={"PYTHONPATH": str(PACKAGE.parent)},
     )
     return set(child.stdout.split())
 
