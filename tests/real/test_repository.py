@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import psycopg
@@ -12,6 +12,7 @@ import pytest
 from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, item, items
 
 import tierline as tl
+from tierline.sql import Statement
 
 Stock = tl.Repository[Item, int]
 
@@ -359,3 +360,21 @@ def test_a_foreign_key_that_does_not_match_is_a_type_error() -> None:
 def ids(result: tl.Result[list[Item], tl.RepositoryError]) -> set[int]:
     """The ids of the items of a list."""
     return {one.id for one in result.unwrap()}
+
+
+def test_a_write_that_is_interrupted_after_it_happened_is_not_hidden_by_the_cache(
+    store: tl.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = tl.repository(store, OWNERS, cache=tl.read_through(ttl_s=60))
+    owners.create(Owner(1, "before")).unwrap()
+    assert owners.get_by_id(1) == tl.Success(Owner(1, "before"))
+    execute = store.database.execute
+
+    def interrupted(statement: Statement, values: tuple[Any, ...]) -> NoReturn:
+        execute(statement, values).unwrap()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store.database, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        owners.update(Owner(1, "after"))
+    assert owners.get_by_id(1) == tl.Success(Owner(1, "after"))

@@ -204,11 +204,15 @@ class Repository(Generic[T, K]):
             statement = pick(self._statements)
         except RepositoryError as error:
             return self._refused(error, operation)
-        result = self._store.database.execute(statement, values)
-        if keys is None:
-            self._forget(result, [self._table.key_of(entity) for entity in entities or ()])
-        else:
-            self._forget(result, keys, deleted=True)
+        deleted = keys is not None
+        written = keys or [self._table.key_of(entity) for entity in entities or ()]
+        try:
+            result = self._store.database.execute(statement, values)
+        except BaseException:
+            # Interrupted: it may have happened.
+            self._store.caches.invalidate(self._table, written, deleted=deleted)
+            raise
+        self._forget(result, written, deleted=deleted)
         return result
 
     def _forget(
