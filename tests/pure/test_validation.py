@@ -248,6 +248,21 @@ def test_what_contains_itself_or_is_very_deep_is_refused() -> None:
         ]
 
 
+def test_nesting_is_allowed_to_a_depth_that_every_interpreter_bears() -> None:
+    def nested(depth: int) -> list[Any]:
+        value: list[Any] = []
+        for _ in range(depth - 1):
+            value = [value]
+        return value
+
+    assert stored(list[Any], nested(500)) == b"[" * 500 + b"]" * 500
+    assert problems(list[Any], nested(501)) == [
+        ("value", "is nested too deeply, or contains itself")
+    ]
+    wide = [[] for _ in range(2_000)]
+    assert stored(list[Any], wide) == msgspec.json.encode(wide)
+
+
 class Flight(msgspec.Struct, frozen=True):
     id: int
     origin: str

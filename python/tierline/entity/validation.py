@@ -120,7 +120,7 @@ def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:
     except msgspec.ValidationError as error:
         return None, [located(error)]
     except RecursionError:
-        return None, [FieldError("", "is nested too deeply, or contains itself")]
+        return None, [FieldError("", _TOO_DEEP)]
 
 
 def located(error: msgspec.ValidationError) -> FieldError:
@@ -223,6 +223,8 @@ def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]
     def step(value: Any) -> tuple[Any, list[FieldError]]:
         try:
             encoded = msgspec.json.encode(value)
+            if _is_too_deep(encoded):
+                return value, [FieldError("", _TOO_DEEP)]
             if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
                 return value, [FieldError("", "has a NUL character, which jsonb cannot hold")]
             if decoder.decode(_as_stored(encoded)) != value:
@@ -234,10 +236,31 @@ def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]
         except (TypeError, ValueError, OverflowError) as error:
             return value, [FieldError("", f"cannot be stored as JSON: {error}")]
         except RecursionError:
-            return value, [FieldError("", "is nested too deeply, or contains itself")]
+            return value, [FieldError("", _TOO_DEEP)]
         return encoded, []
 
     return step
+
+
+# Interpreters and servers give up at different depths; this one is safe in all of them.
+_DEPTH_MAX = 500
+_TOO_DEEP = "is nested too deeply, or contains itself"
+
+
+def _is_too_deep(encoded: bytes) -> bool:
+    if encoded.count(b"[") + encoded.count(b"{") <= _DEPTH_MAX:
+        return False
+    level: list[object] = [msgspec.json.decode(encoded)]
+    for _ in range(_DEPTH_MAX):
+        if not level:
+            return False
+        level = [
+            child
+            for node in level
+            if is_dict(node) or is_list(node)
+            for child in (node.values() if is_dict(node) else node)
+        ]
+    return any(is_dict(node) or is_list(node) for node in level)
 
 
 _EXPONENT = re.compile(rb"\de\+?\d")
