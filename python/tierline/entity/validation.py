@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, Optional, cast
+from typing import Annotated, Any, Optional, TypeAlias, cast
 
 import msgspec
 from msgspec import inspect
@@ -61,10 +61,16 @@ class Validator:
             f"{entity.__name__}Row",
             [(column.field, type_) for column, type_ in zip(columns, self._types, strict=True)],
         )
-        self._later: list[tuple[int, Callable[[Any], tuple[Any, list[FieldError]]]]] = [
-            (position, _later_step(column.type))
-            for position, column in enumerate(columns)
-            if _needs_later_step(column.type)
+        wires = [column.type.wire for column in columns]
+        plain = [column.type.choices is None for column in columns]
+        kinds = list(enumerate(zip(wires, plain, strict=True)))
+        self._texts = [n for n, kind in kinds if kind == ("text", True)]
+        self._instants = [n for n, kind in kinds if kind == ("timestamptz", True)]
+        self._steps: list[Step | None] = [_step(column.type) for column in columns]
+        # Checks of text and instants mostly pass and change nothing; the other steps convert.
+        in_line = {*self._texts, *self._instants}
+        self._converted = [
+            (n, step) for n, step in enumerate(self._steps) if step is not None and n not in in_line
         ]
 
     def values(self, entity: Any) -> tuple[Any, ...]:
@@ -87,31 +93,38 @@ class Validator:
         except (msgspec.ValidationError, RecursionError):
             raise BadFieldsError(self._all_errors(entity)) from None
         values = msgspec.structs.astuple(twin)
-        if not self._later:
+        if not self._fits(values):
+            raise BadFieldsError(self._all_errors(entity))
+        if not self._converted:
             return values
         row = list(values)
-        errors: list[FieldError] = []
-        for position, step in self._later:
+        for position, step in self._converted:
             if row[position] is not None:
                 row[position], problems = step(row[position])
-                errors += self._under(position, problems)
-        if errors:
-            raise BadFieldsError(tuple(errors))
+                if problems:
+                    raise BadFieldsError(self._all_errors(entity))
         return tuple(row)
+
+    def _fits(self, values: tuple[Any, ...]) -> bool:
+        """Whether PostgreSQL can hold the texts and instants."""
+        for position in self._texts:
+            text = values[position]
+            if text is not None and ("\0" in text or not text.isascii()) and text_problem(text):
+                return False
+        for position in self._instants:
+            instant = values[position]
+            if instant is not None and _instant_problem(instant):
+                return False
+        return True
 
     def _all_errors(self, entity: Any) -> tuple[FieldError, ...]:
         errors: list[FieldError] = []
-        later = dict(self._later)
-        for position, (column, type_) in enumerate(zip(self._columns, self._types, strict=True)):
+        for column, type_, step in zip(self._columns, self._types, self._steps, strict=True):
             value, problems = _convert(getattr(entity, column.field), type_)
-            if not problems and value is not None and position in later:
-                _, problems = later[position](value)
-            errors += self._under(position, problems)
+            if not problems and value is not None and step is not None:
+                _, problems = step(value)
+            errors += (FieldError(f"{column.field}{path}", problem) for path, problem in problems)
         return tuple(errors)
-
-    def _under(self, position: int, problems: list[FieldError]) -> list[FieldError]:
-        field = self._columns[position].field
-        return [FieldError(f"{field}{path}", problem) for path, problem in problems]
 
 
 def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:
@@ -149,25 +162,26 @@ def _with_meta(annotation: Any, **bounds: Any) -> Any:
     return Annotated[annotation, msgspec.Meta(**bounds)] if bounds else annotation
 
 
-def _needs_later_step(type_: ColumnType) -> bool:
-    return type_.wire in _CHECKED_LATER or type_.choices is not None
+Step: TypeAlias = Callable[[Any], tuple[Any, list[FieldError]]]
+"""What a converted value still needs: the value to encode, and what is wrong with it."""
 
 
-_CHECKED_LATER = ("text", "jsonb", "array", "timestamptz", "timetz")
-
-
-def _later_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
-    """What a converted value still needs: text and JSON checks, Enum members to values."""
+def _step(type_: ColumnType) -> Step | None:
+    """Text and instants are checked, JSON is encoded, Enum members become their values."""
     if type_.choices is not None:
         return lambda value: (wire_value(value), [])
-    if type_.wire == "jsonb":
-        return _json_step(type_.annotation)
-    if type_.wire == "array":
-        return _array_step(cast("ColumnType", type_.element))
-    return _scalar_step(type_)
+    match type_.wire:
+        case "jsonb":
+            return _json_step(type_.annotation)
+        case "array":
+            return _array_step(cast("ColumnType", type_.element))
+        case "text" | "timestamptz" | "timetz":
+            return _scalar_step(type_)
+        case _:
+            return None
 
 
-def _scalar_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+def _scalar_step(type_: ColumnType) -> Step:
     def step(value: Any) -> tuple[Any, list[FieldError]]:
         problem = element_problem(value, type_)
         return value, [FieldError("", problem)] if problem else []
@@ -175,7 +189,7 @@ def _scalar_step(type_: ColumnType) -> Callable[[Any], tuple[Any, list[FieldErro
     return step
 
 
-def _array_step(element: ColumnType) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+def _array_step(element: ColumnType) -> Step:
     def step(values: Any) -> tuple[Any, list[FieldError]]:
         items = [wire_value(item) for item in values]
         errors = [
@@ -216,7 +230,7 @@ def _instant_problem(value: dt.datetime) -> str | None:
     return None
 
 
-def _json_step(annotation: Any) -> Callable[[Any], tuple[Any, list[FieldError]]]:
+def _json_step(annotation: Any) -> Step:
     """Encode and read back: what JSON cannot give back the same is refused, not lost."""
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
 
