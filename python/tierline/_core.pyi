@@ -141,7 +141,8 @@ class CopyEncoder:
     """Encodes tuples as rows of PostgreSQL's COPY BINARY format.
 
     Args:
-        kinds: One of `bool`, `int8`, `float8`, `text`, `bytea`, `other` for each column.
+        kinds: For each column `bool`, `int2`, `int4`, `int8`, `float8`, `numeric`, `text`, `bytea`,
+            `jsonb` (from bytes), `uuid`, `date`, `timestamp`, `timestamptz` or `other`.
         encoders: For each column of kind `other`, a function from value to bytes; else None.
 
     Raises:
@@ -156,6 +157,6 @@ class CopyEncoder:
 
         Raises:
             TypeError: A value is not of its column's kind.
-            OverflowError: An integer outside 64 bits, or a value of 1 GiB or more.
+            OverflowError: A number that its column cannot hold, or a value of 1 GiB or more.
             ValueError: A row of another width.
         """

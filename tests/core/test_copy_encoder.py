@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections import UserList
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import pytest
@@ -75,14 +74,6 @@ def test_any_sequence_of_any_tuples_is_taken() -> None:
     assert one.encode([]) == b""
 
 
-class Colour(IntEnum):
-    RED = 1
-
-
-class Text(str):
-    __slots__ = ()
-
-
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -91,12 +82,10 @@ class Text(str):
         ("int8", True),
         ("int8", 1.0),
         ("int8", "1"),
-        ("int8", Colour.RED),
         ("float8", True),
         ("float8", "1.0"),
         ("text", b"text"),
         ("text", 1),
-        ("text", Text("text")),
         ("bytea", "text"),
         ("bytea", bytearray(b"text")),
     ],
@@ -174,7 +163,7 @@ def test_an_encoder_may_change_the_rows_it_is_called_for() -> None:
 @pytest.mark.parametrize(
     ("kinds", "encoders"),
     [
-        (["int4"], [None]),
+        (["int5"], [None]),
         ([""], [None]),
         (["other"], [None]),
         (["int8"], [other]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from tests.real.helpers import (
     ITEMS,
+    OWNERS,
     Item,
     Owner,
     end_sessions,
@@ -205,3 +207,14 @@ def assert_no_row(store: tl.Store, stock: Stock) -> None:
     assert is_idle(store)
     assert stock.create_many(items(10)) == tl.Success(10)
     assert stock.count() == tl.Success(10)
+
+
+def test_enum_members_of_text_and_numbers_go_in_by_copy_as_they_do_alone(store: tl.Store) -> None:
+    class Label(enum.StrEnum):
+        RED = "red"
+
+    owners = tl.repository(store, OWNERS)
+    owners.create(Owner(1, Label.RED)).unwrap()
+    owners.create_many([Owner(2, Label.RED)]).unwrap()
+    names = [owner.name for owner in owners.list(order_by=lambda o: o.id).unwrap()]
+    assert names == ["red", "red"]

@@ -20,8 +20,23 @@ _TRAILER = b"\xff\xff"
 _ROWS_A_CHUNK = 5_000
 
 # Types that the core encodes itself, by object identifier.
-_NATIVE = {16: "bool", 20: "int8", 701: "float8", 25: "text", 1043: "text", 1042: "text",
-           17: "bytea"}  # fmt: skip
+_NATIVE = {
+    16: "bool",
+    17: "bytea",
+    20: "int8",
+    21: "int2",
+    23: "int4",
+    25: "text",
+    701: "float8",
+    1042: "text",
+    1043: "text",
+    1082: "date",
+    1114: "timestamp",
+    1184: "timestamptz",
+    1700: "numeric",
+    2950: "uuid",
+    3802: "jsonb",
+}
 
 
 def copy_rows(

@@ -3,57 +3,78 @@
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt,
+    PyString, PyTimeAccess, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
+};
 
+use crate::core::copy::calendar::{days, micros};
 use crate::core::copy::{Rows, TooLong};
 
-enum Column {
+#[derive(Clone, Copy)]
+enum Kind {
     Bool,
+    Int2,
+    Int4,
     Int8,
     Float8,
+    Numeric,
     Text,
     Bytea,
-    /// Encoded by a Python function.
-    Other(Py<PyAny>),
+    Jsonb,
+    Uuid,
+    Date,
+    Timestamp,
+    TimestampTz,
 }
 
-impl Column {
-    fn new(kind: &str, encoder: Option<Py<PyAny>>) -> Option<Self> {
-        match (kind, encoder) {
-            ("bool", None) => Some(Self::Bool),
-            ("int8", None) => Some(Self::Int8),
-            ("float8", None) => Some(Self::Float8),
-            ("text", None) => Some(Self::Text),
-            ("bytea", None) => Some(Self::Bytea),
-            ("other", Some(encoder)) => Some(Self::Other(encoder)),
-            _ => None,
-        }
+impl Kind {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "bool" => Self::Bool,
+            "int2" => Self::Int2,
+            "int4" => Self::Int4,
+            "int8" => Self::Int8,
+            "float8" => Self::Float8,
+            "numeric" => Self::Numeric,
+            "text" => Self::Text,
+            "bytea" => Self::Bytea,
+            "jsonb" => Self::Jsonb,
+            "uuid" => Self::Uuid,
+            "date" => Self::Date,
+            "timestamp" => Self::Timestamp,
+            "timestamptz" => Self::TimestampTz,
+            _ => return None,
+        })
     }
 
-    const fn takes(&self) -> &'static str {
+    const fn takes(self) -> &'static str {
         match self {
             Self::Bool => "bool",
-            Self::Int8 => "int",
+            Self::Int2 | Self::Int4 | Self::Int8 => "int",
             Self::Float8 => "float or int",
+            Self::Numeric => "Decimal",
             Self::Text => "str",
-            Self::Bytea => "bytes",
-            Self::Other(_) => "a value that its encoder turns into bytes",
+            Self::Bytea | Self::Jsonb => "bytes",
+            Self::Uuid => "UUID",
+            Self::Date => "date",
+            Self::Timestamp => "datetime without time zone",
+            Self::TimestampTz => "datetime with time zone",
         }
     }
 
-    /// Writes a value; `None` if it is not of this column's kind.
-    fn write(&self, value: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<Option<()>> {
+    /// Writes a value; `None` if it is not of this kind.
+    fn write(self, value: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<Option<()>> {
         match self {
             Self::Bool => {
                 let Ok(value) = value.cast_exact::<PyBool>() else { return Ok(None) };
                 rows.bool(value.is_true());
             }
-            Self::Int8 => {
-                let Ok(value) = value.cast_exact::<PyInt>() else { return Ok(None) };
-                rows.int8(value.extract()?);
-            }
+            Self::Int2 | Self::Int4 | Self::Int8 => return self.write_int(value, rows),
             Self::Float8 => {
                 let is_number = value.is_exact_instance_of::<PyFloat>()
                     || value.is_exact_instance_of::<PyInt>();
@@ -62,21 +83,132 @@ impl Column {
                 }
                 rows.float8(value.extract()?);
             }
+            Self::Numeric => {
+                if !value.is_exact_instance(decimal(value.py())?) {
+                    return Ok(None);
+                }
+                let text = value.str()?;
+                rows.numeric(text.to_str()?).map_err(|_| {
+                    PyOverflowError::new_err("a Decimal that PostgreSQL's numeric cannot hold")
+                })?;
+            }
             Self::Text => {
-                let Ok(value) = value.cast_exact::<PyString>() else { return Ok(None) };
+                // A subclass (an Enum of str) is read as the text it is.
+                let Ok(value) = value.cast::<PyString>() else { return Ok(None) };
                 rows.bytes(value.to_str()?.as_bytes()).map_err(too_long)?;
             }
             Self::Bytea => {
                 let Ok(value) = value.cast_exact::<PyBytes>() else { return Ok(None) };
                 rows.bytes(value.as_bytes()).map_err(too_long)?;
             }
+            Self::Jsonb => {
+                let Ok(value) = value.cast_exact::<PyBytes>() else { return Ok(None) };
+                rows.jsonb(value.as_bytes()).map_err(too_long)?;
+            }
+            Self::Uuid => {
+                if !value.is_instance(uuid(value.py())?)? {
+                    return Ok(None);
+                }
+                rows.uuid(value.getattr(intern!(value.py(), "int"))?.extract()?);
+            }
+            Self::Date => {
+                let Ok(value) = value.cast_exact::<PyDate>() else { return Ok(None) };
+                rows.int4(days(value.get_year(), value.get_month(), value.get_day()));
+            }
+            Self::Timestamp | Self::TimestampTz => return self.write_instant(value, rows),
+        }
+        Ok(Some(()))
+    }
+
+    fn write_int(self, value: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<Option<()>> {
+        // A subclass (an Enum of int) is read as the number it is, but a bool is none.
+        if value.is_exact_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
+            return Ok(None);
+        }
+        match self {
+            Self::Int2 => rows.int2(value.extract()?),
+            Self::Int4 => rows.int4(value.extract()?),
+            _ => rows.int8(value.extract()?),
+        }
+        Ok(Some(()))
+    }
+
+    fn write_instant(self, value: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<Option<()>> {
+        let Ok(value) = value.cast_exact::<PyDateTime>() else { return Ok(None) };
+        let zone = value.get_tzinfo();
+        let offset = match (self, zone) {
+            (Self::Timestamp, None) => 0,
+            (Self::TimestampTz, Some(zone)) => offset_micros(value, &zone)?,
+            _ => return Ok(None),
+        };
+        let seconds = i64::from(value.get_hour()) * 3_600
+            + i64::from(value.get_minute()) * 60
+            + i64::from(value.get_second());
+        let of_day = seconds * 1_000_000 + i64::from(value.get_microsecond());
+        let days = days(value.get_year(), value.get_month(), value.get_day());
+        rows.int8(micros(days, of_day) - offset);
+        Ok(Some(()))
+    }
+}
+
+/// A zoned datetime's offset from UTC, in microseconds.
+fn offset_micros(value: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>) -> PyResult<i64> {
+    let py = value.py();
+    if zone.is(PyTzInfo::utc(py)?) {
+        return Ok(0);
+    }
+    // The zone's own code may run here.
+    let offset = value.call_method0(intern!(py, "utcoffset"))?;
+    let offset = offset
+        .cast::<PyDelta>()
+        .map_err(|_| PyValueError::new_err("a datetime whose zone tells no offset from UTC"))?;
+    let seconds = i64::from(offset.get_days()) * 86_400 + i64::from(offset.get_seconds());
+    Ok(seconds * 1_000_000 + i64::from(offset.get_microseconds()))
+}
+
+fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "decimal", "Decimal")
+}
+
+fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uuid", "UUID")
+}
+
+enum Column {
+    Native(Kind),
+    /// Encoded by a Python function.
+    Other(Py<PyAny>),
+}
+
+impl Column {
+    fn new(kind: &str, encoder: Option<Py<PyAny>>) -> Option<Self> {
+        match (kind, encoder) {
+            ("other", Some(encoder)) => Some(Self::Other(encoder)),
+            (kind, None) => Kind::named(kind).map(Self::Native),
+            _ => None,
+        }
+    }
+
+    const fn takes(&self) -> &'static str {
+        match self {
+            Self::Native(kind) => kind.takes(),
+            Self::Other(_) => "a value that its encoder turns into bytes",
+        }
+    }
+
+    /// Writes a value; `None` if it is not of this column's kind.
+    fn write(&self, value: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<Option<()>> {
+        match self {
+            Self::Native(kind) => kind.write(value, rows),
             Self::Other(encoder) => {
                 let bytes = encoder.bind(value.py()).call1((value,))?;
                 let Ok(bytes) = bytes.cast_exact::<PyBytes>() else { return Ok(None) };
                 rows.bytes(bytes.as_bytes()).map_err(too_long)?;
+                Ok(Some(()))
             }
         }
-        Ok(Some(()))
     }
 }
 
@@ -125,7 +257,7 @@ impl CopyEncoder {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.columns.iter().try_for_each(|column| match column {
             Column::Other(encoder) => visit.call(encoder),
-            _ => Ok(()),
+            Column::Native(_) => Ok(()),
         })
     }
 }

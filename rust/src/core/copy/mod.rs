@@ -3,6 +3,11 @@
 //! A row is a 16-bit field count, then for each field a 32-bit length and that many bytes; length
 //! -1 is NULL. All integers are big-endian. See "Binary Format" on PostgreSQL's page of COPY.
 
+pub mod calendar;
+pub mod numeric;
+
+use numeric::NotNumeric;
+
 /// PostgreSQL allocates no field of 1 GiB or more.
 pub const MAX_FIELD: usize = (1 << 30) - 1;
 
@@ -39,6 +44,52 @@ impl Rows {
     pub fn int8(&mut self, value: i64) {
         self.bytes.extend_from_slice(&8_i32.to_be_bytes());
         self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub fn int4(&mut self, value: i32) {
+        self.bytes.extend_from_slice(&4_i32.to_be_bytes());
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub fn int2(&mut self, value: i16) {
+        self.bytes.extend_from_slice(&2_i32.to_be_bytes());
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// The 128 bits of a UUID, as one number.
+    pub fn uuid(&mut self, value: u128) {
+        self.bytes.extend_from_slice(&16_i32.to_be_bytes());
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// A number from its decimal text.
+    ///
+    /// # Errors
+    ///
+    /// [`NotNumeric`]; then the row is incomplete.
+    pub fn numeric(&mut self, text: &str) -> Result<(), NotNumeric> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        numeric::encode(text, &mut self.bytes)?;
+        let length = i32::try_from(self.bytes.len() - at - 4).map_err(|_| NotNumeric)?;
+        self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    /// JSON text, behind the version byte of `jsonb`.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`] from 1 GiB on.
+    pub fn jsonb(&mut self, text: &[u8]) -> Result<(), TooLong> {
+        if text.len() >= MAX_FIELD {
+            return Err(TooLong);
+        }
+        let length = i32::try_from(text.len() + 1).map_err(|_| TooLong)?;
+        self.bytes.extend_from_slice(&length.to_be_bytes());
+        self.bytes.push(1);
+        self.bytes.extend_from_slice(text);
+        Ok(())
     }
 
     pub fn float8(&mut self, value: f64) {
