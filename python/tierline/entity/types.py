@@ -216,6 +216,24 @@ def column_type(annotation: Any) -> ColumnType:
         TypeError: The annotation has no column type.
     """
     info = bare(inspect.type_info(annotation))
+    scalar = _scalar_of(info, annotation)
+    if scalar is not None:
+        return scalar
+    if type(info) in _CONTAINERS:
+        item = bare(cast("inspect.ListType", info).item_type)
+        element = _scalar_of(item, None)
+        if element is not None:
+            return array_of(element, annotation, _CONTAINERS[type(info)])
+    if isinstance(info, _JSON) and not _holds_custom(info, set()):
+        return scalar_type("jsonb", annotation)
+    raise TypeError(
+        f"no column type for {annotation!r}; use one of the types listed in tierline.entity.types, "
+        "or a Struct or dict for JSON"
+    )
+
+
+def _scalar_of(info: inspect.Type, annotation: Any) -> ColumnType | None:
+    """The column type of what is stored as one value; None for collections and JSON."""
     if (wire := _SIMPLE.get(type(info))) is not None:
         return scalar_type(wire, annotation)
     match info:
@@ -224,19 +242,11 @@ def column_type(annotation: Any) -> ColumnType:
         case inspect.TimeType(tz=tz):
             return scalar_type("timetz" if tz else "time", annotation)
         case inspect.EnumType(cls=cls):
-            return _choice_type(annotation, {member.value: member for member in cls})
+            return _choice_type(annotation or cls, {member.value: member for member in cls})
         case inspect.LiteralType(values=values):
-            return _choice_type(annotation, {value: value for value in values})
+            return _choice_type(annotation or Literal, {value: value for value in values})
         case _:
-            pass
-    if type(info) in _CONTAINERS and (element := _array_element(info)) is not None:
-        return array_of(element, annotation, _CONTAINERS[type(info)])
-    if isinstance(info, _JSON) and not _holds_custom(info, set()):
-        return scalar_type("jsonb", annotation)
-    raise TypeError(
-        f"no column type for {annotation!r}; use one of the types listed in tierline.entity.types, "
-        "or a Struct or dict for JSON"
-    )
+            return None
 
 
 def _holds_custom(info: object, seen: set[type]) -> bool:
@@ -268,29 +278,6 @@ def _choice_type(annotation: Any, choices: dict[Any, Any]) -> ColumnType:
             "give its members values of one of these types"
         )
     return msgspec.structs.replace(scalar_type(wire, annotation), choices=choices)
-
-
-def _array_element(info: inspect.Type) -> ColumnType | None:
-    item = bare(cast("inspect.ListType", info).item_type)
-    if isinstance(item, _JSON):
-        return None
-    return _element_type(item)
-
-
-def _element_type(item: inspect.Type) -> ColumnType | None:
-    if (wire := _SIMPLE.get(type(item))) is not None:
-        return scalar_type(wire, None)
-    match item:
-        case inspect.DateTimeType(tz=tz):
-            return scalar_type("timestamp" if tz is False else "timestamptz", None)
-        case inspect.TimeType(tz=tz):
-            return scalar_type("timetz" if tz else "time", None)
-        case inspect.EnumType(cls=cls):
-            return _choice_type(cls, {member.value: member for member in cls})
-        case inspect.LiteralType(values=values):
-            return _choice_type(Literal, {value: value for value in values})
-        case _:
-            return None
 
 
 def wire_value(value: Any) -> Any:
