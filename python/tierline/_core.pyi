@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import GenericAlias
-from typing import Any, Generic, TypeVar, final, overload
+from typing import Any, Generic, Literal, TypeVar, final, overload
 
 __all__ = [
     "Cache",
@@ -36,7 +36,7 @@ class CacheStats:
     def misses(self) -> int: ...
     @property
     def evictions(self) -> int:
-        """Entries pushed out by the count bound."""
+        """Entries that had to make room for others."""
     @property
     def expirations(self) -> int:
         """Entries found past their time to live and removed."""
@@ -54,35 +54,71 @@ class CacheStats:
 
 @final
 class Cache(Generic[_K, _V]):
-    """A bounded LRU cache with a monotonic time to live, safe to share between threads.
+    """A bounded cache with a monotonic time to live, safe to share between threads.
 
     Keys are hashed and compared as in a `dict`. No Python code (`__eq__`,
-    `__hash__`, `__del__`, a loader) runs while the cache is locked.
+    `__hash__`, `__del__`, a loader, a weigher) runs while the cache is locked.
 
     Args:
-        maxsize: The most entries kept, from 1 to 2**32 - 2; the least recently used goes first.
-            Memory grows with the entries, not with the bound.
+        maxsize: The most entries kept, from 1 to 2**32 - 2, or with `getsizeof` or `weigher` the
+            most they weigh together, from 1 to 2**63 - 1. Memory grows with the entries, not with
+            the bound.
         ttl_s: Seconds an entry lives, or None for no limit. At least 0.001. Time is told in
             ticks of the coarse monotonic clock, 4 ms on most Linux kernels.
+        policy: Which entry makes room for another. `s3fifo`: one that was asked for once goes
+            before one that was asked for again, so scans and loops do not flush the cache; its
+            share for new keys follows the workload. `lru`: the least recently used one.
+        getsizeof: What a value weighs, as in cachetools; one if neither this nor `weigher` is
+            given. An int, 0 or more.
+        weigher: The same of a key and its value. It is called once for each store, before the
+            cache is locked, so it may use the cache; what it raises reaches the caller, and
+            nothing is stored.
 
     Raises:
-        ValueError: `maxsize` or `ttl_s` is out of range.
+        TypeError: `getsizeof` and `weigher` are both given, or cannot be called.
+        ValueError: `maxsize` or `ttl_s` is out of range, or there is no such policy.
     """
 
-    def __new__(cls, maxsize: int, *, ttl_s: float | None = None) -> Cache[_K, _V]: ...
+    def __new__(
+        cls,
+        maxsize: int,
+        *,
+        ttl_s: float | None = None,
+        policy: Literal["s3fifo", "lru"] = "s3fifo",
+        getsizeof: Callable[[_V], int] | None = None,
+        weigher: Callable[[_K, _V], int] | None = None,
+    ) -> Cache[_K, _V]: ...
     @classmethod
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
     def maxsize(self) -> int: ...
     @property
+    def currsize(self) -> int:
+        """What the entries weigh together; without weights how many there are, as `len`."""
+    @property
     def ttl_s(self) -> float | None: ...
+    @property
+    def policy(self) -> Literal["s3fifo", "lru"]: ...
+    def getsizeof(self, value: _V, /) -> int:
+        """What a value weighs.
+
+        Raises:
+            TypeError: The weight is not an int, or it depends on the key (`weigher`).
+            ValueError: It is negative.
+        """
     @overload
     def get(self, key: _K, /) -> _V | None:
         """The live value, or the default; like `[]` and readers it counts a hit or a miss."""
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
     def set(self, key: _K, value: _V, /, *, ttl_s: float | None = None) -> None:
-        """Store a value; `ttl_s` replaces the cache's own for this entry."""
+        """Store a value, as `[]` does; `ttl_s` replaces the cache's own for this entry.
+
+        Raises:
+            TypeError: Its weight is not an int.
+            ValueError: Its weight is negative; or it is over `maxsize`, and then an older value
+                of the key is gone. Or `ttl_s` is out of range.
+        """
     @overload
     def pop(self, key: _K, /) -> _V | None:
         """Remove an entry and return its value, or the default; counts neither hit nor miss."""
@@ -96,13 +132,16 @@ class Cache(Generic[_K, _V]):
     def __len__(self) -> int:
         """Entries held, expired ones not yet removed included."""
     def __iter__(self) -> Iterator[_K]:
-        """The live keys of a snapshot, least recently used first."""
+        """The live keys of a snapshot; under LRU the least recently used first."""
     def clear(self) -> None:
         """Drop every entry; the counters stay, and fills that have begun are not refused."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
     def fill(self, key: _K, value: _V, token: int, /, *, ttl_s: float | None = None) -> bool:
-        """Store a loaded value unless its key was invalidated since `begin`; whether it was."""
+        """Store a loaded value unless its key was invalidated since `begin`; whether it was.
+
+        A value that weighs more than `maxsize` is not stored either.
+        """
     def invalidate(self, key: _K, /) -> bool:
         """Drop the entry and every fill of it that has begun; whether a live entry was there.
 

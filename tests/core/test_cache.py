@@ -128,8 +128,8 @@ def test_none_is_a_value_like_any_other() -> None:
     assert "k" not in cache
 
 
-def test_the_least_recently_used_entry_goes_first() -> None:
-    cache: Cache[int, int] = Cache(3)
+def test_under_lru_the_least_recently_used_entry_goes_first() -> None:
+    cache: Cache[int, int] = Cache(3, policy="lru")
     for key in (1, 2, 3):
         cache[key] = key
     assert cache.get(1) == 1
@@ -141,7 +141,7 @@ def test_the_least_recently_used_entry_goes_first() -> None:
 
 
 def test_asking_whether_a_key_is_there_neither_counts_nor_refreshes() -> None:
-    cache: Cache[int, int] = Cache(2)
+    cache: Cache[int, int] = Cache(2, policy="lru")
     cache[1] = cache[2] = 0
     assert 1 in cache
     assert 3 not in cache

@@ -1,4 +1,4 @@
-"""The native cache against an `OrderedDict` that goes through the same steps."""
+"""The native cache under LRU against an `OrderedDict` that goes through the same steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CacheAgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cache: Cache[Any, int] = Cache(self.maxsize)
+        self.cache: Cache[Any, int] = Cache(self.maxsize, policy="lru")
         self.model: OrderedDict[Any, int] = OrderedDict()
         self.counted = dict.fromkeys(["hits", "misses", "evictions", "invalidations"], 0)
 

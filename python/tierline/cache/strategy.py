@@ -15,7 +15,7 @@ class ReadThrough(msgspec.Struct, frozen=True):
 
     Attributes:
         ttl_s: Seconds after which a cached entity is no longer served.
-        max_entries: The most entities kept in L1; the least recently used goes first.
+        max_entries: The most entities kept in L1; those asked for only once go first.
     """
 
     ttl_s: float

@@ -1,4 +1,4 @@
-//! A bounded least-recently-used cache.
+//! A bounded cache with deadlines, weights and invalidation.
 //!
 //! Two properties let a caller keep it behind a lock while keys and values are foreign objects:
 //!
@@ -15,14 +15,28 @@ use hashbrown::HashTable;
 pub use super::slab::Entry;
 use super::{
     clock::{Clock, is_past},
-    recency::Recency,
+    lists::FIRST_SLOT,
+    policy::{Order, Policy},
     slab::Slab,
+    stamp::Stamp,
     stats::Stats,
     stripes::Stripes,
+    weights::Weights,
 };
 
-/// The largest bound: slots are numbered from 1 in 32 bits.
-pub const MAX_ENTRIES: u32 = u32::MAX - 1;
+/// The most entries: slots are numbered in 32 bits.
+pub const MAX_ENTRIES: u32 = u32::MAX - FIRST_SLOT + 1;
+/// The largest bound on weights.
+pub const MAX_WEIGHT: u64 = i64::MAX as u64;
+
+/// What the bound of a cache is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The number of entries, from 1 to [`MAX_ENTRIES`].
+    Entries(u32),
+    /// Their weights together, from 1 to [`MAX_WEIGHT`].
+    Weight(u64),
+}
 
 /// Whether a candidate is the key that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,33 +72,41 @@ pub struct Cleared<K, V> {
     pub entries: usize,
 }
 
-/// A bounded least-recently-used cache with deadlines and invalidation.
+/// A bounded cache with deadlines and invalidation.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     index: HashTable<u32>,
     slab: Slab<K, V>,
-    recency: Recency,
+    order: Order,
+    weights: Weights,
     stripes: Stripes,
     stats: Stats,
-    max_entries: u32,
+    policy: Policy,
+    bound: Bound,
 }
 
 impl<K, V> Cache<K, V> {
-    /// An empty cache of at most `max_entries`, from 1 to [`MAX_ENTRIES`].
+    /// An empty cache.
     ///
     /// # Panics
     ///
-    /// If `max_entries` is out of range.
+    /// If the bound is out of range.
     #[must_use]
-    pub fn new(max_entries: u32) -> Self {
-        assert!((1..=MAX_ENTRIES).contains(&max_entries), "max_entries out of range");
+    pub fn new(bound: Bound, policy: Policy) -> Self {
+        let in_range = match bound {
+            Bound::Entries(entries) => (1..=MAX_ENTRIES).contains(&entries),
+            Bound::Weight(weight) => (1..=MAX_WEIGHT).contains(&weight),
+        };
+        assert!(in_range, "the bound is out of range");
         Self {
             index: HashTable::new(),
             slab: Slab::new(),
-            recency: Recency::new(),
+            order: Order::new(policy, bound.weight()),
+            weights: Weights::new(matches!(bound, Bound::Weight(_))),
             stripes: Stripes::default(),
             stats: Stats::default(),
-            max_entries,
+            policy,
+            bound,
         }
     }
 
@@ -120,14 +142,14 @@ impl<K, V> Cache<K, V> {
         }
     }
 
-    /// Reads an entry and makes it the most recently used; counts a hit or a miss.
+    /// Reads an entry and notes its use; counts a hit or a miss.
     #[inline]
     pub fn get(&mut self, slot: Option<Slot>, clock: &impl Clock) -> Read<'_, V> {
-        let entry = slot.and_then(|slot| Some((slot, self.slab.get(slot.0)?)));
+        let entry = slot.and_then(|slot| Some((slot, self.slab.get_mut(slot.0)?)));
         match entry {
-            Some((slot, entry)) if !is_past(entry.deadline, clock) => {
+            Some((slot, entry)) if !is_past(entry.stamp.deadline(), clock) => {
                 self.stats.hits = self.stats.hits.wrapping_add(1);
-                self.recency.touch(slot.0);
+                self.order.touch(slot.0, &mut entry.stamp);
                 Read::Hit(&entry.value)
             }
             expired => {
@@ -140,45 +162,34 @@ impl<K, V> Cache<K, V> {
     /// Whether the entry is live. Counts nothing and changes nothing.
     #[must_use]
     pub fn is_live(&self, slot: Slot, clock: &impl Clock) -> bool {
-        self.slab.get(slot.0).is_some_and(|entry| !is_past(entry.deadline, clock))
+        self.slab.get(slot.0).is_some_and(|entry| !is_past(entry.stamp.deadline(), clock))
     }
 
-    /// Adds an absent key as the most recently used; returns the entry that had to make room.
+    /// Adds an absent key that weighs one; returns the entry that had to make room.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn insert(&mut self, hash: u64, key: K, value: V, deadline: u64) -> Option<Entry<K, V>> {
-        let evicted = if self.len() >= self.max_entries as usize {
-            let evicted = self.recency.oldest().and_then(|oldest| self.remove(Slot(oldest)));
-            self.stats.evictions += u64::from(evicted.is_some());
-            evicted
-        } else {
-            None
-        };
-        let slot = self.slab.insert(Entry { key, value, hash, deadline });
-        let slab = &self.slab;
-        self.index.insert_unique(hash, slot, |&slot| slab.get(slot).map_or(0, |entry| entry.hash));
-        self.recency.add(slot);
+        let queue = self.order.admit(hash, 1, &self.weights);
+        let evicted = if self.has_room(1) { None } else { self.evict() };
+        self.add(Entry { key, value, hash, stamp: Stamp::new(deadline, queue) }, 1);
         evicted
     }
 
-    /// Gives an entry a new value and makes it the most recently used; returns the old value.
+    /// Gives an entry a new value of the same weight and notes a use; returns the old value.
+    #[inline]
     #[must_use = "dropping a value may run foreign code"]
     pub fn replace(&mut self, slot: Slot, value: V, deadline: u64) -> Option<V> {
         let entry = self.slab.get_mut(slot.0)?;
-        entry.deadline = deadline;
-        let old = std::mem::replace(&mut entry.value, value);
-        self.recency.touch(slot.0);
-        Some(old)
+        entry.stamp.set_deadline(deadline);
+        self.order.touch(slot.0, &mut entry.stamp);
+        Some(std::mem::replace(&mut entry.value, value))
     }
 
     /// Takes an entry out, live or not.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn remove(&mut self, slot: Slot) -> Option<Entry<K, V>> {
-        let entry = self.slab.remove(slot.0)?;
-        if let Ok(place) = self.index.find_entry(entry.hash, |&other| other == slot.0) {
-            place.remove();
-        }
-        self.recency.remove(slot.0);
-        Some(entry)
+        let queue = self.slab.get(slot.0)?.stamp.queue();
+        self.order.remove(slot.0, queue, self.weights.of(slot.0));
+        self.take(slot.0)
     }
 
     /// Takes an entry out because its time is over.
@@ -192,7 +203,8 @@ impl<K, V> Cache<K, V> {
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn clear(&mut self) -> Cleared<K, V> {
         let entries = self.len();
-        self.recency = Recency::new();
+        self.order = Order::new(self.policy, self.bound.weight());
+        self.weights = Weights::new(matches!(self.bound, Bound::Weight(_)));
         Cleared {
             _index: std::mem::take(&mut self.index),
             _slab: std::mem::replace(&mut self.slab, Slab::new()),
@@ -236,12 +248,13 @@ impl<K, V> Cache<K, V> {
         cleared
     }
 
-    /// Live keys, least recently used first.
+    /// Live keys, in about the order in which they would have to go; exactly so under
+    /// [`Policy::Lru`].
     pub fn keys(&self, clock: &impl Clock) -> impl Iterator<Item = &K> {
-        self.recency
+        self.order
             .iter()
             .filter_map(|slot| self.slab.get(slot))
-            .filter(|entry| !is_past(entry.deadline, clock))
+            .filter(|entry| !is_past(entry.stamp.deadline(), clock))
             .map(|entry| &entry.key)
     }
 
@@ -262,8 +275,14 @@ impl<K, V> Cache<K, V> {
     }
 
     #[must_use]
-    pub const fn max_entries(&self) -> u32 {
-        self.max_entries
+    pub const fn bound(&self) -> Bound {
+        self.bound
+    }
+
+    /// What the entries weigh together.
+    #[must_use]
+    pub const fn weight(&self) -> u64 {
+        self.weights.total()
     }
 
     #[must_use]
@@ -271,6 +290,53 @@ impl<K, V> Cache<K, V> {
         Stats { entries: self.len() as u64, ..self.stats }
     }
 }
+
+/// What the operations are made of.
+impl<K, V> Cache<K, V> {
+    /// Whether an entry of this weight can be added.
+    fn has_room(&self, weight: u64) -> bool {
+        self.len() < MAX_ENTRIES as usize
+            && self.weights.total().saturating_add(weight) <= self.bound.weight()
+    }
+
+    /// Takes out the entry that should go.
+    fn evict(&mut self) -> Option<Entry<K, V>> {
+        let slot = self.order.evict(&mut self.slab, &self.weights)?;
+        self.stats.evictions += 1;
+        self.take(slot)
+    }
+
+    /// Adds an entry for which there is room.
+    fn add(&mut self, entry: Entry<K, V>, weight: u64) {
+        let (hash, queue) = (entry.hash, entry.stamp.queue());
+        let slot = self.slab.insert(entry);
+        let slab = &self.slab;
+        self.index.insert_unique(hash, slot, |&slot| slab.get(slot).map_or(0, |entry| entry.hash));
+        self.order.add(slot, queue, weight);
+        self.weights.add(slot, weight);
+    }
+
+    /// Takes out an entry that is in no queue any more.
+    fn take(&mut self, slot: u32) -> Option<Entry<K, V>> {
+        let entry = self.slab.remove(slot)?;
+        if let Ok(place) = self.index.find_entry(entry.hash, |&other| other == slot) {
+            place.remove();
+        }
+        self.weights.remove(slot);
+        Some(entry)
+    }
+}
+
+impl Bound {
+    const fn weight(self) -> u64 {
+        match self {
+            Self::Entries(entries) => entries as u64,
+            Self::Weight(weight) => weight,
+        }
+    }
+}
+
+mod weighing;
 
 #[cfg(test)]
 mod tests;

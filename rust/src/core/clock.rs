@@ -1,7 +1,9 @@
 //! Monotonic time in milliseconds, and how long entries live by it.
 
-/// The deadline of an entry that never expires.
-pub const NEVER: u64 = u64::MAX;
+/// The deadline of an entry that never expires, two million years from the start of the clock.
+///
+/// It leaves the byte free that an entry keeps beside its deadline.
+pub const NEVER: u64 = u64::MAX >> 8;
 
 /// A source of monotonic milliseconds.
 pub trait Clock {
@@ -49,7 +51,7 @@ impl Ttl {
     /// The moment at which an entry stored now is no longer served.
     #[inline]
     pub fn deadline(self, clock: &impl Clock) -> u64 {
-        clock.now_ms().saturating_add(self.0)
+        clock.now_ms().saturating_add(self.0).min(NEVER)
     }
 }
 

@@ -1,17 +1,18 @@
 //! Entries at stable numbers.
 
+use super::lists::FIRST_SLOT;
+use super::stamp::Stamp;
+
 /// A cached value with what finding, moving and expiring it needs.
 #[derive(Debug)]
 pub struct Entry<K, V> {
     pub key: K,
     pub value: V,
     pub hash: u64,
-    pub deadline: u64,
+    pub stamp: Stamp,
 }
 
-/// Entries numbered from 1; numbers of removed entries are used again.
-///
-/// Number 0 stays free: it is the list's sentinel.
+/// Entries numbered from [`FIRST_SLOT`]; numbers of removed entries are used again.
 #[derive(Debug)]
 pub struct Slab<K, V> {
     entries: Vec<Option<Entry<K, V>>>,
@@ -27,27 +28,31 @@ impl<K, V> Slab<K, V> {
     #[expect(clippy::cast_possible_truncation, reason = "the cache holds under 2^32 entries")]
     pub fn insert(&mut self, entry: Entry<K, V>) -> u32 {
         if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize - 1] = Some(entry);
+            self.entries[place(slot)] = Some(entry);
             return slot;
         }
         self.entries.push(Some(entry));
-        self.entries.len() as u32
+        self.entries.len() as u32 + (FIRST_SLOT - 1)
     }
 
     #[inline]
     pub fn get(&self, slot: u32) -> Option<&Entry<K, V>> {
-        self.entries.get((slot as usize).wrapping_sub(1))?.as_ref()
+        self.entries.get(place(slot))?.as_ref()
     }
 
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut Entry<K, V>> {
-        self.entries.get_mut((slot as usize).wrapping_sub(1))?.as_mut()
+        self.entries.get_mut(place(slot))?.as_mut()
     }
 
     pub fn remove(&mut self, slot: u32) -> Option<Entry<K, V>> {
-        let entry = self.entries.get_mut((slot as usize).wrapping_sub(1))?.take()?;
+        let entry = self.entries.get_mut(place(slot))?.take()?;
         self.free.push(slot);
         Some(entry)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
     }
 
     /// All entries, in no particular order.
@@ -56,30 +61,37 @@ impl<K, V> Slab<K, V> {
     }
 }
 
+#[inline]
+const fn place(slot: u32) -> usize {
+    (slot as usize).wrapping_sub(FIRST_SLOT as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::stamp::Queue;
 
     fn entry(key: u8) -> Entry<u8, ()> {
-        Entry { key, value: (), hash: 0, deadline: 0 }
+        Entry { key, value: (), hash: 0, stamp: Stamp::new(0, Queue::Small) }
     }
 
     #[test]
-    fn numbers_start_at_one_and_are_used_again() {
+    fn numbers_start_above_the_sentinels_and_are_used_again() {
         let mut slab = Slab::new();
-        assert_eq!((slab.insert(entry(1)), slab.insert(entry(2))), (1, 2));
-        assert_eq!(slab.remove(1).map(|entry| entry.key), Some(1));
-        assert!(slab.get(1).is_none());
-        assert!(slab.remove(1).is_none());
-        assert_eq!(slab.insert(entry(3)), 1);
+        assert_eq!((slab.insert(entry(1)), slab.insert(entry(2))), (2, 3));
+        assert_eq!(slab.remove(2).map(|entry| entry.key), Some(1));
+        assert!(slab.get(2).is_none());
+        assert!(slab.remove(2).is_none());
+        assert_eq!(slab.insert(entry(3)), 2);
+        assert_eq!(slab.len(), 2);
         assert_eq!(slab.iter().map(|entry| entry.key).collect::<Vec<_>>(), [3, 2]);
     }
 
     #[test]
-    fn the_sentinels_number_and_unused_numbers_hold_nothing() {
+    fn sentinels_and_unused_numbers_hold_nothing() {
         let mut slab = Slab::new();
         slab.insert(entry(1));
-        for slot in [0, 2, u32::MAX] {
+        for slot in [0, 1, 3, u32::MAX] {
             assert!(slab.get(slot).is_none());
             assert!(slab.get_mut(slot).is_none());
             assert!(slab.remove(slot).is_none());

@@ -9,17 +9,21 @@ use pyo3::types::{PyIterator, PyList};
 use super::lock::Lock;
 use super::lookup::{Raised, hash, with_slot};
 use super::reader;
-use super::state::{Displaced, Object, State};
+use super::state::{Displaced, Object, Overweight, State};
 use super::stats::CacheStats;
-use crate::core::cache::{MAX_ENTRIES, Read};
+use super::weigher::Weigher;
+use crate::core::cache::{Bound as Limit, MAX_ENTRIES, MAX_WEIGHT, Read};
 use crate::core::clock::{MonotonicClock, NEVER, Ttl};
+use crate::core::policy::Policy;
 
 const CLOCK: MonotonicClock = MonotonicClock;
 
 #[pyclass(frozen, generic, module = "tierline._core")]
 pub struct Cache {
     state: Lock<State>,
-    max_entries: u32,
+    maxsize: u64,
+    policy: Policy,
+    weigher: Option<Weigher>,
     ttl: Option<Ttl>,
     ttl_s: Option<f64>,
 }
@@ -27,16 +31,43 @@ pub struct Cache {
 #[pymethods]
 impl Cache {
     #[new]
-    #[pyo3(signature = (maxsize, *, ttl_s=None))]
-    fn new(maxsize: &Bound<'_, PyAny>, ttl_s: Option<f64>) -> PyResult<Self> {
-        let max_entries = max_entries(maxsize)?;
+    #[pyo3(signature = (maxsize, *, ttl_s=None, policy="s3fifo", getsizeof=None, weigher=None))]
+    fn new(
+        maxsize: &Bound<'_, PyAny>,
+        ttl_s: Option<f64>,
+        policy: &str,
+        getsizeof: Option<Bound<'_, PyAny>>,
+        weigher: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let weigher = Weigher::new(getsizeof, weigher)?;
+        let (maxsize, limit) = limit(maxsize, weigher.is_some())?;
+        let policy = policy_of(policy)?;
         let ttl = ttl_s.map(ttl_of).transpose()?;
-        Ok(Self { state: Lock::new(State::new(max_entries)), max_entries, ttl, ttl_s })
+        let state = Lock::new(State::new(limit, policy));
+        Ok(Self { state, maxsize, policy, weigher, ttl, ttl_s })
     }
 
     #[getter]
-    const fn maxsize(&self) -> u32 {
-        self.max_entries
+    const fn maxsize(&self) -> u64 {
+        self.maxsize
+    }
+
+    #[getter]
+    fn currsize(&self, py: Python<'_>) -> u64 {
+        self.state.with(py, |state| state.cache.weight())
+    }
+
+    #[getter]
+    const fn policy(&self) -> &'static str {
+        match self.policy {
+            Policy::Lru => "lru",
+            Policy::S3Fifo => "s3fifo",
+        }
+    }
+
+    #[pyo3(signature = (value, /))]
+    fn getsizeof(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+        self.weigher.as_ref().map_or(Ok(1), |weigher| weigher.of_value(value))
     }
 
     #[getter]
@@ -52,12 +83,7 @@ impl Cache {
         ttl_s: Option<f64>,
     ) -> PyResult<()> {
         let deadline = self.deadline(ttl_s)?;
-        let hash = hash(key)?;
-        let displaced = with_slot(&self.state, key, hash, |state, at| {
-            state.store(at, hash, key, value, deadline)
-        })?;
-        displaced.release(key.py());
-        Ok(())
+        Ok(self.store(key, value, deadline)?)
     }
 
     #[pyo3(signature = (key, default=None, /))]
@@ -121,6 +147,10 @@ impl Cache {
     ) -> PyResult<bool> {
         let deadline = self.deadline(ttl_s)?;
         let hash = hash(key)?;
+        if let Some(weigher) = &self.weigher {
+            let weight = weigher.weigh(key, value)?;
+            return Ok(self.store_weighing(key, value, hash, deadline, weight, Some(token))?);
+        }
         let (stored, displaced) = with_slot(&self.state, key, hash, |state, at| {
             if state.cache.admits(hash, token) {
                 (true, state.store(at, hash, key, value, deadline))
@@ -179,15 +209,14 @@ impl Cache {
 
     fn __repr__(&self, py: Python<'_>) -> String {
         let ttl = self.ttl_s.map_or_else(|| "None".to_owned(), |ttl_s| format!("{ttl_s:?}"));
-        format!(
-            "<Cache of {} entries, maxsize={}, ttl_s={ttl}>",
-            self.__len__(py),
-            self.max_entries
-        )
+        format!("<Cache of {} entries, maxsize={}, ttl_s={ttl}>", self.__len__(py), self.maxsize)
     }
 
     /// Skips a cache that is in use: its entries then look reachable, which is safe.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(weigher) = &self.weigher {
+            visit.call(weigher.function())?;
+        }
         let visited = self.state.with_if_free(|state| {
             if !state.may_hold_cycles {
                 return Ok(());
@@ -223,6 +252,62 @@ impl Cache {
         Ok(value)
     }
 
+    /// Stores a value as of now.
+    #[inline]
+    pub fn store(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        deadline: u64,
+    ) -> Result<(), Raised> {
+        let hash = hash(key)?;
+        if let Some(weigher) = &self.weigher {
+            return self.store_weighed(weigher, key, value, hash, deadline);
+        }
+        let displaced = with_slot(&self.state, key, hash, |state, at| {
+            state.store(at, hash, key, value, deadline)
+        })?;
+        displaced.release(key.py());
+        Ok(())
+    }
+
+    #[cold]
+    fn store_weighed(
+        &self,
+        weigher: &Weigher,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        hash: u64,
+        deadline: u64,
+    ) -> Result<(), Raised> {
+        let py = key.py();
+        let weight = weigher.weigh(key, value).map_err(|error| Raised::set(error, py))?;
+        if self.store_weighing(key, value, hash, deadline, weight, None)? {
+            return Ok(());
+        }
+        Err(Raised::set(PyValueError::new_err("value too large"), py))
+    }
+
+    /// Whether the value was stored: it is not too heavy, and the token is current if there is one.
+    fn store_weighing(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        hash: u64,
+        deadline: u64,
+        weight: u64,
+        token: Option<u64>,
+    ) -> Result<bool, Raised> {
+        let (stored, displaced) = with_slot(&self.state, key, hash, |state, at| {
+            if token.is_some_and(|token| !state.cache.admits(hash, token)) {
+                return (false, Overweight::default());
+            }
+            state.store_weighing(at, hash, key, value, deadline, weight)
+        })?;
+        displaced.release(key.py());
+        Ok(stored)
+    }
+
     /// Takes a live entry out and returns its value. One that has expired is only taken out.
     fn take<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
@@ -241,13 +326,29 @@ impl Cache {
     }
 }
 
-fn max_entries(maxsize: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let refuse = || PyValueError::new_err(format!("maxsize must be from 1 to {MAX_ENTRIES}"));
-    match maxsize.extract::<u32>() {
-        Ok(size @ 1..=MAX_ENTRIES) => Ok(size),
-        Ok(_) => Err(refuse()),
-        Err(error) if error.is_instance_of::<PyOverflowError>(maxsize.py()) => Err(refuse()),
-        Err(error) => Err(error),
+/// The bound as given and as it is meant.
+fn limit(maxsize: &Bound<'_, PyAny>, weighted: bool) -> PyResult<(u64, Limit)> {
+    let most = if weighted { MAX_WEIGHT } else { u64::from(MAX_ENTRIES) };
+    let refuse = || PyValueError::new_err(format!("maxsize must be from 1 to {most}"));
+    let size = match maxsize.extract::<u64>() {
+        Ok(size) if (1..=most).contains(&size) => size,
+        Ok(_) => return Err(refuse()),
+        Err(error) if error.is_instance_of::<PyOverflowError>(maxsize.py()) => return Err(refuse()),
+        Err(error) => return Err(error),
+    };
+    match u32::try_from(size) {
+        Ok(entries) if !weighted => Ok((size, Limit::Entries(entries))),
+        _ => Ok((size, Limit::Weight(size))),
+    }
+}
+
+fn policy_of(name: &str) -> PyResult<Policy> {
+    match name {
+        "lru" => Ok(Policy::Lru),
+        "s3fifo" => Ok(Policy::S3Fifo),
+        other => Err(PyValueError::new_err(format!(
+            "policy must be \"s3fifo\" or \"lru\", not {other:?}"
+        ))),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Raised;
 
 impl Raised {
     #[cold]
-    fn set(error: PyErr, py: Python<'_>) -> Self {
+    pub fn set(error: PyErr, py: Python<'_>) -> Self {
         error.restore(py);
         Self
     }

@@ -15,6 +15,7 @@ mod native;
 mod reader;
 mod state;
 mod stats;
+mod weigher;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

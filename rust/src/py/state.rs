@@ -3,7 +3,8 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::core::cache::{Cache, Entry, Slot};
+use crate::core::cache::{Bound as Limit, Cache, Entry, Slot};
+use crate::core::policy::Policy;
 
 /// A cached Python object with its key.
 pub type Object = Py<PyAny>;
@@ -46,8 +47,8 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(max_entries: u32) -> Self {
-        Self { cache: Cache::new(max_entries), may_hold_cycles: false }
+    pub fn new(limit: Limit, policy: Policy) -> Self {
+        Self { cache: Cache::new(limit, policy), may_hold_cycles: false }
     }
 
     #[cold]
@@ -66,7 +67,7 @@ impl State {
         (value, Displaced { value: None, key })
     }
 
-    /// Stores a value under a located key.
+    /// Stores a value that weighs one under a located key.
     #[inline]
     pub fn store(
         &mut self,
@@ -84,6 +85,51 @@ impl State {
         self.may_hold_cycles |= is_collectable(key);
         let evicted = self.cache.insert(hash, key.clone().unbind(), value, deadline);
         evicted.map(Displaced::from).unwrap_or_default()
+    }
+}
+
+/// What leaves a cache that is bound by weight, to be dropped after unlocking.
+#[derive(Debug, Default)]
+#[must_use = "its objects are released by `release`, outside the lock"]
+pub struct Overweight {
+    replaced: Displaced,
+    evicted: Vec<Entry<Object, Object>>,
+}
+
+impl Overweight {
+    /// As [`Displaced::release`].
+    pub fn release(self, py: Python<'_>) {
+        self.replaced.release(py);
+        self.evicted.into_iter().for_each(|entry| Displaced::from(entry).release(py));
+    }
+}
+
+impl State {
+    /// Stores a value under a located key, unless it is too heavy: then the old one goes all the
+    /// same. Says whether it was stored.
+    pub fn store_weighing(
+        &mut self,
+        at: Option<Slot>,
+        hash: u64,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        deadline: u64,
+        weight: u64,
+    ) -> (bool, Overweight) {
+        if !self.cache.can_hold(weight) {
+            let old = at.and_then(|slot| self.cache.remove(slot));
+            let replaced = old.map(Displaced::from).unwrap_or_default();
+            return (false, Overweight { replaced, evicted: Vec::new() });
+        }
+        self.may_hold_cycles |= is_collectable(key) || is_collectable(value);
+        let value = value.clone().unbind();
+        let (value, evicted) = if let Some(slot) = at {
+            self.cache.replace_weighing(slot, value, deadline, weight)
+        } else {
+            let key = key.clone().unbind();
+            (None, self.cache.insert_weighing(hash, key, value, deadline, weight))
+        };
+        (true, Overweight { replaced: Displaced { value, key: None }, evicted })
     }
 }
 

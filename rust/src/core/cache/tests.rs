@@ -30,7 +30,7 @@ struct Subject {
 impl Subject {
     fn new(max_entries: u32) -> Self {
         Self {
-            cache: Cache::new(max_entries),
+            cache: Cache::new(Bound::Entries(max_entries), Policy::Lru),
             clock: ManualClock::default(),
             locked: Rc::default(),
         }
@@ -221,7 +221,7 @@ proptest! {
 
 #[test]
 fn a_candidate_that_cannot_be_compared_leaves_the_search_undecided() {
-    let mut cache = Cache::new(4);
+    let mut cache = Cache::new(Bound::Entries(4), Policy::Lru);
     for key in ["a", "b"] {
         assert!(cache.insert(7, key, (), NEVER).is_none());
     }
@@ -258,13 +258,13 @@ fn clearing_refuses_no_load() {
 
 #[test]
 fn the_largest_bound_takes_no_memory_in_advance() {
-    let cache: Cache<u64, u64> = Cache::new(MAX_ENTRIES);
+    let cache: Cache<u64, u64> = Cache::new(Bound::Entries(MAX_ENTRIES), Policy::default());
     assert!(cache.is_empty());
-    assert_eq!(cache.max_entries(), MAX_ENTRIES);
+    assert_eq!(cache.bound(), Bound::Entries(MAX_ENTRIES));
 }
 
 #[test]
-#[should_panic = "max_entries out of range"]
+#[should_panic = "the bound is out of range"]
 fn a_bound_of_zero_is_refused() {
-    let _: Cache<u64, u64> = Cache::new(0);
+    let _: Cache<u64, u64> = Cache::new(Bound::Entries(0), Policy::Lru);
 }
