@@ -122,24 +122,16 @@ impl<K, V> Cache<K, V> {
         mut compare: impl FnMut(&K) -> Match,
     ) -> Result<Option<Slot>, Undecided> {
         let mut undecided = false;
-        let found = self.index.find(hash, |&slot| {
-            self.slab.get(slot).is_some_and(|entry| {
-                entry.hash == hash
-                    && match compare(&entry.key) {
-                        Match::Equal => true,
-                        Match::Different => false,
-                        Match::Unknown => {
-                            undecided = true;
-                            false
-                        }
-                    }
-            })
-        });
-        match found {
-            Some(&slot) => Ok(Some(Slot(slot))),
-            None if undecided => Err(Undecided),
-            None => Ok(None),
+        for &slot in self.index.iter_hash(hash) {
+            if let Some(entry) = self.slab.get(slot).filter(|entry| entry.hash == hash) {
+                match compare(&entry.key) {
+                    Match::Equal => return Ok(Some(Slot(slot))),
+                    Match::Different => {}
+                    Match::Unknown => undecided = true,
+                }
+            }
         }
+        if undecided { Err(Undecided) } else { Ok(None) }
     }
 
     /// Reads an entry and notes its use; counts a hit or a miss.

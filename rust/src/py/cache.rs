@@ -18,6 +18,13 @@ use crate::core::policy::Policy;
 
 const CLOCK: MonotonicClock = MonotonicClock;
 
+/// What reading a key gave, without what has to be released.
+enum Found<'py> {
+    Value(Bound<'py, PyAny>),
+    Nothing,
+    Expired,
+}
+
 #[pyclass(frozen, generic, module = "tierline._core")]
 pub struct Cache {
     state: Lock<State>,
@@ -236,20 +243,36 @@ impl Cache {
 
 impl Cache {
     /// The live value of a key; counts a hit or a miss.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "has two callers, and both are the hot path")]
     pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
         let py = key.py();
-        let (value, expired) = with_slot(&self.state, key, hash(key)?, |state, at| {
+        let hash = hash(key)?;
+        let found = with_slot(&self.state, key, hash, |state, at| {
             match state.cache.get(at, &CLOCK) {
-                Read::Hit(value) => (Some(value.bind(py).clone()), None),
-                Read::Miss => (None, None),
-                Read::Expired(slot) => (None, Some(state.expire(slot))),
+                Read::Hit(value) => Found::Value(value.bind(py).clone()),
+                Read::Miss => Found::Nothing,
+                Read::Expired(_) => Found::Expired,
             }
         })?;
-        if let Some(expired) = expired {
-            expired.release(py);
+        match found {
+            Found::Value(value) => Ok(Some(value)),
+            Found::Nothing => Ok(None),
+            Found::Expired => self.remove_expired(key, hash).map(|()| None),
         }
-        Ok(value)
+    }
+
+    /// Takes an entry out that has been found expired. Apart, so that a hit need not make room for
+    /// what would have to be released.
+    #[cold]
+    #[inline(never)]
+    fn remove_expired(&self, key: &Bound<'_, PyAny>, hash: u64) -> Result<(), Raised> {
+        let expired = with_slot(&self.state, key, hash, |state, at| match at {
+            Some(slot) if !state.cache.is_live(slot, &CLOCK) => state.expire(slot),
+            _ => Displaced::default(),
+        })?;
+        expired.release(key.py());
+        Ok(())
     }
 
     /// Stores a value as of now.

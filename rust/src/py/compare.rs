@@ -4,6 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
+use super::layout::known_equal;
 use crate::core::cache::Match;
 
 /// Deeper tuples are left to Python, which guards its own recursion.
@@ -42,11 +43,21 @@ fn kind(object: &Bound<'_, PyAny>) -> Kind {
 }
 
 /// Whether two keys of one hash are equal, as far as it can be told without Python code.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "keeps the search of the index in registers")]
 pub fn compare(stored: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> Match {
-    if stored.is(key) { Match::Equal } else { compare_values(stored, key, TUPLE_DEPTH) }
+    if stored.is(key) {
+        return Match::Equal;
+    }
+    match known_equal(stored, key) {
+        Some(true) => Match::Equal,
+        Some(false) => Match::Different,
+        None => compare_values(stored, key, TUPLE_DEPTH),
+    }
 }
 
+#[cold]
+#[inline(never)]
 fn compare_values(stored: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, depth: u32) -> Match {
     match (kind(stored), kind(key)) {
         (Kind::Other, _) | (_, Kind::Other) => Match::Unknown,

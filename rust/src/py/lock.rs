@@ -49,7 +49,8 @@ mod imp {
             Self { busy: Cell::new(false), state: UnsafeCell::new(state) }
         }
 
-        #[inline]
+        #[inline(always)]
+        #[expect(clippy::inline_always, reason = "keeps results of sections in registers")]
         pub(super) fn enter<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
             assert!(!self.busy.replace(true), "a locked cache was entered again");
             let _busy = Busy(&self.busy);

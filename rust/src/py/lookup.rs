@@ -5,6 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::compare::compare;
+use super::layout::known_hash;
 use super::lock::Lock;
 use super::state::State;
 use crate::core::cache::{Match, Slot, Undecided};
@@ -38,6 +39,9 @@ impl From<Raised> for PyErr {
 /// The hash under which a key is stored. May run the key's `__hash__`.
 #[inline]
 pub fn hash(key: &Bound<'_, PyAny>) -> Result<u64, Raised> {
+    if let Some(hash) = known_hash(key) {
+        return Ok(spread(hash as i64));
+    }
     // SAFETY: the key is alive and its token proves that the thread is attached.
     let hash = unsafe { ffi::PyObject_Hash(key.as_ptr()) };
     if hash == -1 { Err(Raised) } else { Ok(spread(hash as i64)) }

@@ -9,6 +9,7 @@ mod compare;
 mod copy;
 mod frame;
 mod get;
+mod layout;
 mod lock;
 mod lookup;
 mod native;
