@@ -10,11 +10,10 @@
 //! Every operation on a key starts from the [`Slot`] that [`Cache::locate`] found. A slot is good
 //! until the next operation that changes the cache.
 
-use hashbrown::HashTable;
-
 pub use super::slab::Entry;
 use super::{
     clock::{Clock, is_past},
+    index::Index,
     lists::FIRST_SLOT,
     policy::{Order, Policy},
     slab::Slab,
@@ -67,7 +66,7 @@ pub enum Read<'a, V> {
 /// Everything a cleared cache held. Dropping it drops the entries.
 #[derive(Debug)]
 pub struct Cleared<K, V> {
-    _index: HashTable<u32>,
+    _index: Index,
     _slab: Slab<K, V>,
     pub entries: usize,
 }
@@ -75,7 +74,7 @@ pub struct Cleared<K, V> {
 /// A bounded cache with deadlines and invalidation.
 #[derive(Debug)]
 pub struct Cache<K, V> {
-    index: HashTable<u32>,
+    index: Index,
     slab: Slab<K, V>,
     order: Order,
     weights: Weights,
@@ -99,7 +98,7 @@ impl<K, V> Cache<K, V> {
         };
         assert!(in_range, "the bound is out of range");
         Self {
-            index: HashTable::new(),
+            index: Index::new(),
             slab: Slab::new(),
             order: Order::new(policy, bound.weight()),
             weights: Weights::new(matches!(bound, Bound::Weight(_))),
@@ -122,7 +121,7 @@ impl<K, V> Cache<K, V> {
         mut compare: impl FnMut(&K) -> Match,
     ) -> Result<Option<Slot>, Undecided> {
         let mut undecided = false;
-        for &slot in self.index.iter_hash(hash) {
+        for slot in self.index.candidates(hash) {
             if let Some(entry) = self.slab.get(slot).filter(|entry| entry.hash == hash) {
                 match compare(&entry.key) {
                     Match::Equal => return Ok(Some(Slot(slot))),
@@ -263,7 +262,7 @@ impl<K, V> Cache<K, V> {
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     #[must_use]
@@ -302,8 +301,7 @@ impl<K, V> Cache<K, V> {
     fn add(&mut self, entry: Entry<K, V>, weight: u64) {
         let (hash, queue) = (entry.hash, entry.stamp.queue());
         let slot = self.slab.insert(entry);
-        let slab = &self.slab;
-        self.index.insert_unique(hash, slot, |&slot| slab.get(slot).map_or(0, |entry| entry.hash));
+        self.index.insert(hash, slot);
         self.order.add(slot, queue, weight);
         self.weights.add(slot, weight);
     }
@@ -311,9 +309,7 @@ impl<K, V> Cache<K, V> {
     /// Takes out an entry that is in no queue any more.
     fn take(&mut self, slot: u32) -> Option<Entry<K, V>> {
         let entry = self.slab.remove(slot)?;
-        if let Ok(place) = self.index.find_entry(entry.hash, |&other| other == slot) {
-            place.remove();
-        }
+        self.index.remove(entry.hash, slot);
         self.weights.remove(slot);
         Some(entry)
     }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod copy;
 pub mod frame;
 pub mod hash;
+mod index;
 mod lists;
 pub mod policy;
 mod slab;

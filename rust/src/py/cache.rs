@@ -107,11 +107,11 @@ impl Cache {
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.set(key, value, None)
+        Ok(self.store_own(key, value)?)
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.take(key)?.map(drop).ok_or_else(|| missing(key))
+        self.delete(key)
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -248,13 +248,12 @@ impl Cache {
     pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
         let py = key.py();
         let hash = hash(key)?;
-        let found = with_slot(&self.state, key, hash, |state, at| {
-            match state.cache.get(at, &CLOCK) {
+        let found =
+            with_slot(&self.state, key, hash, |state, at| match state.cache.get(at, &CLOCK) {
                 Read::Hit(value) => Found::Value(value.bind(py).clone()),
                 Read::Miss => Found::Nothing,
                 Read::Expired(_) => Found::Expired,
-            }
-        })?;
+            })?;
         match found {
             Found::Value(value) => Ok(Some(value)),
             Found::Nothing => Ok(None),
@@ -275,9 +274,27 @@ impl Cache {
         Ok(())
     }
 
-    /// Stores a value as of now.
+    /// Removes an entry or raises `KeyError`.
+    pub fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = self.take(key)?.ok_or_else(|| missing(key))?;
+        drop(value);
+        Ok(())
+    }
+
+    /// Stores a value with the cache's own time to live.
     #[inline]
-    pub fn store(
+    pub fn store_own(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> Result<(), Raised> {
+        self.store(key, value, self.ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK)))
+    }
+
+    /// Stores a value.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "has two callers, of which one is a hot path")]
+    fn store(
         &self,
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
@@ -380,6 +397,6 @@ fn ttl_of(seconds: f64) -> PyResult<Ttl> {
         .ok_or_else(|| PyValueError::new_err("ttl_s must be finite and at least 0.001"))
 }
 
-fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+pub fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err((key.clone().unbind(),))
 }

@@ -20,7 +20,8 @@ pub fn known_hash(key: &Bound<'_, PyAny>) -> Option<isize> {
 }
 
 /// Whether two objects of type `str`, or two of type `int`, are equal.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "keeps the search of the index in registers")]
 pub fn known_equal(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> Option<bool> {
     if one.is_exact_instance_of::<PyString>() && other.is_exact_instance_of::<PyString>() {
         equal_strs(one, other)

@@ -2,20 +2,29 @@
 
 use pyo3::Python;
 
-pub use imp::Lock;
+pub use imp::{Held, Lock};
 
 impl<T> Lock<T> {
+    /// Holds the state until the guard is dropped.
+    ///
+    /// Meanwhile run no Python code and release no Python object: it could come back here.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "keeps the state's fields in registers")]
+    pub fn hold(&self, _py: Python<'_>) -> Held<'_, T> {
+        self.enter()
+    }
+
     /// Runs `section` on the state, alone.
     ///
     /// `section` must run no Python code and release no Python object: it could come back here.
     #[inline]
-    pub fn with<R>(&self, _py: Python<'_>, section: impl FnOnce(&mut T) -> R) -> R {
-        self.enter(section)
+    pub fn with<R>(&self, py: Python<'_>, section: impl FnOnce(&mut T) -> R) -> R {
+        section(&mut self.hold(py))
     }
 
     /// For the garbage collector, which must not wait: `None` while the state is in use.
     pub fn with_if_free<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.try_enter(section)
+        self.try_enter().map(|mut held| section(&mut held))
     }
 }
 
@@ -23,6 +32,7 @@ impl<T> Lock<T> {
 #[cfg(not(Py_GIL_DISABLED))]
 mod imp {
     use std::cell::{Cell, UnsafeCell};
+    use std::ops::{Deref, DerefMut};
 
     #[derive(Debug)]
     pub struct Lock<T> {
@@ -31,16 +41,36 @@ mod imp {
     }
 
     // SAFETY: `state` and `busy` are reached only through `enter`, by a thread that holds the GIL
-    // (`with` takes the proof; the collector holds it too) and does not let go of it on the way.
+    // (`hold` takes the proof; the collector holds it too) and does not let go of it on the way.
     unsafe impl<T: Send> Sync for Lock<T> {}
 
-    /// Marks the state as free again, also when a section panics.
-    struct Busy<'a>(&'a Cell<bool>);
+    /// Marks the state as free again when dropped, also by a panic.
+    #[derive(Debug)]
+    pub struct Held<'a, T>(&'a Lock<T>);
 
-    impl Drop for Busy<'_> {
+    impl<T> Deref for Held<'_, T> {
+        type Target = T;
+
+        #[inline]
+        fn deref(&self) -> &T {
+            // SAFETY: as in `deref_mut`; and the guard is borrowed, so nobody has it mutably.
+            unsafe { &*self.0.state.get() }
+        }
+    }
+
+    impl<T> DerefMut for Held<'_, T> {
+        #[inline]
+        fn deref_mut(&mut self) -> &mut T {
+            // SAFETY: the GIL keeps other threads out and the flag this one: there is one guard,
+            // which is borrowed mutably, so the reference is the only one.
+            unsafe { &mut *self.0.state.get() }
+        }
+    }
+
+    impl<T> Drop for Held<'_, T> {
         #[inline]
         fn drop(&mut self) {
-            self.0.set(false);
+            self.0.busy.set(false);
         }
     }
 
@@ -50,17 +80,14 @@ mod imp {
         }
 
         #[inline(always)]
-        #[expect(clippy::inline_always, reason = "keeps results of sections in registers")]
-        pub(super) fn enter<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        #[expect(clippy::inline_always, reason = "as `hold`")]
+        pub(super) fn enter(&self) -> Held<'_, T> {
             assert!(!self.busy.replace(true), "a locked cache was entered again");
-            let _busy = Busy(&self.busy);
-            // SAFETY: the GIL keeps other threads out and the flag this one, so the reference is
-            // the only one.
-            section(unsafe { &mut *self.state.get() })
+            Held(self)
         }
 
-        pub(super) fn try_enter<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
-            (!self.busy.get()).then(|| self.enter(section))
+        pub(super) fn try_enter(&self) -> Option<Held<'_, T>> {
+            (!self.busy.get()).then(|| self.enter())
         }
     }
 }
@@ -71,6 +98,8 @@ mod imp {
 mod imp {
     use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+    pub type Held<'a, T> = MutexGuard<'a, T>;
+
     #[derive(Debug)]
     pub struct Lock<T>(Mutex<T>);
 
@@ -80,17 +109,16 @@ mod imp {
         }
 
         #[inline]
-        pub(super) fn enter<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
-            section(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        pub(super) fn enter(&self) -> Held<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
-        pub(super) fn try_enter<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
-            let mut guard: MutexGuard<'_, T> = match self.0.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return None,
-            };
-            Some(section(&mut guard))
+        pub(super) fn try_enter(&self) -> Option<Held<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
         }
     }
 }

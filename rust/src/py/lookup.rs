@@ -57,16 +57,12 @@ pub fn with_slot<R>(
     section: impl FnOnce(&mut State, Option<Slot>) -> R,
 ) -> Result<R, Raised> {
     let py = key.py();
-    let outcome = lock.with(py, |state| {
-        match state.cache.locate(hash, |stored| compare(stored.bind(py), key)) {
-            Ok(slot) => Ok(section(state, slot)),
-            Err(Undecided) => Err(section),
-        }
-    });
-    match outcome {
-        Ok(result) => Ok(result),
-        Err(section) => with_slot_asking(lock, key, hash, section),
+    let mut state = lock.hold(py);
+    if let Ok(slot) = state.cache.locate(hash, |stored| compare(stored.bind(py), key)) {
+        return Ok(section(&mut state, slot));
     }
+    drop(state);
+    with_slot_asking(lock, key, hash, section)
 }
 
 /// What `__eq__` said of keys that the cache holds or held.

@@ -9,6 +9,7 @@ mod compare;
 mod copy;
 mod frame;
 mod get;
+mod items;
 mod layout;
 mod lock;
 mod lookup;
@@ -25,6 +26,7 @@ use pyo3::types::PyDict;
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cache::Cache>()?;
     get::install(module.py())?;
+    items::install(module.py())?;
     module.add_class::<stats::CacheStats>()?;
     module.add_class::<copy::CopyEncoder>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;

@@ -8,6 +8,8 @@ use pyo3::ffi;
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
+use super::lookup::Raised;
+
 /// A static function definition.
 pub struct Definition(ffi::PyMethodDef);
 
@@ -43,4 +45,17 @@ pub fn catch(py: Python<'_>, body: impl FnOnce() -> *mut ffi::PyObject) -> *mut 
         PanicException::new_err("the native core panicked").restore(py);
         ptr::null_mut()
     })
+}
+
+/// The same of a function that returns a status.
+#[inline]
+pub fn catch_status(py: Python<'_>, body: impl FnOnce() -> Result<(), Raised>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(Raised)) => -1,
+        Err(_) => {
+            PanicException::new_err("the native core panicked").restore(py);
+            -1
+        }
+    }
 }
