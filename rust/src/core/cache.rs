@@ -157,6 +157,7 @@ impl<K, V> Cache<K, V> {
     }
 
     /// Adds an absent key that weighs one; returns the entry that had to make room.
+    #[inline]
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn insert(&mut self, hash: u64, key: K, value: V, deadline: u64) -> Option<Entry<K, V>> {
         let queue = self.order.admit(hash, 1, &self.weights);
@@ -285,12 +286,14 @@ impl<K, V> Cache<K, V> {
 /// What the operations are made of.
 impl<K, V> Cache<K, V> {
     /// Whether an entry of this weight can be added.
+    #[inline]
     fn has_room(&self, weight: u64) -> bool {
         self.len() < MAX_ENTRIES as usize
             && self.weights.total().saturating_add(weight) <= self.bound.weight()
     }
 
     /// Takes out the entry that should go.
+    #[inline]
     fn evict(&mut self) -> Option<Entry<K, V>> {
         let slot = self.order.evict(&mut self.slab, &self.weights)?;
         self.stats.evictions += 1;
@@ -298,6 +301,7 @@ impl<K, V> Cache<K, V> {
     }
 
     /// Adds an entry for which there is room.
+    #[inline]
     fn add(&mut self, entry: Entry<K, V>, weight: u64) {
         let (hash, queue) = (entry.hash, entry.stamp.queue());
         let slot = self.slab.insert(entry);
@@ -307,6 +311,7 @@ impl<K, V> Cache<K, V> {
     }
 
     /// Takes out an entry that is in no queue any more.
+    #[inline]
     fn take(&mut self, slot: u32) -> Option<Entry<K, V>> {
         let entry = self.slab.remove(slot)?;
         self.index.remove(entry.hash, slot);

@@ -25,6 +25,7 @@ impl<K, V> Slab<K, V> {
     }
 
     /// Adds an entry and returns its number.
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the cache holds under 2^32 entries")]
     pub fn insert(&mut self, entry: Entry<K, V>) -> u32 {
         if let Some(slot) = self.free.pop() {
@@ -45,6 +46,7 @@ impl<K, V> Slab<K, V> {
         self.entries.get_mut(place(slot))?.as_mut()
     }
 
+    #[inline]
     pub fn remove(&mut self, slot: u32) -> Option<Entry<K, V>> {
         let entry = self.entries.get_mut(place(slot))?.take()?;
         self.free.push(slot);

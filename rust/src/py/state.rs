@@ -25,8 +25,11 @@ impl Displaced {
     /// that Python calls directly: it then keeps them for later.
     #[inline]
     pub fn release(self, py: Python<'_>) {
-        for object in [self.value, self.key].into_iter().flatten() {
-            object.drop_ref(py);
+        if let Some(value) = self.value {
+            value.drop_ref(py);
+        }
+        if let Some(key) = self.key {
+            key.drop_ref(py);
         }
     }
 }

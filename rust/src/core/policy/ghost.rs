@@ -1,7 +1,8 @@
 //! Remembers about the last so many keys that left, in two bytes each.
 
-/// A bucket is one cache line of fingerprints.
-const BUCKET: u64 = 32;
+/// A bucket is one cache line of fingerprints, the latest first.
+const PLACES: usize = 32;
+type Bucket = [u16; PLACES];
 
 /// No fingerprint.
 const EMPTY: u16 = 0;
@@ -13,62 +14,74 @@ const EMPTY: u16 = 0;
 /// some two thousand is remembered by mistake. Neither harms a cache, to which it is a hint.
 #[derive(Debug, Default)]
 pub struct Ghost {
-    fingerprints: Vec<u16>,
-    /// Places in each bucket.
-    places: u64,
-    buckets: u64,
+    buckets: Vec<Bucket>,
+    /// Places in use of each bucket.
+    places: usize,
+    /// Whether nothing has been added.
+    is_new: bool,
 }
 
 impl Ghost {
     /// Makes room for `window` keys, at least one. What was remembered is forgotten if that is
     /// more than half as many again as before.
-    #[expect(clippy::cast_possible_truncation, reason = "less than the number of entries")]
-    pub fn fit(&mut self, window: u64) {
+    pub fn fit(&mut self, window: usize) {
         let window = window.max(1);
-        if window > self.window() + self.window() / 2 {
-            self.buckets = window.div_ceil(BUCKET);
-            self.places = window.div_ceil(self.buckets);
-            self.fingerprints = vec![EMPTY; (self.places * self.buckets) as usize];
+        let before = self.window();
+        if window > before + before / 2 {
+            let buckets = window.div_ceil(PLACES);
+            self.places = window.div_ceil(buckets);
+            self.buckets = vec![[EMPTY; PLACES]; buckets];
+            self.is_new = true;
         }
     }
 
-    fn window(&self) -> u64 {
-        self.fingerprints.len() as u64
+    fn window(&self) -> usize {
+        self.buckets.len() * self.places
     }
 
     /// Remembers a hash.
+    #[inline]
     pub fn add(&mut self, hash: u64) {
-        let bucket = self.bucket(hash);
-        if let Some(places) = bucket.len().checked_sub(1) {
-            bucket.copy_within(..places, 1);
+        let places = self.places;
+        self.is_new = false;
+        if let Some(bucket) = self.bucket(hash) {
+            bucket.copy_within(..PLACES - 1, 1);
             bucket[0] = fingerprint(hash);
+            if let Some(over) = bucket.get_mut(places) {
+                *over = EMPTY;
+            }
         }
     }
 
     /// Whether a hash is remembered; if so, forgets it.
+    #[inline]
     pub fn take(&mut self, hash: u64) -> bool {
+        if self.is_new {
+            return false;
+        }
         let fingerprint = fingerprint(hash);
-        let bucket = self.bucket(hash);
-        // Looks at all at once; where it is matters only if it is there.
-        if !bucket.contains(&fingerprint) {
+        let Some(bucket) = self.bucket(hash) else { return false };
+        // Looks at all at once, which takes a few instructions; where it is matters only if it is.
+        let known = bucket.iter().fold(0, |known, &other| known | u16::from(other == fingerprint));
+        if known == 0 {
             return false;
         }
         if let Some(place) = bucket.iter().position(|&other| other == fingerprint) {
             bucket.copy_within(place + 1.., place);
-            bucket[bucket.len() - 1] = EMPTY;
+            bucket[PLACES - 1] = EMPTY;
         }
         true
     }
 
     /// The high half of the hash chooses the bucket, the low half gives the fingerprint.
-    #[expect(clippy::cast_possible_truncation, reason = "less than the number of fingerprints")]
-    fn bucket(&mut self, hash: u64) -> &mut [u16] {
-        let start = (((hash >> 32) * self.buckets) >> 32) * self.places;
-        let places = start as usize..(start + self.places) as usize;
-        self.fingerprints.get_mut(places).unwrap_or_default()
+    #[inline]
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+        let chosen = ((hash >> 32) * self.buckets.len() as u64) >> 32;
+        self.buckets.get_mut(chosen as usize)
     }
 }
 
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a fingerprint is a part of the hash")]
 const fn fingerprint(hash: u64) -> u16 {
     match hash as u16 {
@@ -82,7 +95,7 @@ mod tests {
     use super::*;
     use crate::core::hash::spread;
 
-    fn remembering(window: u64, keys: std::ops::Range<i64>) -> Ghost {
+    fn remembering(window: usize, keys: std::ops::Range<i64>) -> Ghost {
         let mut ghost = Ghost::default();
         ghost.fit(window);
         keys.for_each(|key| ghost.add(spread(key)));
@@ -101,7 +114,7 @@ mod tests {
         for window in [1, 2, 31, 32] {
             let mut ghost = remembering(window, 0..100);
             let known: Vec<i64> = (0..100).filter(|&key| ghost.take(spread(key))).collect();
-            assert_eq!(known, (100 - window.cast_signed()..100).collect::<Vec<_>>());
+            assert_eq!(known, (100 - i64::try_from(window).unwrap()..100).collect::<Vec<_>>());
         }
     }
 

@@ -40,6 +40,8 @@ pub struct S3Fifo {
     small: u64,
     /// Whether nothing has had to go yet.
     filling: bool,
+    /// The most entries there have been when one had to go.
+    most: usize,
 }
 
 impl S3Fifo {
@@ -51,6 +53,7 @@ impl S3Fifo {
             bound,
             small: (bound / FIRST).max(1),
             filling: true,
+            most: 0,
         }
     }
 
@@ -86,25 +89,30 @@ impl S3Fifo {
         self.stop_filling(slab.len());
         for _ in 0..STEPS {
             let (queue, slot) = self.next()?;
-            let stamp = &mut slab.get_mut(slot)?.stamp;
+            let entry = slab.get_mut(slot)?;
             match queue {
-                Queue::Small if stamp.frequency() == FREQUENT => {
-                    *stamp = stamp.moved(Queue::Main);
+                Queue::Small if entry.stamp.frequency() == FREQUENT => {
+                    entry.stamp = entry.stamp.moved(Queue::Main);
                     let weight = weights.of(slot);
                     self.remove(slot, Queue::Small, weight);
                     self.add(slot, Queue::Main, weight);
                 }
-                Queue::Main if stamp.frequency() > 0 => {
-                    stamp.age();
+                Queue::Main if entry.stamp.frequency() > 0 => {
+                    entry.stamp.age();
                     self.lists.touch(Queue::Main, slot);
                 }
-                _ => break,
+                _ => return Some(self.let_go(queue, slot, entry.hash, weights)),
             }
         }
         let (queue, slot) = self.next()?;
-        self.ghosts[queue as usize].add(slab.get(slot)?.hash);
+        Some(self.let_go(queue, slot, slab.get(slot)?.hash, weights))
+    }
+
+    #[inline]
+    fn let_go(&mut self, queue: Queue, slot: u32, hash: u64, weights: &Weights) -> u32 {
+        self.ghosts[queue as usize].add(hash);
         self.remove(slot, queue, weights.of(slot));
-        Some(slot)
+        slot
     }
 
     pub const fn lists(&self) -> &Lists {
@@ -112,19 +120,23 @@ impl S3Fifo {
     }
 
     /// The entry whose turn it is.
+    #[inline]
     fn next(&self) -> Option<(Queue, u32)> {
-        let [small, main] = [Queue::Small, Queue::Main].map(|queue| self.lists.oldest(queue));
-        match (small, main) {
-            (Some(small), _) if self.weights[0] >= self.small => Some((Queue::Small, small)),
-            (_, Some(main)) => Some((Queue::Main, main)),
-            (small, None) => small.map(|small| (Queue::Small, small)),
+        let oldest = |queue| self.lists.oldest(queue).map(|slot| (queue, slot));
+        if self.weights[Queue::Small as usize] >= self.small {
+            oldest(Queue::Small).or_else(|| oldest(Queue::Main))
+        } else {
+            oldest(Queue::Main).or_else(|| oldest(Queue::Small))
         }
     }
 
     /// Each ghost remembers as many keys as the main queue has entries at its first share.
+    #[inline]
     fn stop_filling(&mut self, entries: usize) {
-        self.filling = false;
-        let entries = entries as u64;
-        self.ghosts.iter_mut().for_each(|ghost| ghost.fit(entries - entries / FIRST));
+        if self.filling || entries > self.most {
+            self.filling = false;
+            self.most = entries;
+            self.ghosts.iter_mut().for_each(|ghost| ghost.fit(entries - entries / 10));
+        }
     }
 }
