@@ -301,7 +301,8 @@ impl<K, V> Cache<K, V> {
     }
 
     /// Adds an entry for which there is room.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the entry is written where it belongs")]
     fn add(&mut self, entry: Entry<K, V>, weight: u64) {
         let (hash, queue) = (entry.hash, entry.stamp.queue());
         let slot = self.slab.insert(entry);

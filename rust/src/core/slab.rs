@@ -25,7 +25,8 @@ impl<K, V> Slab<K, V> {
     }
 
     /// Adds an entry and returns its number.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the entry is written where it belongs")]
     #[expect(clippy::cast_possible_truncation, reason = "the cache holds under 2^32 entries")]
     pub fn insert(&mut self, entry: Entry<K, V>) -> u32 {
         if let Some(slot) = self.free.pop() {
