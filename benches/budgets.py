@@ -3,6 +3,7 @@
     python benches/budgets.py [--only NAME] [--quick] [--json FILE]
 
 It reports and never fails a build. Figures of one run compare with each other and nothing else.
+Hit ratios need recorded traces and have a script of their own, `hit_ratio.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ WORKLOADS: tuple[Workload, ...] = (
 
 NOT_BUILT = (
     "@tl.cached hit: at most 1.1 x functools.lru_cache",
-    "hit ratio of the default policy on traces",
     "get_many(100) from L2: at most 1.2 x bare MGET and decode",
     "query to Arrow: at most 1.0 x ADBC",
 )

@@ -333,4 +333,6 @@ impl Bound {
 mod weighing;
 
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Storing in a cache that is bound by weight.
 
 use super::{Cache, Entry, Slot, Stamp};
+use crate::core::stamp::Queue;
 
 impl<K, V> Cache<K, V> {
     /// Whether an entry of this weight can be kept at all.
@@ -20,11 +21,11 @@ impl<K, V> Cache<K, V> {
         deadline: u64,
         weight: u64,
     ) -> Vec<Entry<K, V>> {
-        let queue = self.order.admit(hash, weight, &self.weights);
-        let entry = Entry { key, value, hash, stamp: Stamp::new(deadline, queue) };
+        let mut entry = Entry { key, value, hash, stamp: Stamp::new(deadline, Queue::Small) };
         if !self.can_hold(weight) {
             return vec![entry];
         }
+        entry.stamp = entry.stamp.moved(self.order.admit(hash, weight, &self.weights));
         let evicted = self.make_room(weight);
         self.add(entry, weight);
         evicted
