@@ -1,12 +1,13 @@
-"""The native cache under LRU against an `OrderedDict` that goes through the same steps."""
+"""The native cache against plain models that go through the same steps."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tierline._core import Cache
 
@@ -84,4 +85,65 @@ class CacheAgainstModel(RuleBasedStateMachine):
         assert {name: getattr(counters, name) for name in self.counted} == self.counted
 
 
+class WeighedCacheAgainstModel(RuleBasedStateMachine):
+    """What a cache may forget is its own affair; what it still holds is not.
+
+    The model holds the last value of every key, with its weight.
+    """
+
+    maxsize = 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache: Cache[Any, tuple[int, int]] = Cache(1)
+        self.model: dict[Any, tuple[int, int]] = {}
+        self.gets = 0
+
+    @initialize(policy=st.sampled_from(["s3fifo", "lru"]))
+    def make(self, policy: Any) -> None:
+        self.cache = Cache(self.maxsize, policy=policy, getsizeof=lambda value: value[0])
+
+    @rule(key=KEYS)
+    def get(self, key: Any) -> None:
+        self.gets += 1
+        found = self.cache.get(key)
+        assert found is None or found == self.model[key]
+
+    @rule(key=KEYS, value=st.tuples(st.integers(0, 22), st.integers()))
+    def set(self, key: Any, value: tuple[int, int]) -> None:
+        if value[0] > self.maxsize:
+            with pytest.raises(ValueError, match="value too large"):
+                self.cache[key] = value
+            assert key not in self.cache
+            return
+        self.cache[key] = self.model[key] = value
+        assert key in self.cache
+
+    @rule(key=KEYS)
+    def pop(self, key: Any) -> None:
+        popped = self.cache.pop(key)
+        assert popped is None or popped == self.model[key]
+        assert key not in self.cache
+
+    @rule(key=KEYS)
+    def invalidate(self, key: Any) -> None:
+        held = key in self.cache
+        assert self.cache.invalidate(key) == held
+        assert key not in self.cache
+
+    @rule()
+    def clear(self) -> None:
+        self.cache.clear()
+        assert self.cache.currsize == len(self.cache) == 0
+
+    @invariant()
+    def what_is_held_is_right_and_within_the_bound(self) -> None:
+        keys = list(self.cache)
+        assert len(keys) == len(self.cache)
+        assert all(key in self.model for key in keys)
+        assert self.cache.currsize == sum(self.model[key][0] for key in keys) <= self.maxsize
+        assert self.cache.stats().hits + self.cache.stats().misses == self.gets
+
+
 TestCacheAgainstModel = CacheAgainstModel.TestCase
+TestWeighedCacheAgainstModel = WeighedCacheAgainstModel.TestCase

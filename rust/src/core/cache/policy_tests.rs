@@ -210,14 +210,14 @@ fn check(policy: Policy, bound: Bound, steps: Vec<Step>) -> Result<(), TestCaseE
     let mut cache: Cache<u32, u32> = Cache::new(bound, policy);
     let mut plain = Plain::new(policy, bound.weight());
     let clock = ManualClock::default();
-    let weighs = matches!(bound, Bound::Weight(_));
+    let by_weight = matches!(bound, Bound::Weight(_));
     for step in steps {
         match step {
             Step::Get(key) => {
                 let hit = matches!(cache.get(locate(&cache, key), &clock), Read::Hit(_));
                 prop_assert_eq!(hit, plain.get(key));
             }
-            Step::Set(key, weight) if weighs => {
+            Step::Set(key, weight) if by_weight => {
                 set_weighing(&mut cache, key, weight);
                 plain.set(key, weight, true);
             }
@@ -321,9 +321,10 @@ fn both(entries: u32, keys: impl Iterator<Item = u32> + Clone) -> (u64, u64) {
 }
 
 /// Numbers below `n`, small ones far more often, from a fixed sequence.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to n")]
 fn skewed(n: u32) -> impl Iterator<Item = u32> + Clone {
-    (0_i64..).map(move |at| {
-        let unit = (spread(at) >> 11) as f64 / (1_u64 << 53) as f64;
+    (0..).map(move |at| {
+        let unit = f64::from((spread(at) >> 32) as u32) / f64::from(u32::MAX);
         (f64::from(n).powf(unit) - 1.0) as u32
     })
 }
