@@ -21,10 +21,11 @@ def skewed(count: int) -> list[int]:
     return [int(500 ** chosen.random()) for _ in range(count)]
 
 
-def test_nobody_is_above_the_optimum_and_our_lru_is_lru() -> None:
+def test_ours_is_between_lru_and_the_optimum_and_our_lru_is_lru() -> None:
     for cell in hit_ratio.measure("skewed", skewed(5_000), hit_ratio.contenders(quick=True)):
         assert cell.hits["tierline lru"] == cell.hits["LRU"]
-        assert max(cell.hits, key=lambda name: cell.hits[name]) == "optimum"
+        # The optimum of those that keep what they are given: one that refuses it may do better.
+        assert cell.hits["LRU"] < cell.hits[OURS] < cell.hits["optimum"]
 
 
 def test_the_optimum_is_that_of_the_textbook() -> None:

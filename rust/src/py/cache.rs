@@ -1,22 +1,23 @@
 //! `Cache`.
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyKeyError, PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList};
 
 use super::lock::Lock;
 use super::lookup::{Raised, hash, with_slot};
+use super::options::{limit, policy_of};
 use super::reader;
-use super::state::{Displaced, Object, Overweight, State};
+use super::state::{Displaced, Object, State};
 use super::stats::CacheStats;
 use super::weigher::Weigher;
-use crate::core::cache::{Bound as Limit, MAX_ENTRIES, MAX_WEIGHT, Read};
+use crate::core::cache::Read;
 use crate::core::clock::{MonotonicClock, NEVER, Ttl};
 use crate::core::policy::Policy;
 
-const CLOCK: MonotonicClock = MonotonicClock;
+pub(super) const CLOCK: MonotonicClock = MonotonicClock;
 
 /// What reading a key gave, without what has to be released.
 enum Found<'py> {
@@ -27,11 +28,11 @@ enum Found<'py> {
 
 #[pyclass(frozen, generic, module = "tierline._core")]
 pub struct Cache {
-    state: Lock<State>,
+    pub(super) state: Lock<State>,
     maxsize: u64,
     policy: Policy,
-    weigher: Option<Weigher>,
-    ttl: Option<Ttl>,
+    pub(super) weigher: Option<Weigher>,
+    pub(super) ttl: Option<Ttl>,
     ttl_s: Option<f64>,
 }
 
@@ -281,73 +282,6 @@ impl Cache {
         Ok(())
     }
 
-    /// Stores a value with the cache's own time to live.
-    #[inline]
-    pub fn store_own(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> Result<(), Raised> {
-        self.store(key, value, self.ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK)))
-    }
-
-    /// Stores a value.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "has two callers, of which one is a hot path")]
-    fn store(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        deadline: u64,
-    ) -> Result<(), Raised> {
-        let hash = hash(key)?;
-        if let Some(weigher) = &self.weigher {
-            return self.store_weighed(weigher, key, value, hash, deadline);
-        }
-        let displaced = with_slot(&self.state, key, hash, |state, at| {
-            state.store(at, hash, key, value, deadline)
-        })?;
-        displaced.release(key.py());
-        Ok(())
-    }
-
-    #[cold]
-    fn store_weighed(
-        &self,
-        weigher: &Weigher,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        hash: u64,
-        deadline: u64,
-    ) -> Result<(), Raised> {
-        let py = key.py();
-        let weight = weigher.weigh(key, value).map_err(|error| Raised::set(error, py))?;
-        if self.store_weighing(key, value, hash, deadline, weight, None)? {
-            return Ok(());
-        }
-        Err(Raised::set(PyValueError::new_err("value too large"), py))
-    }
-
-    /// Whether the value was stored: it is not too heavy, and the token is current if there is one.
-    fn store_weighing(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        hash: u64,
-        deadline: u64,
-        weight: u64,
-        token: Option<u64>,
-    ) -> Result<bool, Raised> {
-        let (stored, displaced) = with_slot(&self.state, key, hash, |state, at| {
-            if token.is_some_and(|token| !state.cache.admits(hash, token)) {
-                return (false, Overweight::default());
-            }
-            state.store_weighing(at, hash, key, value, deadline, weight)
-        })?;
-        displaced.release(key.py());
-        Ok(stored)
-    }
-
     /// Takes a live entry out and returns its value. One that has expired is only taken out.
     fn take<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
@@ -363,32 +297,6 @@ impl Cache {
     fn deadline(&self, ttl_s: Option<f64>) -> PyResult<u64> {
         let ttl = ttl_s.map(ttl_of).transpose()?.or(self.ttl);
         Ok(ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK)))
-    }
-}
-
-/// The bound as given and as it is meant.
-fn limit(maxsize: &Bound<'_, PyAny>, weighted: bool) -> PyResult<(u64, Limit)> {
-    let most = if weighted { MAX_WEIGHT } else { u64::from(MAX_ENTRIES) };
-    let refuse = || PyValueError::new_err(format!("maxsize must be from 1 to {most}"));
-    let size = match maxsize.extract::<u64>() {
-        Ok(size) if (1..=most).contains(&size) => size,
-        Ok(_) => return Err(refuse()),
-        Err(error) if error.is_instance_of::<PyOverflowError>(maxsize.py()) => return Err(refuse()),
-        Err(error) => return Err(error),
-    };
-    match u32::try_from(size) {
-        Ok(entries) if !weighted => Ok((size, Limit::Entries(entries))),
-        _ => Ok((size, Limit::Weight(size))),
-    }
-}
-
-fn policy_of(name: &str) -> PyResult<Policy> {
-    match name {
-        "lru" => Ok(Policy::Lru),
-        "s3fifo" => Ok(Policy::S3Fifo),
-        other => Err(PyValueError::new_err(format!(
-            "policy must be \"s3fifo\" or \"lru\", not {other:?}"
-        ))),
     }
 }
 

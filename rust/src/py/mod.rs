@@ -14,9 +14,11 @@ mod layout;
 mod lock;
 mod lookup;
 mod native;
+mod options;
 mod reader;
 mod state;
 mod stats;
+mod store;
 mod weigher;
 
 use pyo3::prelude::*;
