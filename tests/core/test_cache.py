@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from types import GenericAlias
 from typing import Any
@@ -80,6 +81,21 @@ def test_keys_that_share_a_hash_are_told_apart() -> None:
     for index, key in enumerate(keys):
         cache[key] = index
     assert [cache[key] for key in keys] == list(range(8))
+
+
+def test_ints_and_strs_of_every_size_are_told_apart() -> None:
+    ints = [sign * (2**bits + step) for bits in (0, 29, 30, 31, 60, 61, 62, 90, 200)
+            for step in (-1, 0, 1) for sign in (-1, 1)]  # fmt: skip
+    texts = [letter * size + end for letter in ("a", "é", "λ", "🦀")
+             for size in (0, 1, 3, 7, 8, 9, 15, 16, 17, 40) for end in ("", "b", "ß", "中", "🐍")]  # fmt: skip
+    # Of one hash: an int and another beyond the modulus of Python's hashes.
+    keys = list(dict.fromkeys([*ints, *texts, 5, 5 + sys.hash_info.modulus]))
+    cache: Cache[Any, Any] = Cache(1_000)
+    for key in keys:
+        cache[key] = key
+    assert len(cache) == len(keys)
+    for key in keys:
+        assert cache[twin(key)] == key
 
 
 def test_nan_is_found_by_identity_only() -> None:
