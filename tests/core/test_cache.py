@@ -84,10 +84,10 @@ def test_keys_that_share_a_hash_are_told_apart() -> None:
 
 
 def test_ints_and_strs_of_every_size_are_told_apart() -> None:
-    ints = [sign * (2**bits + step) for bits in (0, 29, 30, 31, 60, 61, 62, 90, 200)
-            for step in (-1, 0, 1) for sign in (-1, 1)]  # fmt: skip
-    texts = [letter * size + end for letter in ("a", "é", "λ", "🦀")
-             for size in (0, 1, 3, 7, 8, 9, 15, 16, 17, 40) for end in ("", "b", "ß", "中", "🐍")]  # fmt: skip
+    bits = (0, 29, 30, 31, 60, 61, 62, 90, 200)
+    ints = [s * (2**n + step) for n in bits for step in (-1, 0, 1) for s in (-1, 1)]
+    sizes, ends = (0, 1, 3, 7, 8, 9, 15, 16, 17, 40), ("", "b", "ß", "中", "🐍")
+    texts = [letter * size + end for letter in "aéλ🦀" for size in sizes for end in ends]
     # Of one hash: an int and another beyond the modulus of Python's hashes.
     keys = list(dict.fromkeys([*ints, *texts, 5, 5 + sys.hash_info.modulus]))
     cache: Cache[Any, Any] = Cache(1_000)

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod cache;
 pub mod clock;
 pub mod copy;

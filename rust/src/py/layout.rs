@@ -7,6 +7,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
 
+#[cfg(not(Py_3_14))]
+use crate::core::bytes;
+
 /// The hash of a `str` that has computed it before, or of an `int` of one digit.
 #[inline]
 pub fn known_hash(key: &Bound<'_, PyAny>) -> Option<isize> {
@@ -58,9 +61,9 @@ fn equal_strs(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> Option<bool> 
         if ffi::PyUnicode_GET_LENGTH(other) != length || ffi::PyUnicode_KIND(other) != kind {
             return Some(false);
         }
-        let bytes = length.cast_unsigned() * kind as usize;
-        let view = |text| std::slice::from_raw_parts(ffi::PyUnicode_DATA(text).cast(), bytes);
-        Some(equal_bytes(view(one), view(other)))
+        let size = length.cast_unsigned() * kind as usize;
+        let view = |text| std::slice::from_raw_parts(ffi::PyUnicode_DATA(text).cast(), size);
+        Some(bytes::equal(view(one), view(other)))
     }
 }
 
@@ -68,21 +71,6 @@ fn equal_strs(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> Option<bool> 
 #[cfg(Py_3_14)]
 fn equal_strs(_one: &Bound<'_, PyAny>, _other: &Bound<'_, PyAny>) -> Option<bool> {
     None
-}
-
-/// Slices of one length; up to 16 bytes are compared without a call.
-#[cfg(not(Py_3_14))]
-#[inline]
-fn equal_bytes(one: &[u8], other: &[u8]) -> bool {
-    const WORD: usize = size_of::<u64>();
-    let words = (one.first_chunk::<WORD>(), other.first_chunk::<WORD>());
-    match words {
-        (Some(head), Some(other_head)) if one.len() <= 2 * WORD => {
-            head == other_head && one.last_chunk::<WORD>() == other.last_chunk::<WORD>()
-        }
-        (None, None) => one.iter().eq(other),
-        _ => one == other,
-    }
 }
 
 /// An `int`: its sign with the number of its digits, and the digits, least first.
