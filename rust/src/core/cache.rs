@@ -156,6 +156,20 @@ impl<K, V> Cache<K, V> {
         self.slab.get(slot.0).is_some_and(|entry| !is_past(entry.stamp.deadline(), clock))
     }
 
+    /// The value of a live entry. Counts nothing and changes nothing.
+    #[must_use]
+    pub fn peek(&self, slot: Slot, clock: &impl Clock) -> Option<&V> {
+        let entry = self.slab.get(slot.0)?;
+        (!is_past(entry.stamp.deadline(), clock)).then_some(&entry.value)
+    }
+
+    /// Counts a call of a loader, how it ended and how long it took.
+    pub fn count_load(&mut self, ok: bool, elapsed_ns: u64) {
+        self.stats.loads += 1;
+        self.stats.failed_loads += u64::from(!ok);
+        self.stats.load_ns = self.stats.load_ns.saturating_add(elapsed_ns);
+    }
+
     /// Adds an absent key that weighs one; returns the entry that had to make room.
     #[inline]
     #[must_use = "dropping a key or a value may run foreign code"]

@@ -16,11 +16,58 @@ pub const fn spread(hash: i64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// Python's hash of a tuple on a 64-bit machine, from the hashes of its items.
+///
+/// Python keeps no tuple's hash, so making one only to hash it would be a waste.
+#[derive(Clone, Copy, Debug)]
+pub struct TupleHash(u64);
+
+const PRIME_1: u64 = 11_400_714_785_074_694_791;
+const PRIME_2: u64 = 14_029_467_366_897_019_727;
+const PRIME_5: u64 = 2_870_177_450_012_600_261;
+
+impl Default for TupleHash {
+    fn default() -> Self {
+        Self(PRIME_5)
+    }
+}
+
+impl TupleHash {
+    #[inline]
+    pub const fn add(&mut self, item: i64) {
+        let sum = self.0.wrapping_add(item.cast_unsigned().wrapping_mul(PRIME_2));
+        self.0 = sum.rotate_left(31).wrapping_mul(PRIME_1);
+    }
+
+    #[inline]
+    #[must_use]
+    pub const fn finish(self, items: usize) -> i64 {
+        let hash = self.0.wrapping_add(items as u64 ^ (PRIME_5 ^ 0x0035_d373)).cast_signed();
+        // Python's functions return -1 for an error.
+        if hash == -1 { 1_546_275_796 } else { hash }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn tuples_hash_as_in_python() {
+        // `hash(())`, `hash((1,))` and `hash((1, -2))` on a 64-bit build.
+        let hash = |items: &[i64]| {
+            let mut hash = TupleHash::default();
+            for &item in items {
+                hash.add(item);
+            }
+            hash.finish(items.len())
+        };
+        assert_eq!(hash(&[]), 5_740_354_900_026_072_187);
+        assert_eq!(hash(&[1]), -6_644_214_454_873_602_895);
+        assert_eq!(hash(&[1, -2]), -6_779_188_579_744_246_035);
+    }
 
     #[test]
     fn both_ends_vary_for_consecutive_and_for_shifted_integers() {

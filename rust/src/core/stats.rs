@@ -10,5 +10,8 @@ pub struct Stats {
     pub invalidations: u64,
     pub fills: u64,
     pub refused_fills: u64,
+    pub loads: u64,
+    pub failed_loads: u64,
+    pub load_ns: u64,
     pub entries: u64,
 }
