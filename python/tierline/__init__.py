@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
-from tierline.cache import ReadThrough, read_through
+from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
 from tierline.entity import Table, table
 from tierline.errors import (
     AccessDeniedError,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "Cache",
+    "CacheInfo",
+    "CachedFunction",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -84,6 +86,7 @@ __all__ = [
     "asc",
     "ask",
     "avg",
+    "cached",
     "collect",
     "connect",
     "contains",

@@ -2,7 +2,7 @@
 
 # This page is the documentation too, hence its docstrings.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import GenericAlias
 from typing import Any, Generic, Literal, TypeVar, final, overload
 
@@ -10,6 +10,7 @@ __all__ = [
     "Cache",
     "CacheStats",
     "CopyEncoder",
+    "Memo",
     "__build__",
     "__version__",
     "pack_frame",
@@ -49,6 +50,15 @@ class CacheStats:
     @property
     def refused_fills(self) -> int:
         """Fills dropped because their key was invalidated after they began."""
+    @property
+    def loads(self) -> int:
+        """Calls of loaders by `get_or_load`, `get_or_load_many` and cached functions."""
+    @property
+    def failed_loads(self) -> int:
+        """Those of `loads` that raised."""
+    @property
+    def load_ns(self) -> int:
+        """Nanoseconds spent in `loads`, by all threads together."""
     @property
     def entries(self) -> int: ...
 
@@ -142,6 +152,49 @@ class Cache(Generic[_K, _V]):
 
         A value that weighs more than `maxsize` is not stored either.
         """
+    def get_or_load(
+        self,
+        key: _K,
+        loader: Callable[[_K], _V],
+        *,
+        ttl_s: float | None = None,
+        on_error: Literal["share", "retry"] = "share",
+    ) -> _V:
+        """The live value, or what `loader(key)` returns, which is kept.
+
+        Threads that ask for the key meanwhile wait, with the interpreter free for others, and get
+        the value of the one call. If the key is invalidated during the call, the waiters still get
+        the value, but it is not kept; whoever asks after the invalidation loads anew.
+
+        Args:
+            key: As in `get`.
+            loader: Called while nothing is locked, so it may use the cache. None is a value.
+            ttl_s: Seconds the loaded value lives; replaces the cache's own.
+            on_error: What waiters do when the loader of another thread raises: `share` raises the
+                same exception in them too, `retry` lets one after another load the value itself.
+
+        Raises:
+            RuntimeError: The loader asked for the key that it loads, or threads wait for each
+                other's loads in a circle. The loads of the others go on.
+        """
+    def get_or_load_many(
+        self,
+        keys: Iterable[_K],
+        loader: Callable[[list[_K]], Mapping[_K, _V]],
+        *,
+        ttl_s: float | None = None,
+        on_error: Literal["share", "retry"] = "share",
+    ) -> dict[_K, _V]:
+        """The live values, with those that are missing from one call of `loader(missing_keys)`.
+
+        Keys that another thread is loading, in whichever way, are not loaded again but waited for.
+        What the loader's answer leaves out, the result leaves out too; the rest is as in
+        `get_or_load`. The result's keys are in the order asked for.
+
+        Raises:
+            RuntimeError: As `get_or_load`.
+            TypeError: The loader's answer is no mapping.
+        """
     def invalidate(self, key: _K, /) -> bool:
         """Drop the entry and every fill of it that has begun; whether a live entry was there.
 
@@ -158,6 +211,43 @@ class Cache(Generic[_K, _V]):
         A hit runs no Python bytecode.
         """
     def stats(self) -> CacheStats: ...
+
+@final
+class Memo:
+    """What `tl.cached` makes of a function: called, it answers from the cache or calls it.
+
+    A hit runs no Python bytecode; one of a single `str` or `int` makes no object either. It binds
+    to instances as functions do and has a `__dict__`. Use `tl.cached`, which has the types.
+
+    Args:
+        function: What to call on a miss, once for all threads that miss meanwhile.
+        cache: Where the results are kept.
+        key: Makes the key of a call from its arguments.
+
+    Raises:
+        TypeError: `function` cannot be called.
+    """
+
+    def __new__(
+        cls,
+        function: Callable[..., Any],
+        cache: Cache[Any, Any],
+        key: Callable[..., Any] | None = None,
+        /,
+    ) -> Memo: ...
+    @property
+    def cache(self) -> Cache[Any, Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
+    def cache_key(self, *args: Any, **kwargs: Any) -> Any:
+        """The key under which the result of these arguments is kept."""
+    def cache_invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """`Cache.invalidate` of these arguments' key."""
+    def count_load(self, ok: bool, elapsed_ns: int, /) -> None:
+        """Count a load that was made elsewhere: how it ended and the nanoseconds it took."""
+    def __reduce__(self) -> str: ...
+    def __copy__(self) -> Memo: ...
+    def __deepcopy__(self, memo: Any) -> Memo: ...
 
 def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
     """Put a payload into an L2 frame.

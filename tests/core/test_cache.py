@@ -359,7 +359,7 @@ def test_stats_are_a_snapshot_that_compares_and_prints() -> None:
     assert before != cache.stats()
     assert repr(before) == (
         "CacheStats(hits=0, misses=0, evictions=0, expirations=0, invalidations=0, "
-        "fills=0, refused_fills=0, entries=0)"
+        "fills=0, refused_fills=0, loads=0, failed_loads=0, load_ns=0, entries=0)"
     )
     with pytest.raises(AttributeError):
         before.hits = 1  # type: ignore[misc]

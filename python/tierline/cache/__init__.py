@@ -3,6 +3,14 @@
 The package itself imports no driver: `tierline.cache.redis` does.
 """
 
+from tierline.cache.functions import CachedFunction, CachedMethod, CacheInfo, cached
 from tierline.cache.strategy import ReadThrough, read_through
 
-__all__ = ["ReadThrough", "read_through"]
+__all__ = [
+    "CacheInfo",
+    "CachedFunction",
+    "CachedMethod",
+    "ReadThrough",
+    "cached",
+    "read_through",
+]

@@ -4,10 +4,12 @@ use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList};
+use pyo3::types::{PyDict, PyIterator, PyList};
 
+use super::flight::{self, Departures, OnError};
 use super::lock::Lock;
 use super::lookup::{Raised, hash, with_slot};
+use super::many;
 use super::options::{limit, policy_of};
 use super::reader;
 use super::state::{Displaced, Object, State};
@@ -20,7 +22,7 @@ use crate::core::policy::Policy;
 pub(super) const CLOCK: MonotonicClock = MonotonicClock;
 
 /// What reading a key gave, without what has to be released.
-enum Found<'py> {
+pub enum Found<'py> {
     Value(Bound<'py, PyAny>),
     Nothing,
     Expired,
@@ -29,6 +31,7 @@ enum Found<'py> {
 #[pyclass(frozen, generic, module = "tierline._core")]
 pub struct Cache {
     pub(super) state: Lock<State>,
+    pub(super) flights: Lock<Departures>,
     maxsize: u64,
     policy: Policy,
     pub(super) weigher: Option<Weigher>,
@@ -40,7 +43,7 @@ pub struct Cache {
 impl Cache {
     #[new]
     #[pyo3(signature = (maxsize, *, ttl_s=None, policy="s3fifo", getsizeof=None, weigher=None))]
-    fn new(
+    pub(super) fn new(
         maxsize: &Bound<'_, PyAny>,
         ttl_s: Option<f64>,
         policy: &str,
@@ -52,7 +55,8 @@ impl Cache {
         let policy = policy_of(policy)?;
         let ttl = ttl_s.map(ttl_of).transpose()?;
         let state = Lock::new(State::new(limit, policy));
-        Ok(Self { state, maxsize, policy, weigher, ttl, ttl_s })
+        let flights = flight::departures();
+        Ok(Self { state, flights, maxsize, policy, weigher, ttl, ttl_s })
     }
 
     #[getter]
@@ -141,8 +145,7 @@ impl Cache {
 
     #[pyo3(signature = (key, /))]
     fn begin(&self, key: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let hash = hash(key)?;
-        Ok(self.state.with(key.py(), |state| state.cache.begin(hash)))
+        Ok(self.begin_at(key.py(), hash(key)?))
     }
 
     #[pyo3(signature = (key, value, token, /, *, ttl_s=None))]
@@ -154,24 +157,39 @@ impl Cache {
         ttl_s: Option<f64>,
     ) -> PyResult<bool> {
         let deadline = self.deadline(ttl_s)?;
-        let hash = hash(key)?;
-        if let Some(weigher) = &self.weigher {
-            let weight = weigher.weigh(key, value)?;
-            return Ok(self.store_weighing(key, value, hash, deadline, weight, Some(token))?);
-        }
-        let (stored, displaced) = with_slot(&self.state, key, hash, |state, at| {
-            if state.cache.admits(hash, token) {
-                (true, state.store(at, hash, key, value, deadline))
-            } else {
-                (false, Displaced::default())
-            }
-        })?;
-        displaced.release(key.py());
-        Ok(stored)
+        self.fill_at(key, value, (hash(key)?, token), deadline)
+    }
+
+    #[pyo3(
+        signature = (key, loader, *, ttl_s=None, on_error=OnError::Share),
+        text_signature = "($self, /, key, loader, *, ttl_s=None, on_error='share')"
+    )]
+    fn get_or_load<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        loader: &Bound<'py, PyAny>,
+        ttl_s: Option<f64>,
+        on_error: OnError,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        flight::get_or_load(self, key, loader, ttl_s, on_error)
+    }
+
+    #[pyo3(
+        signature = (keys, loader, *, ttl_s=None, on_error=OnError::Share),
+        text_signature = "($self, /, keys, loader, *, ttl_s=None, on_error='share')"
+    )]
+    fn get_or_load_many<'py>(
+        &self,
+        keys: &Bound<'py, PyAny>,
+        loader: &Bound<'py, PyAny>,
+        ttl_s: Option<f64>,
+        on_error: OnError,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        many::get_or_load_many(self, keys, loader, self.ttl(ttl_s)?, on_error)
     }
 
     #[pyo3(signature = (key, /))]
-    fn invalidate(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub(super) fn invalidate(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let hash = hash(key)?;
         let (live, rest) = with_slot(&self.state, key, hash, |state, at| {
             state.cache.refuse_loads(hash);
@@ -266,7 +284,7 @@ impl Cache {
     /// what would have to be released.
     #[cold]
     #[inline(never)]
-    fn remove_expired(&self, key: &Bound<'_, PyAny>, hash: u64) -> Result<(), Raised> {
+    pub(super) fn remove_expired(&self, key: &Bound<'_, PyAny>, hash: u64) -> Result<(), Raised> {
         let expired = with_slot(&self.state, key, hash, |state, at| match at {
             Some(slot) if !state.cache.is_live(slot, &CLOCK) => state.expire(slot),
             _ => Displaced::default(),
@@ -295,8 +313,20 @@ impl Cache {
     }
 
     fn deadline(&self, ttl_s: Option<f64>) -> PyResult<u64> {
-        let ttl = ttl_s.map(ttl_of).transpose()?.or(self.ttl);
-        Ok(ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK)))
+        Ok(Self::deadline_of(self.ttl(ttl_s)?))
+    }
+
+    /// The time to live of an entry that asks for `ttl_s`.
+    pub fn ttl(&self, ttl_s: Option<f64>) -> PyResult<Option<Ttl>> {
+        Ok(ttl_s.map(ttl_of).transpose()?.or(self.ttl))
+    }
+
+    pub fn default_deadline(&self) -> u64 {
+        Self::deadline_of(self.ttl)
+    }
+
+    pub fn deadline_of(ttl: Option<Ttl>) -> u64 {
+        ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK))
     }
 }
 

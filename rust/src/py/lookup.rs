@@ -1,5 +1,7 @@
 //! Finds a key and acts on it in one locked section, with `__hash__` and `__eq__` run outside.
 
+use std::collections::HashMap;
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,7 +9,7 @@ use pyo3::prelude::*;
 use super::compare::compare;
 use super::layout::known_hash;
 use super::lock::Lock;
-use super::state::State;
+use super::state::{Object, State};
 use crate::core::cache::{Match, Slot, Undecided};
 use crate::core::hash::spread;
 
@@ -36,29 +38,67 @@ impl From<Raised> for PyErr {
     }
 }
 
+/// A locked table of keys that [`with_slot`] can search.
+pub trait Table {
+    /// Where a key was found.
+    type Place;
+
+    fn locate(
+        &self,
+        hash: u64,
+        compare: impl FnMut(&Object) -> Match,
+    ) -> Result<Option<Self::Place>, Undecided>;
+
+    /// Keys held.
+    fn len(&self) -> usize;
+}
+
+impl Table for State {
+    type Place = Slot;
+
+    #[inline]
+    fn locate(
+        &self,
+        hash: u64,
+        compare: impl FnMut(&Object) -> Match,
+    ) -> Result<Option<Slot>, Undecided> {
+        self.cache.locate(hash, compare)
+    }
+
+    fn len(&self) -> usize {
+        self.cache.len()
+    }
+}
+
 /// The hash under which a key is stored. May run the key's `__hash__`.
 #[inline]
 pub fn hash(key: &Bound<'_, PyAny>) -> Result<u64, Raised> {
+    python_hash(key).map(|hash| spread(hash as i64))
+}
+
+/// The hash as Python has it. May run the key's `__hash__`.
+#[inline]
+pub fn python_hash(key: &Bound<'_, PyAny>) -> Result<isize, Raised> {
     if let Some(hash) = known_hash(key) {
-        return Ok(spread(hash as i64));
+        return Ok(hash);
     }
     // SAFETY: the key is alive and its token proves that the thread is attached.
     let hash = unsafe { ffi::PyObject_Hash(key.as_ptr()) };
-    if hash == -1 { Err(Raised) } else { Ok(spread(hash as i64)) }
+    if hash == -1 { Err(Raised) } else { Ok(hash) }
 }
 
-/// Runs `section` on the state with the key's slot, if it has one.
+/// Runs `section` on the table with the key's place, if it has one.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "keeps results in registers; the cold part is apart")]
-pub fn with_slot<R>(
-    lock: &Lock<State>,
+pub fn with_slot<T: Table, R>(
+    lock: &Lock<T>,
     key: &Bound<'_, PyAny>,
     hash: u64,
-    section: impl FnOnce(&mut State, Option<Slot>) -> R,
+    section: impl FnOnce(&mut T, Option<T::Place>) -> R,
 ) -> Result<R, Raised> {
     let py = key.py();
     let mut state = lock.hold(py);
-    if let Ok(slot) = state.cache.locate(hash, |stored| compare(stored.bind(py), key)) {
+    if let Ok(slot) = state.locate(hash, |stored| compare(stored.bind(py), key)) {
         return Ok(section(&mut state, slot));
     }
     drop(state);
@@ -72,14 +112,15 @@ pub fn with_slot<R>(
 #[derive(Default)]
 struct Verdicts<'py> {
     equal: Option<Bound<'py, PyAny>>,
-    different: Vec<Bound<'py, PyAny>>,
+    /// By address, so that thousands of keys of one hash cost as many comparisons and no more.
+    different: HashMap<*mut ffi::PyObject, Bound<'py, PyAny>>,
 }
 
 impl<'py> Verdicts<'py> {
     fn of(&self, stored: &Bound<'py, PyAny>) -> Match {
         if self.equal.as_ref().is_some_and(|equal| equal.is(stored)) {
             Match::Equal
-        } else if self.different.iter().any(|different| different.is(stored)) {
+        } else if self.different.contains_key(&stored.as_ptr()) {
             Match::Different
         } else {
             Match::Unknown
@@ -93,7 +134,7 @@ impl<'py> Verdicts<'py> {
                 self.equal = Some(candidate);
                 break;
             }
-            self.different.push(candidate);
+            self.different.insert(candidate.as_ptr(), candidate);
         }
         Ok(())
     }
@@ -103,11 +144,11 @@ impl<'py> Verdicts<'py> {
 /// no comparison that has not been made.
 #[cold]
 #[inline(never)]
-fn with_slot_asking<R>(
-    lock: &Lock<State>,
+fn with_slot_asking<T: Table, R>(
+    lock: &Lock<T>,
     key: &Bound<'_, PyAny>,
     hash: u64,
-    section: impl FnOnce(&mut State, Option<Slot>) -> R,
+    section: impl FnOnce(&mut T, Option<T::Place>) -> R,
 ) -> Result<R, Raised> {
     let py = key.py();
     let mut verdicts = Verdicts::default();
@@ -115,7 +156,7 @@ fn with_slot_asking<R>(
     loop {
         let mut candidates = Vec::new();
         let (outcome, entries) = lock.with(py, |state| {
-            let located = state.cache.locate(hash, |stored| {
+            let located = state.locate(hash, |stored| {
                 let stored = stored.bind(py);
                 match compare(stored, key) {
                     Match::Unknown => {}
@@ -131,7 +172,7 @@ fn with_slot_asking<R>(
                 Ok(slot) => section.take().map(|section| section(state, slot)),
                 Err(Undecided) => None,
             };
-            (outcome, state.cache.len())
+            (outcome, state.len())
         });
         if let Some(result) = outcome {
             return Ok(result);

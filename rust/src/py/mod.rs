@@ -4,21 +4,28 @@
 //! released on Python's heap. Keys are hashed before; what needs `__eq__` is compared after
 //! ([`lookup`]); what leaves a cache is released after.
 
+mod arguments;
 mod cache;
 mod compare;
 mod copy;
+mod fill;
+mod flight;
 mod frame;
 mod get;
 mod items;
 mod layout;
+mod loader;
 mod lock;
 mod lookup;
+mod many;
+mod memo;
 mod native;
 mod options;
 mod reader;
 mod state;
 mod stats;
 mod store;
+mod wait;
 mod weigher;
 
 use pyo3::prelude::*;
@@ -30,6 +37,8 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     get::install(module.py())?;
     items::install(module.py())?;
     module.add_class::<stats::CacheStats>()?;
+    module.add_class::<memo::Memo>()?;
+    memo::install(module.py())?;
     module.add_class::<copy::CopyEncoder>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;

@@ -9,6 +9,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
 use super::cache::Cache;
+use super::loader;
 use super::lookup::Raised;
 use super::native::{Definition, catch};
 use super::state::Object;
@@ -41,9 +42,20 @@ impl Reader {
     fn read(&self, key: &Bound<'_, PyAny>) -> *mut ffi::PyObject {
         match self.cache.get().read(key) {
             Ok(Some(value)) => value.into_ptr(),
-            // SAFETY: both objects are alive, and the key's token proves the attachment.
-            Ok(None) => unsafe { ffi::PyObject_CallOneArg(self.loader.as_ptr(), key.as_ptr()) },
+            Ok(None) => self.load(key),
             Err(Raised) => ptr::null_mut(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load(&self, key: &Bound<'_, PyAny>) -> *mut ffi::PyObject {
+        match loader::call(self.loader.bind(key.py()), key) {
+            Ok(value) => value.into_ptr(),
+            Err(error) => {
+                error.restore(key.py());
+                ptr::null_mut()
+            }
         }
     }
 }

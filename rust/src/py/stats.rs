@@ -14,6 +14,9 @@ pub struct CacheStats {
     invalidations: u64,
     fills: u64,
     refused_fills: u64,
+    loads: u64,
+    failed_loads: u64,
+    load_ns: u64,
     entries: u64,
 }
 
@@ -27,6 +30,9 @@ impl From<Stats> for CacheStats {
             invalidations: stats.invalidations,
             fills: stats.fills,
             refused_fills: stats.refused_fills,
+            loads: stats.loads,
+            failed_loads: stats.failed_loads,
+            load_ns: stats.load_ns,
             entries: stats.entries,
         }
     }
@@ -37,7 +43,7 @@ impl CacheStats {
     fn __repr__(&self) -> String {
         format!(
             "CacheStats(hits={}, misses={}, evictions={}, expirations={}, invalidations={}, \
-             fills={}, refused_fills={}, entries={})",
+             fills={}, refused_fills={}, loads={}, failed_loads={}, load_ns={}, entries={})",
             self.hits,
             self.misses,
             self.evictions,
@@ -45,6 +51,9 @@ impl CacheStats {
             self.invalidations,
             self.fills,
             self.refused_fills,
+            self.loads,
+            self.failed_loads,
+            self.load_ns,
             self.entries
         )
     }
