@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 import bulk
+import cached
 import imports
 import l1
 import l2
@@ -28,6 +29,7 @@ from world import World, installed
 
 WORKLOADS: tuple[Workload, ...] = (
     *l1.WORKLOADS,
+    *cached.WORKLOADS,
     *million.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
@@ -36,7 +38,6 @@ WORKLOADS: tuple[Workload, ...] = (
 )
 
 NOT_BUILT = (
-    "@tl.cached hit: at most 1.1 x functools.lru_cache",
     "get_many(100) from L2: at most 1.2 x bare MGET and decode",
     "query to Arrow: at most 1.0 x ADBC",
 )
