@@ -2,9 +2,16 @@
 
 # This page is the documentation too, hence its docstrings.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from types import GenericAlias
-from typing import Any, Generic, Literal, TypeVar, final, overload
+from typing import Any, Literal, Self, TypeAlias, TypeVar, final, overload
 
 __all__ = [
     "Cache",
@@ -13,6 +20,7 @@ __all__ = [
     "Memo",
     "__build__",
     "__version__",
+    "advance_clock",
     "pack_frame",
     "unpack_frame",
 ]
@@ -20,6 +28,9 @@ __all__ = [
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _D = TypeVar("_D")
+
+_Cause: TypeAlias = Literal["capacity", "expired", "replaced", "invalidated", "cleared"]
+"""Why a value leaves a cache."""
 
 __version__: str
 """The crate's version, equal to the package's."""
@@ -32,24 +43,19 @@ class CacheStats:
     """A consistent snapshot of one cache's counters, since it was made."""
 
     @property
-    def hits(self) -> int: ...
+    def hits(self) -> int:
+        """Reads answered from the cache; `hits + misses` is the number of reads."""
     @property
     def misses(self) -> int: ...
     @property
-    def evictions(self) -> int:
-        """Entries that had to make room for others."""
+    def stale_hits(self) -> int:
+        """Answers of `get_or_load` with a value past its time to live.
+
+        Those that stand in for a failed load are also among `misses`, the others among `hits`.
+        """
     @property
-    def expirations(self) -> int:
-        """Entries found past their time to live and removed."""
-    @property
-    def invalidations(self) -> int:
-        """Entries removed by `invalidate`, `invalidate_many` and `invalidate_all`."""
-    @property
-    def fills(self) -> int:
-        """Loaded values stored by `fill`."""
-    @property
-    def refused_fills(self) -> int:
-        """Fills dropped because their key was invalidated after they began."""
+    def negative_hits(self) -> int:
+        """Those of `hits` that said that there is nothing under the key."""
     @property
     def loads(self) -> int:
         """Calls of loaders by `get_or_load`, `get_or_load_many` and cached functions."""
@@ -60,44 +66,97 @@ class CacheStats:
     def load_ns(self) -> int:
         """Nanoseconds spent in `loads`, by all threads together."""
     @property
-    def entries(self) -> int: ...
+    def fills(self) -> int:
+        """Loaded values accepted."""
+    @property
+    def refused_fills(self) -> int:
+        """Loaded values dropped because their data had changed after the load began."""
+    @property
+    def evictions(self) -> int:
+        """Entries that had to make room for others."""
+    @property
+    def expirations(self) -> int:
+        """Entries found past their time and removed."""
+    @property
+    def replacements(self) -> int:
+        """Values that others were stored in place of."""
+    @property
+    def invalidations(self) -> int:
+        """Entries removed because their data changed."""
+    @property
+    def cleared(self) -> int:
+        """Entries removed by `clear`."""
+    @property
+    def entries(self) -> int:
+        """Entries held now."""
+    @property
+    def weight(self) -> int:
+        """What they weigh together; without weights how many they are."""
 
-@final
-class Cache(Generic[_K, _V]):
+class Cache(MutableMapping[_K, _V]):
     """A bounded cache with a monotonic time to live, safe to share between threads.
 
-    Keys are hashed and compared as in a `dict`. No Python code (`__eq__`,
-    `__hash__`, `__del__`, a loader, a weigher) runs while the cache is locked.
+    Keys are hashed and compared as in a `dict`. No Python code (`__eq__`, `__hash__`, `__del__`, a
+    loader, a weigher, a listener) runs while the cache is locked, so all of it may use the cache.
+
+    It is a `MutableMapping` in the manner of cachetools: iteration and views are over a snapshot of
+    the live entries, under LRU the least recently used first.
 
     Args:
-        maxsize: The most entries kept, from 1 to 2**32 - 2, or with `getsizeof` or `weigher` the
-            most they weigh together, from 1 to 2**63 - 1. Memory grows with the entries, not with
+        maxsize: The most entries kept, from 0 to 2**32 - 2, or with `getsizeof` or `weigher` the
+            most they weigh together, from 0 to 2**63 - 1. Memory grows with the entries, not with
             the bound.
-        ttl_s: Seconds an entry lives, or None for no limit. At least 0.001. Time is told in
-            ticks of the coarse monotonic clock, 4 ms on most Linux kernels.
+        getsizeof: What a value weighs, as in cachetools; one if neither this nor `weigher` is
+            given. An int, 0 or more. A derived class may define the method instead.
+        ttl_s: Seconds an entry is fresh, or None for no limit. At least 0.001. Time is told in
+            ticks of the coarse monotonic clock, 4 ms on most Linux kernels. Or a function from key
+            and value to the seconds of that entry, called before the cache is locked.
+        ttl_jitter: The part of each time to live, 0 to 1, up to which chance shortens it, so that
+            what was stored together does not expire together.
+        idle_s: Seconds after its last use that an entry is kept, or None for no limit.
+        stale_while_revalidate_s: Seconds after an entry's time to live during which `get_or_load`
+            still answers with it, at once, while one thread in the background loads it anew.
+        stale_if_error_s: Seconds after an entry's time to live during which `get_or_load` still
+            answers with it if the loader raises an `Exception`, which then goes to
+            `sys.unraisablehook`. With neither window an entry's life ends with its time to live.
+        retry_s: Seconds between two tries to load a stale entry anew; until then it is served.
+        negative_ttl_s: Seconds for which it is remembered that there is nothing under a key: a
+            loader that raises `KeyError`, or leaves the key out of its answer, says so. None:
+            it is not remembered.
         policy: Which entry makes room for another. `s3fifo`: one that was asked for once goes
             before one that was asked for again, so scans and loops do not flush the cache; its
             share for new keys follows the workload. `lru`: the least recently used one.
-        getsizeof: What a value weighs, as in cachetools; one if neither this nor `weigher` is
-            given. An int, 0 or more.
-        weigher: The same of a key and its value. It is called once for each store, before the
-            cache is locked, so it may use the cache; what it raises reaches the caller, and
-            nothing is stored.
+        weigher: What a key with its value weighs. It is called once for each store, before the
+            cache is locked; what it raises reaches the caller, and nothing is stored.
+        listener: Called with key, value and cause for each value that leaves the cache: `capacity`
+            (it had to make room), `expired`, `replaced`, `invalidated` (also by `del`) or
+            `cleared`. Called after the fact, when nothing is locked, by the thread that caused it;
+            an `Exception` of it goes to `sys.unraisablehook`. `pop` and `popitem` hand the value
+            to their caller and do not call it.
+        floor_s: Seconds for which `announce` remembers a change: longer than any load takes.
 
     Raises:
-        TypeError: `getsizeof` and `weigher` are both given, or cannot be called.
-        ValueError: `maxsize` or `ttl_s` is out of range, or there is no such policy.
+        TypeError: `getsizeof` and `weigher` are both given, or something cannot be called.
+        ValueError: A number is out of range, or there is no such policy.
     """
 
     def __new__(
         cls,
         maxsize: int,
-        *,
-        ttl_s: float | None = None,
-        policy: Literal["s3fifo", "lru"] = "s3fifo",
         getsizeof: Callable[[_V], int] | None = None,
+        *,
+        ttl_s: float | Callable[[_K, _V], float | None] | None = None,
+        ttl_jitter: float = 0.0,
+        idle_s: float | None = None,
+        stale_while_revalidate_s: float = 0.0,
+        stale_if_error_s: float = 0.0,
+        retry_s: float = 1.0,
+        negative_ttl_s: float | None = None,
+        policy: Literal["s3fifo", "lru"] = "s3fifo",
         weigher: Callable[[_K, _V], int] | None = None,
-    ) -> Cache[_K, _V]: ...
+        listener: Callable[[_K, _V, _Cause], object] | None = None,
+        floor_s: float = 60.0,
+    ) -> Self: ...
     @classmethod
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
@@ -106,7 +165,7 @@ class Cache(Generic[_K, _V]):
     def currsize(self) -> int:
         """What the entries weigh together; without weights how many there are, as `len`."""
     @property
-    def ttl_s(self) -> float | None: ...
+    def ttl_s(self) -> float | Callable[[_K, _V], float | None] | None: ...
     @property
     def policy(self) -> Literal["s3fifo", "lru"]: ...
     def getsizeof(self, value: _V, /) -> int:
@@ -121,20 +180,120 @@ class Cache(Generic[_K, _V]):
         """The live value, or the default; like `[]` and readers it counts a hit or a miss."""
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
-    def set(self, key: _K, value: _V, /, *, ttl_s: float | None = None) -> None:
-        """Store a value, as `[]` does; `ttl_s` replaces the cache's own for this entry.
+    def get_many(self, keys: Iterable[_K], /) -> dict[_K, _V]:
+        """The live values of those keys that have one; each counts as in `get`."""
+    def set(
+        self, key: _K, value: _V, /, *, ttl_s: float | None = None, tags: Iterable[str] = ()
+    ) -> None:
+        """Store a value, as `[]` does.
+
+        Args:
+            key: As in a dict.
+            value: Shared, not copied.
+            ttl_s: Seconds this entry is fresh; replaces the cache's own.
+            tags: Labels by which `invalidate_tag` finds it.
 
         Raises:
-            TypeError: Its weight is not an int.
+            TypeError: Its weight is not an int, or a tag is not a str.
             ValueError: Its weight is negative; or it is over `maxsize`, and then an older value
                 of the key is gone. Or `ttl_s` is out of range.
         """
+    def set_many(
+        self,
+        items: Mapping[_K, _V] | Iterable[tuple[_K, _V]],
+        /,
+        *,
+        ttl_s: float | None = None,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """`set` for each item, in order; if one raises, those before it are stored."""
+    def set_absent(self, key: _K, /, *, ttl_s: float | None = None) -> None:
+        """Remember that there is nothing under a key, for `ttl_s` or the cache's `negative_ttl_s`.
+
+        Until then `get` gives the default, `[]` and `get_or_load` raise `KeyError` and the key is
+        not `in` the cache, all without a load.
+
+        Raises:
+            ValueError: Neither is given, or `ttl_s` is out of range.
+        """
     @overload
-    def pop(self, key: _K, /) -> _V | None:
-        """Remove an entry and return its value, or the default; counts neither hit nor miss."""
+    def pop(self, key: _K, /) -> _V:
+        """Remove a live entry and return its value, or the default; counts no hit and no miss.
+
+        Raises:
+            KeyError: There is none, and no default is given.
+        """
     @overload
     def pop(self, key: _K, default: _D, /) -> _V | _D: ...
+    def popitem(self) -> tuple[_K, _V]:
+        """Remove the live entry that would have to make room next, and return key and value.
+
+        Raises:
+            KeyError: There is none.
+        """
+    @overload
+    def setdefault(self: Cache[_K, _D | None], key: _K, default: None = None, /) -> _D | None:
+        """The live value, or the default, which is then stored; one and the same for all threads.
+
+        A default that is too large is returned and not stored.
+        """
+    @overload
+    def setdefault(self, key: _K, default: _V, /) -> _V: ...
+    def touch(self, key: _K, /, *, ttl_s: float | None = None) -> bool:
+        """Begin a live entry's time anew: for `ttl_s`, or as if stored now; whether there is one."""
+    def expire(self) -> list[tuple[_K, _V]]:
+        """Remove every entry that is past its time now, and return them.
+
+        Without this they leave one after another as others are stored. Takes time for each entry.
+        """
+    def clear(self) -> None:
+        """Drop every entry; the counters stay, and loads that have begun are not refused."""
+    def copy(self) -> Cache[_K, _V]:
+        """Another cache of the same options and live entries, each with the life it has left.
+
+        Raises:
+            TypeError: Of a derived class, which must say itself how it is copied.
+        """
+    def __copy__(self) -> Cache[_K, _V]: ...
+    def snapshot(self, *, enc_hook: Callable[[Any], Any] | None = None) -> bytes:
+        """The live entries as bytes (MessagePack), for `restore`, perhaps in another process.
+
+        Left out are values that were filled with a PostgreSQL snapshot: what has changed since,
+        only this process hears.
+
+        Raises:
+            TypeError: A key or a value is of a type that msgspec does not encode.
+        """
+    def restore(
+        self,
+        data: bytes | bytearray | memoryview,
+        /,
+        *,
+        key: Any = ...,
+        value: Any = ...,
+        dec_hook: Callable[[type, Any], Any] | None = None,
+    ) -> int:
+        """Store what a snapshot holds and is not past its time or newer here; how many entries.
+
+        What was invalidated since the snapshot was taken is not known here: restore what you would
+        still serve.
+
+        Args:
+            data: What `snapshot` returned. It is data: nothing in it is run.
+            key: The type of the keys, checked by msgspec.
+            value: The type of the values.
+            dec_hook: As in `msgspec.msgpack.decode`.
+
+        Raises:
+            ValueError: Other bytes, or other types; nothing is stored.
+        """
     def __getitem__(self, key: _K, /) -> _V: ...
+    def __missing__(self, key: _K, /) -> _V:
+        """What `[]` answers where there is no live value: here `KeyError`, in a derived class yours.
+
+        Raises:
+            KeyError: Always.
+        """
     def __setitem__(self, key: _K, value: _V, /) -> None: ...
     def __delitem__(self, key: _K, /) -> None: ...
     def __contains__(self, key: object, /) -> bool:
@@ -143,14 +302,40 @@ class Cache(Generic[_K, _V]):
         """Entries held, expired ones not yet removed included."""
     def __iter__(self) -> Iterator[_K]:
         """The live keys of a snapshot; under LRU the least recently used first."""
-    def clear(self) -> None:
-        """Drop every entry; the counters stay, and fills that have begun are not refused."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
-    def fill(self, key: _K, value: _V, token: int, /, *, ttl_s: float | None = None) -> bool:
-        """Store a loaded value unless its key was invalidated since `begin`; whether it was.
+    def is_current(self, key: _K, token: int, /) -> bool:
+        """Whether `key` was not invalidated since `begin` gave the token."""
+    def fill(
+        self,
+        key: _K,
+        value: _V,
+        token: int,
+        /,
+        *,
+        ttl_s: float | None = None,
+        tags: Iterable[str] = (),
+        snapshot: bytes | None = None,
+        standby: bool = False,
+    ) -> bool:
+        """Store a loaded value unless its data changed since; whether it was stored.
 
-        A value that weighs more than `maxsize` is not stored either.
+        It is refused if its key, one of its tags or everything was invalidated since `begin`, and
+        if a transaction announced for its key is not settled in `snapshot`. A value that weighs
+        more than `maxsize` is not stored either.
+
+        Args:
+            key: What was loaded.
+            value: What the load came to.
+            token: From `begin`, before the load.
+            ttl_s: Seconds this entry is fresh; replaces the cache's own.
+            tags: As in `set`.
+            snapshot: `pg_current_snapshot()` of the statement that read the value, in its binary
+                form. Without one a value of an announced key is refused.
+            standby: Whether a standby took the snapshot.
+
+        Raises:
+            ValueError: `snapshot` is not of that form, or `ttl_s` is out of range.
         """
     def get_or_load(
         self,
@@ -158,22 +343,26 @@ class Cache(Generic[_K, _V]):
         loader: Callable[[_K], _V],
         *,
         ttl_s: float | None = None,
+        tags: Iterable[str] = (),
         on_error: Literal["share", "retry"] = "share",
     ) -> _V:
         """The live value, or what `loader(key)` returns, which is kept.
 
         Threads that ask for the key meanwhile wait, with the interpreter free for others, and get
         the value of the one call. If the key is invalidated during the call, the waiters still get
-        the value, but it is not kept; whoever asks after the invalidation loads anew.
+        the value, but it is not kept; whoever asks after the invalidation loads anew. Stale values
+        and remembered absence are as the cache's options say.
 
         Args:
             key: As in `get`.
             loader: Called while nothing is locked, so it may use the cache. None is a value.
-            ttl_s: Seconds the loaded value lives; replaces the cache's own.
+            ttl_s: Seconds the loaded value is fresh; replaces the cache's own.
+            tags: As in `set`, of the loaded value.
             on_error: What waiters do when the loader of another thread raises: `share` raises the
                 same exception in them too, `retry` lets one after another load the value itself.
 
         Raises:
+            KeyError: It is remembered that there is nothing under the key.
             RuntimeError: The loader asked for the key that it loads, or threads wait for each
                 other's loads in a circle. The loads of the others go on.
         """
@@ -183,6 +372,7 @@ class Cache(Generic[_K, _V]):
         loader: Callable[[list[_K]], Mapping[_K, _V]],
         *,
         ttl_s: float | None = None,
+        tags: Iterable[str] = (),
         on_error: Literal["share", "retry"] = "share",
     ) -> dict[_K, _V]:
         """The live values, with those that are missing from one call of `loader(missing_keys)`.
@@ -196,14 +386,38 @@ class Cache(Generic[_K, _V]):
             TypeError: The loader's answer is no mapping.
         """
     def invalidate(self, key: _K, /) -> bool:
-        """Drop the entry and every fill of it that has begun; whether a live entry was there.
+        """Drop the entry and every load of it that has begun; whether a live entry was there.
 
-        Keys share 1,024 counters, so a fill of another key is refused now and then.
+        Keys share 1,024 marks, so a load of another key is refused now and then.
         """
     def invalidate_many(self, keys: Iterable[_K], /) -> int:
         """`invalidate` for each key; how many live entries were there."""
+    def invalidate_tag(self, tag: str, /) -> None:
+        """Drop every entry that carries a tag, and every load with it that has begun.
+
+        Takes the same short time however many there are: they are no longer served from now on,
+        and leave when they are next met.
+        """
     def invalidate_all(self) -> int:
-        """Drop every entry and every fill that has begun; how many entries were there."""
+        """Drop every entry and every load that has begun; how many entries were there."""
+    def announce(self, key: _K, xid: int, /) -> bool:
+        """Tell that a PostgreSQL transaction changes a key; whether an entry was dropped.
+
+        An entry stays if the snapshot that it was filled with settles the transaction: it includes
+        the change. For `floor_s` seconds `fill` accepts no value of the key that does not.
+
+        Args:
+            key: What changes.
+            xid: The top-level transaction, as `pg_current_xact_id()` gives it.
+        """
+    def announce_all(self, xid: int, /) -> int:
+        """`announce` for every key; how many entries were dropped. Takes time for each entry."""
+    def serve_until(self, monotonic_s: float | None, /) -> None:
+        """Serve nothing from this moment of `time.monotonic()` on; None for no such horizon.
+
+        Entries stay and are served again when the horizon moves on. Exact to a tick of the coarse
+        clock, on the early side.
+        """
     def reader(self, loader: Callable[[_K], _V], /) -> Callable[[_K], _V]:
         """A native function: the cached value on a hit, else whatever `loader(key)` returns.
 
@@ -248,6 +462,13 @@ class Memo:
     def __reduce__(self) -> str: ...
     def __copy__(self) -> Memo: ...
     def __deepcopy__(self, memo: Any) -> Memo: ...
+
+def advance_clock(seconds: float, /) -> None:
+    """Move the clock by which the caches of this process tell time ahead: for tests of expiry.
+
+    Raises:
+        ValueError: Neither 0 nor finite and at least 0.001.
+    """
 
 def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
     """Put a payload into an L2 frame.

@@ -449,7 +449,7 @@ def threads_may_do_everything_at_once() -> None:
                     case _ if step % 500 == 0:
                         cache.clear()
                     case _:
-                        cache.pop(key)
+                        cache.pop(key, None)
 
         return body
 

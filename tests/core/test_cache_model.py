@@ -55,7 +55,7 @@ class CacheAgainstModel(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def pop(self, key: Any) -> None:
-        assert self.cache.pop(key) == self.model.pop(key, None)
+        assert self.cache.pop(key, None) == self.model.pop(key, None)
 
     @rule(key=KEYS)
     def invalidate(self, key: Any) -> None:
@@ -121,7 +121,7 @@ class WeighedCacheAgainstModel(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def pop(self, key: Any) -> None:
-        popped = self.cache.pop(key)
+        popped = self.cache.pop(key, None)
         assert popped is None or popped == self.model[key]
         assert key not in self.cache
 

@@ -71,7 +71,8 @@ def remembering(
         token = cache.begin(key)
         mine = _Flight(loop, token)
         flight = flights.setdefault(key, mine)
-        if flight is not mine and (flight.token != token or flight.loop.is_closed()):
+        stale = flight.loop.is_closed() or not cache.is_current(key, flight.token)
+        if flight is not mine and stale:
             # Its key was invalidated since it began, or nobody runs it any more.
             flight = flights[key] = mine
         return flight, flight is mine

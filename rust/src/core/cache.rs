@@ -10,66 +10,32 @@
 //! Every operation on a key starts from the [`Slot`] that [`Cache::locate`] found. A slot is good
 //! until the next operation that changes the cache.
 
-pub use super::slab::Entry;
 use super::{
-    clock::{Clock, is_past},
+    changes::Changes,
+    clock::{Clock, NEVER, is_past},
+    floors::Floors,
+    guards::Guards,
     index::Index,
-    lists::FIRST_SLOT,
     policy::{Order, Policy},
     slab::Slab,
     stamp::Stamp,
     stats::Stats,
-    stripes::Stripes,
+    tags::Tags,
     weights::Weights,
 };
 
-/// The most entries: slots are numbered in 32 bits.
-pub const MAX_ENTRIES: u32 = u32::MAX - FIRST_SLOT + 1;
-/// The largest bound on weights.
-pub const MAX_WEIGHT: u64 = i64::MAX as u64;
+mod announcing;
+mod life;
+mod storing;
+mod values;
 
-/// What the bound of a cache is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// The number of entries, from 1 to [`MAX_ENTRIES`].
-    Entries(u32),
-    /// Their weights together, from 1 to [`MAX_WEIGHT`].
-    Weight(u64),
-}
-
-/// Whether a candidate is the key that is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
-    Equal,
-    Different,
-    /// Cannot be told here.
-    Unknown,
-}
-
-/// Of the candidates for a key none is equal and at least one is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Undecided;
-
-/// An entry's number, as found by [`Cache::locate`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(u32);
-
-/// What reading a key gave.
-#[derive(Debug)]
-pub enum Read<'a, V> {
-    Hit(&'a V),
-    Miss,
-    /// A miss that leaves an entry for [`Cache::expire`].
-    Expired(Slot),
-}
-
-/// Everything a cleared cache held. Dropping it drops the entries.
-#[derive(Debug)]
-pub struct Cleared<K, V> {
-    _index: Index,
-    _slab: Slab<K, V>,
-    pub entries: usize,
-}
+pub use self::announcing::Load;
+pub use self::life::{Consulted, Exported, Held, Phase};
+pub use self::storing::Left;
+pub use self::values::{
+    Bound, Cause, Cleared, MAX_ENTRIES, MAX_WEIGHT, Match, Options, Read, Slot, Undecided,
+};
+pub use super::slab::Entry;
 
 /// A bounded cache with deadlines and invalidation.
 #[derive(Debug)]
@@ -78,8 +44,19 @@ pub struct Cache<K, V> {
     slab: Slab<K, V>,
     order: Order,
     weights: Weights,
-    stripes: Stripes,
+    /// Nothing is served from this moment on.
+    horizon: u64,
+    idle_ms: u64,
     stats: Stats,
+    guards: Guards,
+    tags: Tags,
+    changes: Changes,
+    floors: Floors,
+    /// Whether any entry may have a deadline.
+    mortal: bool,
+    /// The last slot looked at in search of dead entries.
+    hand: u32,
+    retry_ms: u64,
     policy: Policy,
     bound: Bound,
 }
@@ -91,20 +68,28 @@ impl<K, V> Cache<K, V> {
     ///
     /// If the bound is out of range.
     #[must_use]
-    pub fn new(bound: Bound, policy: Policy) -> Self {
+    pub fn new(bound: Bound, options: Options) -> Self {
         let in_range = match bound {
-            Bound::Entries(entries) => (1..=MAX_ENTRIES).contains(&entries),
-            Bound::Weight(weight) => (1..=MAX_WEIGHT).contains(&weight),
+            Bound::Entries(entries) => entries <= MAX_ENTRIES,
+            Bound::Weight(weight) => weight <= MAX_WEIGHT,
         };
         assert!(in_range, "the bound is out of range");
         Self {
             index: Index::new(),
             slab: Slab::new(),
-            order: Order::new(policy, bound.weight()),
+            order: Order::new(options.policy, bound.weight()),
             weights: Weights::new(matches!(bound, Bound::Weight(_))),
-            stripes: Stripes::default(),
+            horizon: NEVER,
+            idle_ms: options.idle_ms,
             stats: Stats::default(),
-            policy,
+            guards: Guards::default(),
+            tags: Tags::default(),
+            changes: Changes::default(),
+            floors: Floors::new(options.floor_ms),
+            mortal: false,
+            hand: 0,
+            retry_ms: options.retry_ms,
+            policy: options.policy,
             bound,
         }
     }
@@ -137,30 +122,23 @@ impl<K, V> Cache<K, V> {
     #[inline]
     pub fn get(&mut self, slot: Option<Slot>, clock: &impl Clock) -> Read<'_, V> {
         let entry = slot.and_then(|slot| Some((slot, self.slab.get_mut(slot.0)?)));
-        match entry {
-            Some((slot, entry)) if !is_past(entry.stamp.deadline(), clock) => {
-                self.stats.hits = self.stats.hits.wrapping_add(1);
-                self.order.touch(slot.0, &mut entry.stamp);
-                Read::Hit(&entry.value)
-            }
-            expired => {
-                self.stats.misses = self.stats.misses.wrapping_add(1);
-                expired.map_or(Read::Miss, |(slot, _)| Read::Expired(slot))
-            }
+        let Some((slot, entry)) = entry else {
+            self.stats.misses = self.stats.misses.wrapping_add(1);
+            return Read::Miss;
+        };
+        // One comparison, for all that most entries have is a deadline or not even that.
+        if is_past(entry.stamp.deadline().min(self.horizon), clock) {
+            return self.get_guarded(slot, clock);
         }
-    }
-
-    /// Whether the entry is live. Counts nothing and changes nothing.
-    #[must_use]
-    pub fn is_live(&self, slot: Slot, clock: &impl Clock) -> bool {
-        self.slab.get(slot.0).is_some_and(|entry| !is_past(entry.stamp.deadline(), clock))
-    }
-
-    /// The value of a live entry. Counts nothing and changes nothing.
-    #[must_use]
-    pub fn peek(&self, slot: Slot, clock: &impl Clock) -> Option<&V> {
-        let entry = self.slab.get(slot.0)?;
-        (!is_past(entry.stamp.deadline(), clock)).then_some(&entry.value)
+        self.stats.hits = self.stats.hits.wrapping_add(1);
+        self.order.touch(slot.0, &mut entry.stamp);
+        if self.idle_ms != NEVER {
+            self.keep_awake(slot.0, clock.now_ms());
+        }
+        match self.slab.get(slot.0) {
+            Some(entry) => Read::Hit(&entry.value),
+            None => Read::Miss,
+        }
     }
 
     /// Counts a call of a loader, how it ended and how long it took.
@@ -173,11 +151,23 @@ impl<K, V> Cache<K, V> {
     /// Adds an absent key that weighs one; returns the entry that had to make room.
     #[inline]
     #[must_use = "dropping a key or a value may run foreign code"]
-    pub fn insert(&mut self, hash: u64, key: K, value: V, deadline: u64) -> Option<Entry<K, V>> {
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        key: K,
+        value: V,
+        deadline: u64,
+        clock: &impl Clock,
+    ) -> Option<Entry<K, V>> {
         let queue = self.order.admit(hash, 1, &self.weights);
-        let evicted = if self.has_room(1) { None } else { self.evict() };
+        let left = match self.sweep(clock) {
+            Some((dead, _)) => Some(dead),
+            None if self.has_room(1) => None,
+            None => self.evict(),
+        };
+        self.mortal |= deadline != NEVER;
         self.add(Entry { key, value, hash, stamp: Stamp::new(deadline, queue) }, 1);
-        evicted
+        left
     }
 
     /// Gives an entry a new value of the same weight and notes a use; returns the old value.
@@ -185,9 +175,15 @@ impl<K, V> Cache<K, V> {
     #[must_use = "dropping a value may run foreign code"]
     pub fn replace(&mut self, slot: Slot, value: V, deadline: u64) -> Option<V> {
         let entry = self.slab.get_mut(slot.0)?;
+        self.stats.replacements = self.stats.replacements.wrapping_add(1);
+        self.mortal |= deadline != NEVER;
         entry.stamp.set_deadline(deadline);
         self.order.touch(slot.0, &mut entry.stamp);
-        Some(std::mem::replace(&mut entry.value, value))
+        let value = std::mem::replace(&mut entry.value, value);
+        if entry.stamp.is_guarded() {
+            self.forget_guard(slot.0);
+        }
+        Some(value)
     }
 
     /// Takes an entry out, live or not.
@@ -198,70 +194,25 @@ impl<K, V> Cache<K, V> {
         self.take(slot.0)
     }
 
-    /// Takes an entry out because its time is over.
+    /// Takes out the live entry that would have to go next.
     #[must_use = "dropping a key or a value may run foreign code"]
-    pub fn expire(&mut self, slot: Slot) -> Option<Entry<K, V>> {
-        self.stats.expirations += 1;
-        self.remove(slot)
+    pub fn pop(&mut self, clock: &impl Clock) -> Option<Entry<K, V>> {
+        let slot = self.order.iter().find(|&slot| self.is_live(Slot(slot), clock))?;
+        self.remove(Slot(slot))
     }
 
     /// Takes every entry out.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn clear(&mut self) -> Cleared<K, V> {
-        let entries = self.len();
-        self.order = Order::new(self.policy, self.bound.weight());
-        self.weights = Weights::new(matches!(self.bound, Bound::Weight(_)));
-        Cleared {
-            _index: std::mem::take(&mut self.index),
-            _slab: std::mem::replace(&mut self.slab, Slab::new()),
-            entries,
-        }
-    }
-
-    /// A token for a load of `hash` that starts now; see [`admits`](Self::admits).
-    #[must_use]
-    pub fn begin(&self, hash: u64) -> u64 {
-        self.stripes.token(hash)
-    }
-
-    /// Whether a load that began with `token` may still be stored; counts a refusal.
-    pub fn admits(&mut self, hash: u64, token: u64) -> bool {
-        let current = self.stripes.token(hash) == token;
-        self.stats.fills += u64::from(current);
-        self.stats.refused_fills += u64::from(!current);
-        current
-    }
-
-    /// Refuses every load of `hash` that has begun. Goes with [`invalidate`](Self::invalidate),
-    /// and is due even if there is no entry to invalidate.
-    pub fn refuse_loads(&mut self, hash: u64) {
-        self.stripes.advance(hash);
-    }
-
-    /// Takes an entry out because its data changed.
-    #[must_use = "dropping a key or a value may run foreign code"]
-    pub fn invalidate(&mut self, slot: Slot) -> Option<Entry<K, V>> {
-        self.stats.invalidations += 1;
-        self.remove(slot)
-    }
-
-    /// Takes every entry out because data changed, and refuses every load that has begun.
-    #[must_use = "dropping a key or a value may run foreign code"]
-    pub fn invalidate_all(&mut self) -> Cleared<K, V> {
-        self.stripes.advance_all();
-        let cleared = self.clear();
-        self.stats.invalidations += cleared.entries as u64;
+        let cleared = self.take_all();
+        self.stats.cleared += cleared.len() as u64;
         cleared
     }
 
     /// Live keys, in about the order in which they would have to go; exactly so under
     /// [`Policy::Lru`].
     pub fn keys(&self, clock: &impl Clock) -> impl Iterator<Item = &K> {
-        self.order
-            .iter()
-            .filter_map(|slot| self.slab.get(slot))
-            .filter(|entry| !is_past(entry.stamp.deadline(), clock))
-            .map(|entry| &entry.key)
+        self.export(clock).map(|exported| &exported.entry.key)
     }
 
     /// All entries, live or not, in no particular order.
@@ -293,7 +244,7 @@ impl<K, V> Cache<K, V> {
 
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { entries: self.len() as u64, ..self.stats }
+        Stats { entries: self.len() as u64, weight: self.weight(), ..self.stats }
     }
 }
 
@@ -317,12 +268,13 @@ impl<K, V> Cache<K, V> {
     /// Adds an entry for which there is room.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the entry is written where it belongs")]
-    fn add(&mut self, entry: Entry<K, V>, weight: u64) {
+    fn add(&mut self, entry: Entry<K, V>, weight: u64) -> Slot {
         let (hash, queue) = (entry.hash, entry.stamp.queue());
         let slot = self.slab.insert(entry);
         self.index.insert(hash, slot);
         self.order.add(slot, queue, weight);
         self.weights.add(slot, weight);
+        Slot(slot)
     }
 
     /// Takes out an entry that is in no queue any more.
@@ -331,21 +283,38 @@ impl<K, V> Cache<K, V> {
         let entry = self.slab.remove(slot)?;
         self.index.remove(entry.hash, slot);
         self.weights.remove(slot);
+        if entry.stamp.is_guarded() {
+            self.drop_guard(slot);
+        }
         Some(entry)
     }
-}
 
-impl Bound {
-    const fn weight(self) -> u64 {
-        match self {
-            Self::Entries(entries) => entries as u64,
-            Self::Weight(weight) => weight,
-        }
+    fn take_all(&mut self) -> Cleared<K, V> {
+        self.order = Order::new(self.policy, self.bound.weight());
+        self.weights = Weights::new(matches!(self.bound, Bound::Weight(_)));
+        self.guards = Guards::default();
+        self.tags.clear();
+        self.mortal = false;
+        let slab = std::mem::replace(&mut self.slab, Slab::new());
+        Cleared { _index: std::mem::take(&mut self.index), slab }
+    }
+
+    fn count(&mut self, cause: Cause) {
+        let counter = match cause {
+            Cause::Capacity => &mut self.stats.evictions,
+            Cause::Expired => &mut self.stats.expirations,
+            Cause::Replaced => &mut self.stats.replacements,
+            Cause::Invalidated => &mut self.stats.invalidations,
+            Cause::Cleared => &mut self.stats.cleared,
+        };
+        *counter += 1;
     }
 }
 
-mod weighing;
-
+#[cfg(test)]
+mod life_model;
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]

@@ -1,9 +1,25 @@
 //! Monotonic time in milliseconds, and how long entries live by it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// The deadline of an entry that never expires, two million years from the start of the clock.
 ///
 /// It leaves the byte free that an entry keeps beside its deadline.
 pub const NEVER: u64 = u64::MAX >> 8;
+
+/// How far tests have moved the clock of the whole process ahead.
+static AHEAD_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Moves the system's clock ahead, as far as this process's caches are concerned: for tests, which
+/// cannot wait.
+pub fn advance(ms: u64) {
+    AHEAD_MS.fetch_add(ms, Ordering::Relaxed);
+}
+
+/// How far the clock has been moved.
+pub fn ahead_ms() -> u64 {
+    AHEAD_MS.load(Ordering::Relaxed)
+}
 
 /// A source of monotonic milliseconds.
 pub trait Clock {
@@ -28,7 +44,8 @@ impl Clock for MonotonicClock {
     fn now_ms(&self) -> u64 {
         let now = rustix::time::clock_gettime(COARSE);
         let whole = now.tv_sec.cast_unsigned().wrapping_mul(1_000);
-        whole.wrapping_add(now.tv_nsec.cast_unsigned() / 1_000_000)
+        let ms = whole.wrapping_add(now.tv_nsec.cast_unsigned() / 1_000_000);
+        ms.wrapping_add(ahead_ms())
     }
 }
 
@@ -46,6 +63,23 @@ impl Ttl {
     )]
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         (seconds.is_finite() && seconds >= 0.001).then(|| Self((seconds * 1_000.0).ceil() as u64))
+    }
+
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+
+    /// Less a part from 0 to 1 of it, and still at least a millisecond.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "float casts saturate, and a millisecond more or less does not matter"
+    )]
+    pub fn shortened(self, part: f64) -> Self {
+        Self(((self.0 as f64 * (1.0 - part)) as u64).clamp(1, self.0))
     }
 
     /// The moment at which an entry stored now is no longer served.
@@ -91,6 +125,13 @@ mod tests {
         }
         assert_eq!(Ttl::from_seconds(0.001), Some(Ttl(1)));
         assert_eq!(Ttl::from_seconds(1.000_1), Some(Ttl(1_001)));
+    }
+
+    #[test]
+    fn a_ttl_is_shortened_by_a_part_and_never_to_nothing() {
+        assert_eq!(Ttl(1_000).shortened(0.25), Ttl(750));
+        assert_eq!(Ttl(1_000).shortened(0.0), Ttl(1_000));
+        assert_eq!(Ttl(1_000).shortened(1.0), Ttl(1));
     }
 
     #[test]

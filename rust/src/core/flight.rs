@@ -99,16 +99,16 @@ impl<K, T: Clone + PartialEq, W> Flights<K, T, W> {
         }
     }
 
-    /// Boards the located flight, or leads a new one.
+    /// Boards the located flight, or leads a new one under `token`.
     ///
-    /// A flight that began under another token is left to those on board: its key was invalidated
-    /// since, so what it loads may be older than what the caller may see.
+    /// A flight with a token before `current` is left to those on board: its key was invalidated
+    /// since it began, so what it loads may be older than what the caller may see.
     pub fn board(
         &mut self,
         at: Option<Flight>,
         hash: u64,
         key: impl FnOnce() -> K,
-        (me, token): (&T, u64),
+        (me, token, current): (&T, u64, u64),
         waiter: impl FnOnce() -> W,
     ) -> Boarding<T> {
         let Some((flight, flying)) = at.and_then(|f| Some((f, self.flying.get_mut(&f)?))) else {
@@ -119,7 +119,7 @@ impl<K, T: Clone + PartialEq, W> Flights<K, T, W> {
         if flying.leader == *me {
             return Boarding::Reentered;
         }
-        if flying.token == token {
+        if flying.token >= current {
             flying.waiters.push(waiter());
             return Boarding::Join { leader: flying.leader.clone() };
         }

@@ -16,6 +16,13 @@ pub const fn spread(hash: i64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// A hash of bytes that is the same in every process: FNV-1a, spread.
+#[must_use]
+pub fn of_bytes(bytes: &[u8]) -> u64 {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    spread(bytes.iter().fold(0xCBF2_9CE4_8422_2325, fold).cast_signed())
+}
+
 /// Python's hash of a tuple on a 64-bit machine, from the hashes of its items.
 ///
 /// Python keeps no tuple's hash, so making one only to hash it would be a waste.
@@ -67,6 +74,13 @@ mod tests {
         assert_eq!(hash(&[]), 5_740_354_900_026_072_187);
         assert_eq!(hash(&[1]), -6_644_214_454_873_602_895);
         assert_eq!(hash(&[1, -2]), -6_779_188_579_744_246_035);
+    }
+
+    #[test]
+    fn bytes_hash_alike_in_every_release() {
+        // Kept in snapshots of caches.
+        assert_eq!(of_bytes(b""), spread(0xCBF2_9CE4_8422_2325_u64.cast_signed()));
+        assert_eq!(of_bytes(b"a"), spread(0xAF63_DC4C_8601_EC8C_u64.cast_signed()));
     }
 
     #[test]

@@ -4,17 +4,21 @@
 
 pub mod bytes;
 pub mod cache;
+pub mod changes;
 pub mod clock;
 pub mod copy;
 pub mod flight;
+mod floors;
 pub mod frame;
+pub mod guards;
 pub mod hash;
 mod index;
 mod lists;
 pub mod policy;
 mod slab;
+pub mod snapshot;
 mod stamp;
 pub mod stats;
-pub mod stripes;
+mod tags;
 pub mod waits;
 mod weights;

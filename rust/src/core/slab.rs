@@ -58,6 +58,17 @@ impl<K, V> Slab<K, V> {
         self.entries.len() - self.free.len()
     }
 
+    /// The number after this one, in a circle through all that have been used.
+    #[inline]
+    pub fn after(&self, slot: u32) -> u32 {
+        let next = slot.wrapping_add(1).max(FIRST_SLOT);
+        if place(next) < self.entries.len() { next } else { FIRST_SLOT }
+    }
+
+    pub fn into_entries(self) -> impl Iterator<Item = Entry<K, V>> {
+        self.entries.into_iter().flatten()
+    }
+
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry<K, V>> {
         self.entries.iter().flatten()
@@ -88,6 +99,16 @@ mod tests {
         assert_eq!(slab.insert(entry(3)), 2);
         assert_eq!(slab.len(), 2);
         assert_eq!(slab.iter().map(|entry| entry.key).collect::<Vec<_>>(), [3, 2]);
+    }
+
+    #[test]
+    fn going_on_comes_by_every_number() {
+        let mut slab = Slab::new();
+        assert_eq!(slab.after(0), FIRST_SLOT);
+        for key in 1..=3 {
+            slab.insert(entry(key));
+        }
+        assert_eq!([0, 2, 3, 4, 9].map(|slot| slab.after(slot)), [2, 3, 4, 2, 2]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub const FREQUENT: u64 = 2;
 
 const FREQUENCY: u64 = 0b011;
 const MAIN: u64 = 0b100;
+const GUARDED: u64 = 0b1000;
 /// The bits below the deadline. [`NEVER`] leaves this many free.
 const FLAGS: u32 = 8;
 const _: () = assert!(NEVER == u64::MAX >> FLAGS);
@@ -36,7 +37,18 @@ impl Stamp {
 
     #[inline]
     pub const fn set_deadline(&mut self, deadline: u64) {
-        self.0 = deadline << FLAGS | self.0 & (MAIN | FREQUENCY);
+        self.0 = deadline << FLAGS | self.0 & (GUARDED | MAIN | FREQUENCY);
+    }
+
+    /// Whether the entry has a [`Guard`](super::guards::Guard), which knows more of its life.
+    #[inline]
+    pub const fn is_guarded(self) -> bool {
+        self.0 & GUARDED != 0
+    }
+
+    #[inline]
+    pub const fn set_guarded(&mut self, guarded: bool) {
+        self.0 = self.0 & !GUARDED | if guarded { GUARDED } else { 0 };
     }
 
     #[inline]
@@ -85,8 +97,12 @@ mod tests {
         (0..5).for_each(|_| stamp.bump());
         assert_eq!((stamp.deadline(), stamp.queue()), (NEVER, Queue::Main));
         assert_eq!(stamp.frequency(), FREQUENT);
+        stamp.set_guarded(true);
         stamp.set_deadline(0);
         assert_eq!((stamp.deadline(), stamp.queue()), (0, Queue::Main));
+        assert!(stamp.is_guarded());
+        stamp.set_guarded(false);
+        assert!(!stamp.is_guarded());
         stamp.age();
         assert_eq!(stamp.frequency(), FREQUENT - 1);
         assert_eq!(stamp.moved(Queue::Small), Stamp::new(0, Queue::Small));

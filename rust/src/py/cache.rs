@@ -1,340 +1,213 @@
-//! `Cache`.
+//! `Cache`: what it is made of, what it says of itself, what the garbage collector sees.
+//!
+//! Its other methods are in [`super::mapping`], [`super::loading`] and [`super::persistence`].
 
-use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyList};
+use pyo3::types::PyType;
+use pyo3::{PyTraverseError, PyTypeInfo};
 
-use super::flight::{self, Departures, OnError};
+use super::flight::{self, Departures};
+use super::listener::Listener;
+use super::lives::{Lives, Manner, Rule};
 use super::lock::Lock;
-use super::lookup::{Raised, hash, with_slot};
-use super::many;
-use super::options::{limit, policy_of};
-use super::reader;
-use super::state::{Displaced, Object, State};
+use super::options::{Settings, core_options, limit};
+use super::shards::Shards;
+use super::state::State;
 use super::stats::CacheStats;
 use super::weigher::Weigher;
-use crate::core::cache::Read;
-use crate::core::clock::{MonotonicClock, NEVER, Ttl};
+use crate::core::clock::NEVER;
 use crate::core::policy::Policy;
+use crate::core::stats::Stats;
 
-pub(super) const CLOCK: MonotonicClock = MonotonicClock;
-
-/// What reading a key gave, without what has to be released.
-pub enum Found<'py> {
-    Value(Bound<'py, PyAny>),
-    Nothing,
-    Expired,
+#[pyclass(frozen, generic, subclass, module = "tierline._core")]
+pub struct Cache {
+    pub(super) state: Shards<State>,
+    pub(super) flights: Lock<Departures>,
+    pub(super) manner: Manner,
+    pub(super) settings: Settings,
 }
 
-#[pyclass(frozen, generic, module = "tierline._core")]
-pub struct Cache {
-    pub(super) state: Lock<State>,
-    pub(super) flights: Lock<Departures>,
-    maxsize: u64,
-    policy: Policy,
-    pub(super) weigher: Option<Weigher>,
-    pub(super) ttl: Option<Ttl>,
-    ttl_s: Option<f64>,
+impl Cache {
+    pub(super) fn of(settings: Settings) -> Self {
+        let Settings { limit, core, .. } = settings;
+        let weighs = settings.weigher.is_some() || settings.maxsize == 0;
+        let tells = settings.listener.is_some();
+        let manner = if weighs || tells || core.idle_ms != NEVER {
+            Manner::Living
+        } else {
+            settings.lives.manner()
+        };
+        Self {
+            state: Shards::new(limit, core.policy == Policy::S3Fifo, |part| State::new(part, core)),
+            flights: flight::departures(),
+            manner,
+            settings,
+        }
+    }
+
+    /// What holds the lock on keys of this hash.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "with a GIL there is but one")]
+    pub(super) fn shard(&self, hash: u64) -> &Lock<State> {
+        self.state.of(hash)
+    }
 }
 
 #[pymethods]
 impl Cache {
     #[new]
-    #[pyo3(signature = (maxsize, *, ttl_s=None, policy="s3fifo", getsizeof=None, weigher=None))]
-    pub(super) fn new(
+    #[classmethod]
+    #[pyo3(signature = (
+        maxsize,
+        getsizeof=None,
+        *,
+        ttl_s=None,
+        ttl_jitter=0.0,
+        idle_s=None,
+        stale_while_revalidate_s=0.0,
+        stale_if_error_s=0.0,
+        retry_s=1.0,
+        negative_ttl_s=None,
+        policy="s3fifo",
+        weigher=None,
+        listener=None,
+        floor_s=60.0,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "Python calls it with names")]
+    fn new(
+        class: &Bound<'_, PyType>,
         maxsize: &Bound<'_, PyAny>,
-        ttl_s: Option<f64>,
-        policy: &str,
         getsizeof: Option<Bound<'_, PyAny>>,
+        ttl_s: Option<Bound<'_, PyAny>>,
+        ttl_jitter: f64,
+        idle_s: Option<f64>,
+        stale_while_revalidate_s: f64,
+        stale_if_error_s: f64,
+        retry_s: f64,
+        negative_ttl_s: Option<f64>,
+        policy: &str,
         weigher: Option<Bound<'_, PyAny>>,
+        listener: Option<Bound<'_, PyAny>>,
+        floor_s: f64,
     ) -> PyResult<Self> {
-        let weigher = Weigher::new(getsizeof, weigher)?;
+        let weigher = Weigher::new(class, getsizeof, weigher)?;
         let (maxsize, limit) = limit(maxsize, weigher.is_some())?;
-        let policy = policy_of(policy)?;
-        let ttl = ttl_s.map(ttl_of).transpose()?;
-        let state = Lock::new(State::new(limit, policy));
-        let flights = flight::departures();
-        Ok(Self { state, flights, maxsize, policy, weigher, ttl, ttl_s })
+        let windows = (stale_while_revalidate_s, stale_if_error_s);
+        Ok(Self::of(Settings {
+            maxsize,
+            limit,
+            core: core_options(policy, idle_s, retry_s, floor_s)?,
+            lives: Lives::new(ttl_s.as_ref(), ttl_jitter, windows, negative_ttl_s)?,
+            weigher,
+            listener: listener.map(Listener::new).transpose()?,
+            ttl_s: ttl_s.map(Bound::unbind),
+        }))
     }
 
     #[getter]
     const fn maxsize(&self) -> u64 {
-        self.maxsize
+        self.settings.maxsize
     }
 
     #[getter]
     fn currsize(&self, py: Python<'_>) -> u64 {
-        self.state.with(py, |state| state.cache.weight())
+        self.state.all().iter().map(|part| part.with(py, |state| state.cache.weight())).sum()
     }
 
     #[getter]
     const fn policy(&self) -> &'static str {
-        match self.policy {
+        match self.settings.core.policy {
             Policy::Lru => "lru",
             Policy::S3Fifo => "s3fifo",
         }
     }
 
+    #[getter]
+    fn ttl_s<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.settings.ttl_s.as_ref().map(|ttl_s| ttl_s.bind(py).clone())
+    }
+
     #[pyo3(signature = (value, /))]
     fn getsizeof(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
-        self.weigher.as_ref().map_or(Ok(1), |weigher| weigher.of_value(value))
-    }
-
-    #[getter]
-    const fn ttl_s(&self) -> Option<f64> {
-        self.ttl_s
-    }
-
-    #[pyo3(signature = (key, value, /, *, ttl_s=None))]
-    fn set(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        ttl_s: Option<f64>,
-    ) -> PyResult<()> {
-        let deadline = self.deadline(ttl_s)?;
-        Ok(self.store(key, value, deadline)?)
-    }
-
-    #[pyo3(signature = (key, default=None, /))]
-    fn pop<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(self.take(key)?.or(default))
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.read(key)?.ok_or_else(|| missing(key))
-    }
-
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        Ok(self.store_own(key, value)?)
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.delete(key)
-    }
-
-    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(with_slot(&self.state, key, hash(key)?, |state, at| {
-            at.is_some_and(|slot| state.cache.is_live(slot, &CLOCK))
-        })?)
+        match &self.settings.weigher {
+            // A subclass that weighs by this method has called up to here for its default.
+            None | Some(Weigher::Method) => Ok(1),
+            Some(weigher) => weigher.of_value(value),
+        }
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
-        self.state.with(py, |state| state.cache.len())
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        let keys: Vec<Object> = self
-            .state
-            .with(py, |state| state.cache.keys(&CLOCK).map(|key| key.clone_ref(py)).collect());
-        PyList::new(py, keys)?.try_iter()
-    }
-
-    fn clear(&self, py: Python<'_>) {
-        drop(self.state.with(py, |state| {
-            state.may_hold_cycles = false;
-            state.cache.clear()
-        }));
-    }
-
-    #[pyo3(signature = (key, /))]
-    fn begin(&self, key: &Bound<'_, PyAny>) -> PyResult<u64> {
-        Ok(self.begin_at(key.py(), hash(key)?))
-    }
-
-    #[pyo3(signature = (key, value, token, /, *, ttl_s=None))]
-    fn fill(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        token: u64,
-        ttl_s: Option<f64>,
-    ) -> PyResult<bool> {
-        let deadline = self.deadline(ttl_s)?;
-        self.fill_at(key, value, (hash(key)?, token), deadline)
-    }
-
-    #[pyo3(
-        signature = (key, loader, *, ttl_s=None, on_error=OnError::Share),
-        text_signature = "($self, /, key, loader, *, ttl_s=None, on_error='share')"
-    )]
-    fn get_or_load<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        loader: &Bound<'py, PyAny>,
-        ttl_s: Option<f64>,
-        on_error: OnError,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        flight::get_or_load(self, key, loader, ttl_s, on_error)
-    }
-
-    #[pyo3(
-        signature = (keys, loader, *, ttl_s=None, on_error=OnError::Share),
-        text_signature = "($self, /, keys, loader, *, ttl_s=None, on_error='share')"
-    )]
-    fn get_or_load_many<'py>(
-        &self,
-        keys: &Bound<'py, PyAny>,
-        loader: &Bound<'py, PyAny>,
-        ttl_s: Option<f64>,
-        on_error: OnError,
-    ) -> PyResult<Bound<'py, PyDict>> {
-        many::get_or_load_many(self, keys, loader, self.ttl(ttl_s)?, on_error)
-    }
-
-    #[pyo3(signature = (key, /))]
-    pub(super) fn invalidate(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let hash = hash(key)?;
-        let (live, rest) = with_slot(&self.state, key, hash, |state, at| {
-            state.cache.refuse_loads(hash);
-            match at {
-                Some(slot) if state.cache.is_live(slot, &CLOCK) => (true, state.invalidate(slot)),
-                Some(slot) => (false, state.expire(slot)),
-                None => (false, Displaced::default()),
-            }
-        })?;
-        rest.release(key.py());
-        Ok(live)
-    }
-
-    #[pyo3(signature = (keys, /))]
-    fn invalidate_many(&self, keys: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let mut removed = 0;
-        for key in keys.try_iter()? {
-            removed += usize::from(self.invalidate(&key?)?);
-        }
-        Ok(removed)
-    }
-
-    fn invalidate_all(&self, py: Python<'_>) -> usize {
-        self.state
-            .with(py, |state| {
-                state.may_hold_cycles = false;
-                state.cache.invalidate_all()
-            })
-            .entries
-    }
-
-    #[pyo3(signature = (loader, /))]
-    fn reader<'py>(
-        slf: &Bound<'py, Self>,
-        loader: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind())
+        self.state.all().iter().map(|part| part.with(py, |state| state.cache.len())).sum()
     }
 
     fn stats(&self, py: Python<'_>) -> CacheStats {
-        self.state.with(py, |state| state.cache.stats()).into()
+        let parts = self.state.hold_all(py);
+        let stats: Stats = parts.iter().map(|state| state.cache.stats()).sum();
+        drop(parts);
+        stats.into()
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let ttl = self.ttl_s.map_or_else(|| "None".to_owned(), |ttl_s| format!("{ttl_s:?}"));
-        format!("<Cache of {} entries, maxsize={}, ttl_s={ttl}>", self.__len__(py), self.maxsize)
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (cache, name) = (slf.get(), slf.get_type().qualname()?);
+        let ttl_s = match &cache.settings.ttl_s {
+            Some(ttl_s) => ttl_s.bind(slf.py()).repr()?.to_string(),
+            None => "None".to_owned(),
+        };
+        let (entries, maxsize) = (cache.__len__(slf.py()), cache.settings.maxsize);
+        Ok(format!("<{name} of {entries} entries, maxsize={maxsize}, ttl_s={ttl_s}>"))
     }
 
-    /// Skips a cache that is in use: its entries then look reachable, which is safe.
+    /// Skips a part that is in use: its entries then look reachable, which is safe.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(weigher) = &self.weigher {
-            visit.call(weigher.function())?;
+        let Settings { weigher, listener, lives, ttl_s, .. } = &self.settings;
+        visit.call(weigher.as_ref().and_then(Weigher::function))?;
+        visit.call(listener.as_ref().map(Listener::function))?;
+        visit.call(ttl_s)?;
+        if let Rule::Function(function) = &lives.rule {
+            visit.call(function)?;
         }
-        let visited = self.state.with_if_free(|state| {
-            if !state.may_hold_cycles {
-                return Ok(());
-            }
-            state.cache.entries().try_for_each(|entry| {
-                visit.call(&entry.key)?;
-                visit.call(&entry.value)
-            })
-        });
-        visited.unwrap_or(Ok(()))
+        for part in self.state.all() {
+            let visited = part.with_if_free(|state| {
+                if !state.may_hold_cycles {
+                    return Ok(());
+                }
+                state.cache.entries().try_for_each(|entry| {
+                    visit.call(&entry.key)?;
+                    visit.call(&entry.value)
+                })
+            });
+            visited.unwrap_or(Ok(()))?;
+        }
+        Ok(())
     }
 
     fn __clear__(&self) {
-        drop(self.state.with_if_free(|state| state.cache.clear()));
-    }
-}
-
-impl Cache {
-    /// The live value of a key; counts a hit or a miss.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "has two callers, and both are the hot path")]
-    pub fn read<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
-        let py = key.py();
-        let hash = hash(key)?;
-        let found =
-            with_slot(&self.state, key, hash, |state, at| match state.cache.get(at, &CLOCK) {
-                Read::Hit(value) => Found::Value(value.bind(py).clone()),
-                Read::Miss => Found::Nothing,
-                Read::Expired(_) => Found::Expired,
-            })?;
-        match found {
-            Found::Value(value) => Ok(Some(value)),
-            Found::Nothing => Ok(None),
-            Found::Expired => self.remove_expired(key, hash).map(|()| None),
+        for part in self.state.all() {
+            drop(part.with_if_free(|state| state.cache.clear()));
         }
     }
-
-    /// Takes an entry out that has been found expired. Apart, so that a hit need not make room for
-    /// what would have to be released.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn remove_expired(&self, key: &Bound<'_, PyAny>, hash: u64) -> Result<(), Raised> {
-        let expired = with_slot(&self.state, key, hash, |state, at| match at {
-            Some(slot) if !state.cache.is_live(slot, &CLOCK) => state.expire(slot),
-            _ => Displaced::default(),
-        })?;
-        expired.release(key.py());
-        Ok(())
-    }
-
-    /// Removes an entry or raises `KeyError`.
-    pub fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = self.take(key)?.ok_or_else(|| missing(key))?;
-        drop(value);
-        Ok(())
-    }
-
-    /// Takes a live entry out and returns its value. One that has expired is only taken out.
-    fn take<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = key.py();
-        let (value, rest) = with_slot(&self.state, key, hash(key)?, |state, at| match at {
-            Some(slot) if state.cache.is_live(slot, &CLOCK) => state.take(slot),
-            Some(slot) => (None, state.expire(slot)),
-            None => (None, Displaced::default()),
-        })?;
-        rest.release(py);
-        Ok(value.map(|value| value.into_bound(py)))
-    }
-
-    fn deadline(&self, ttl_s: Option<f64>) -> PyResult<u64> {
-        Ok(Self::deadline_of(self.ttl(ttl_s)?))
-    }
-
-    /// The time to live of an entry that asks for `ttl_s`.
-    pub fn ttl(&self, ttl_s: Option<f64>) -> PyResult<Option<Ttl>> {
-        Ok(ttl_s.map(ttl_of).transpose()?.or(self.ttl))
-    }
-
-    pub fn default_deadline(&self) -> u64 {
-        Self::deadline_of(self.ttl)
-    }
-
-    pub fn deadline_of(ttl: Option<Ttl>) -> u64 {
-        ttl.map_or(NEVER, |ttl| ttl.deadline(&CLOCK))
-    }
 }
 
-fn ttl_of(seconds: f64) -> PyResult<Ttl> {
-    Ttl::from_seconds(seconds)
-        .ok_or_else(|| PyValueError::new_err("ttl_s must be finite and at least 0.001"))
+/// Makes `Cache` a `MutableMapping` to those who ask.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    let mapping = py.import("collections.abc")?.getattr("MutableMapping")?;
+    mapping.call_method1("register", (Cache::type_object(py),))?;
+    Ok(())
 }
 
-pub fn missing(key: &Bound<'_, PyAny>) -> PyErr {
-    PyKeyError::new_err((key.clone().unbind(),))
+/// Whether it is a `Cache` and not of a class derived from it.
+#[inline]
+pub fn is_exact(cache: &Bound<'_, Cache>) -> bool {
+    cache.is_exact_instance_of::<Cache>()
+}
+
+/// For what a derived class would have to do in its own way.
+pub fn refuse_derived(cache: &Bound<'_, Cache>, what: &str) -> PyResult<()> {
+    if is_exact(cache) {
+        return Ok(());
+    }
+    let name = cache.get_type().qualname()?;
+    Err(PyTypeError::new_err(format!("{name} must define {what} itself: it derives from Cache")))
 }

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyKeyError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::cache::Cache;
 use super::loader;
 use super::lock::Lock;
-use super::lookup::{Raised, Table, hash, with_slot};
-use super::state::Object;
+use super::lookup::{Table, hash, with_slot};
+use super::reading::{Answer, missing};
+use super::reload::{self, Reload};
+use super::state::{Object, When};
+use super::store::{Terms, store_absence, store_if};
 use super::wait::{Outcome, Raising, Seat, wait};
 use crate::core::cache::{Match, Undecided};
+use crate::core::clock::Ttl;
 use crate::core::flight::{Boarding, Flight, Flights, Landed};
 
 /// The loads under way of one cache.
@@ -40,9 +44,10 @@ pub fn departures() -> Lock<Departures> {
 }
 
 /// What a waiter does with the exception of a loader that was not its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnError {
     /// Raises it too.
+    #[default]
     Share,
     /// Loads the value itself, or waits for another that does.
     Retry,
@@ -60,21 +65,29 @@ impl FromPyObject<'_, '_> for OnError {
     }
 }
 
-/// What asking for an absent key came to.
-pub enum Boarded<'a> {
-    Lead(Lead<'a>),
-    Join(Arc<Seat>, ThreadId),
+/// What is wanted of a load.
+#[derive(Default)]
+pub struct Wish {
+    pub on_error: OnError,
+    pub ttl: Option<Ttl>,
+    pub tags: Box<[u64]>,
+}
+
+impl Wish {
+    pub fn terms(&self) -> Terms {
+        Terms { ttl: self.ttl, tags: self.tags.clone(), snapshot: None }
+    }
 }
 
 /// A flight that this thread leads. It lands, at the latest, when it is dropped.
-pub struct Lead<'a> {
-    cache: &'a Cache,
+pub struct Lead<'a, 'py> {
+    cache: &'a Bound<'py, Cache>,
     flight: Option<Flight>,
     pub hash: u64,
     pub token: u64,
 }
 
-impl Lead<'_> {
+impl Lead<'_, '_> {
     /// Ends the flight and hands the outcome to all who wait.
     pub fn land(mut self, py: Python<'_>, outcome: &Outcome) {
         self.land_once(py, outcome);
@@ -82,7 +95,8 @@ impl Lead<'_> {
 
     fn land_once(&mut self, py: Python<'_>, outcome: &Outcome) {
         let Some(flight) = self.flight.take() else { return };
-        let Landed { waiters, key } = self.cache.flights.with(py, |flights| flights.land(flight));
+        let flights = &self.cache.get().flights;
+        let Landed { waiters, key } = flights.with(py, |flights| flights.land(flight));
         for seat in waiters {
             seat.serve(outcome.clone_ref(py));
         }
@@ -90,12 +104,18 @@ impl Lead<'_> {
     }
 }
 
-impl Drop for Lead<'_> {
+impl Drop for Lead<'_, '_> {
     fn drop(&mut self) {
         if self.flight.is_some() {
-            Python::attach(|py| self.land_once(py, &Outcome::None));
+            self.land_once(self.cache.py(), &Outcome::None);
         }
     }
+}
+
+/// What asking for an absent key came to.
+pub enum Boarded<'a, 'py> {
+    Lead(Lead<'a, 'py>),
+    Join(Arc<Seat>, ThreadId),
 }
 
 /// Boards the flight to a key, or leads one.
@@ -103,18 +123,27 @@ impl Drop for Lead<'_> {
 /// # Errors
 ///
 /// What comparing keys raised, or that this thread is loading the key already.
-pub fn board<'a>(cache: &'a Cache, key: &Bound<'_, PyAny>) -> PyResult<Boarded<'a>> {
+pub fn board<'a, 'py>(
+    cache: &'a Bound<'py, Cache>,
+    key: &Bound<'py, PyAny>,
+    tags: &[u64],
+) -> PyResult<Boarded<'a, 'py>> {
     let py = key.py();
     let me = thread::current().id();
     let hash = hash(key)?;
     // Before anything is read: what is read later is refused if the key is written meanwhile.
-    let token = cache.begin_at(py, hash);
+    let (token, current) = cache
+        .get()
+        .shard(hash)
+        .with(py, |state| (state.cache.begin(), state.cache.current(hash, tags)));
     let process = std::process::id();
-    let lost = cache.flights.with(py, |flights| flights.survive_fork(process, &me));
+    let flights = &cache.get().flights;
+    let lost = flights.with(py, |flights| flights.survive_fork(process, &me));
     drop(lost);
     let seat = Seat::new();
-    let boarding = with_slot(&cache.flights, key, hash, |flights, at| {
-        flights.board(at, hash, || key.clone().unbind(), (&me, token), || Arc::clone(&seat))
+    let boarding = with_slot(flights, key, hash, |flights, at| {
+        let waiter = || Arc::clone(&seat);
+        flights.board(at, hash, || key.clone().unbind(), (&me, token, current), waiter)
     })?;
     match boarding {
         Boarding::Lead(flight) => {
@@ -147,24 +176,21 @@ pub fn join<'py>(
 
 /// The value of a key that was not in the cache, loaded by one thread for all that ask for it.
 ///
-/// `deadline` tells, after the load, until when the value is kept.
-///
 /// # Errors
 ///
-/// As [`board`] and [`join`], or what the loader raised.
+/// As [`board`] and [`join`], or what the loader raised; `KeyError` if there is known to be nothing.
 pub fn fly<'py>(
-    cache: &Cache,
+    cache: &Bound<'py, Cache>,
     key: &Bound<'py, PyAny>,
-    on_error: OnError,
-    deadline: impl Fn() -> u64,
+    wish: &Wish,
     call: impl Fn() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
     loop {
-        match board(cache, key)? {
-            Boarded::Lead(lead) => return lead_home(cache, key, lead, &deadline, &call),
+        match board(cache, key, &wish.tags)? {
+            Boarded::Lead(lead) => return lead_home(cache, key, lead, wish, &call),
             Boarded::Join(seat, leader) => {
-                if let Some(value) = join(py, &seat, leader, on_error)? {
+                if let Some(value) = join(py, &seat, leader, wish.on_error)? {
                     return Ok(value);
                 }
             }
@@ -172,29 +198,84 @@ pub fn fly<'py>(
     }
 }
 
-fn lead_home<'py>(
-    cache: &Cache,
+/// Loads a key that is asked for already, unless somebody does.
+pub fn fly_once<'py>(
+    cache: &Bound<'py, Cache>,
     key: &Bound<'py, PyAny>,
-    lead: Lead<'_>,
-    deadline: &impl Fn() -> u64,
+    wish: &Wish,
+    call: impl Fn() -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    match board(cache, key, &wish.tags)? {
+        Boarded::Lead(lead) => lead_home(cache, key, lead, wish, &call).map(drop),
+        Boarded::Join(..) => Ok(()),
+    }
+}
+
+fn lead_home<'py>(
+    cache: &Bound<'py, Cache>,
+    key: &Bound<'py, PyAny>,
+    lead: Lead<'_, 'py>,
+    wish: &Wish,
     call: &impl Fn() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
     // Another flight may have landed between this thread's miss and its lead.
-    if let Some(value) = cache.peek(key, lead.hash)? {
-        lead.land(py, &Outcome::Value(value.clone().unbind()));
-        return Ok(value);
+    match cache.get().peek(key, lead.hash)? {
+        Answer::Value(value) => {
+            lead.land(py, &Outcome::Value(value.clone().unbind()));
+            return Ok(value);
+        }
+        Answer::Absent => return Err(missing(key)),
+        _ => {}
     }
-    let result = timed(py, cache, call);
-    match &result {
+    match timed(py, cache.get(), call) {
         Ok(value) => {
             // Kept before it lands: whoever comes after finds the one or the other.
-            cache.fill_at(key, value, (lead.hash, lead.token), deadline())?;
+            let when = When::Current(lead.token);
+            store_if(cache, key, &value, (lead.hash, when), &wish.terms())?;
             lead.land(py, &Outcome::Value(value.clone().unbind()));
+            Ok(value)
         }
-        Err(error) => lead.land(py, &Outcome::Raised(Raising::new(py, error))),
+        Err(error) => {
+            note_absence(cache, key, &lead, &error)?;
+            if let Some(value) = stand_in(cache.get(), key, lead.hash, &error)? {
+                error.write_unraisable(py, Some(key));
+                lead.land(py, &Outcome::Value(value.clone().unbind()));
+                return Ok(value);
+            }
+            lead.land(py, &Outcome::Raised(Raising::new(py, &error)));
+            Err(error)
+        }
     }
-    result
+}
+
+/// Remembers that there is nothing, if that is what the loader's error says.
+fn note_absence(
+    cache: &Bound<'_, Cache>,
+    key: &Bound<'_, PyAny>,
+    lead: &Lead<'_, '_>,
+    error: &PyErr,
+) -> PyResult<()> {
+    if error.is_instance_of::<PyKeyError>(key.py())
+        && let Some(life) = cache.get().settings.lives.of_absence(None)
+    {
+        store_absence(cache, key, (lead.hash, When::Current(lead.token)), life)?;
+    }
+    Ok(())
+}
+
+/// The stale value to answer with instead of an error of the loader.
+pub fn stand_in<'py>(
+    cache: &Cache,
+    key: &Bound<'py, PyAny>,
+    hash: u64,
+    error: &PyErr,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if error.is_instance_of::<PyException>(key.py()) {
+        Ok(cache.rescue(key, hash)?)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Calls a loader; counts how it ended and how long it took.
@@ -206,20 +287,27 @@ pub fn timed<R>(py: Python<'_>, cache: &Cache, call: impl FnOnce() -> PyResult<R
     result
 }
 
+impl Cache {
+    pub fn count_load(&self, py: Python<'_>, ok: bool, elapsed_ns: u64) {
+        // Loads are of keys, but counting needs no particular part.
+        self.shard(0).with(py, |state| state.cache.count_load(ok, elapsed_ns));
+    }
+}
+
 /// `Cache.get_or_load`.
 pub fn get_or_load<'py>(
-    cache: &Cache,
+    cache: &Bound<'py, Cache>,
     key: &Bound<'py, PyAny>,
     loader: &Bound<'py, PyAny>,
-    ttl_s: Option<f64>,
-    on_error: OnError,
+    wish: Wish,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let ttl = cache.ttl(ttl_s)?;
-    match cache.read(key) {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => {
-            fly(cache, key, on_error, || Cache::deadline_of(ttl), || loader::call(loader, key))
+    match cache.get().consult(key, hash(key)?)? {
+        Answer::Value(value) | Answer::Stale { value, reload: false } => Ok(value),
+        Answer::Absent => Err(missing(key)),
+        Answer::Stale { value, reload: true } => {
+            reload::start(Reload::one(cache, key, loader, wish), cache.py())?;
+            Ok(value)
         }
-        Err(Raised) => Err(Raised.into()),
+        Answer::Nothing | Answer::Expired => fly(cache, key, &wish, || loader::call(loader, key)),
     }
 }

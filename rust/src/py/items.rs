@@ -5,11 +5,13 @@
 use std::ffi::c_int;
 
 use pyo3::prelude::*;
-use pyo3::{PyTypeInfo, ffi};
+use pyo3::{PyTypeInfo, ffi, intern};
 
-use super::cache::Cache;
+use super::cache::{Cache, is_exact};
 use super::lookup::Raised;
 use super::native::{catch, catch_status};
+use super::reading::missing;
+use super::store::store_own;
 
 /// Puts the functions below in the place of those that PyO3 made of the methods of `Cache`.
 pub fn install(py: Python<'_>) -> PyResult<()> {
@@ -41,16 +43,26 @@ unsafe extern "C" fn get_item(
         let key = Borrowed::from_ptr(py, key);
         catch(py, || match cache.get().read(&key) {
             Ok(Some(value)) => value.into_ptr(),
-            Ok(None) => raise_missing(&key),
+            Ok(None) => answer_missing(&cache, &key),
             Err(Raised) => std::ptr::null_mut(),
         })
     }
 }
 
 #[cold]
-fn raise_missing(key: &Bound<'_, PyAny>) -> *mut ffi::PyObject {
-    super::cache::missing(key).restore(key.py());
-    std::ptr::null_mut()
+fn answer_missing(cache: &Bound<'_, Cache>, key: &Bound<'_, PyAny>) -> *mut ffi::PyObject {
+    let answer = if is_exact(cache) {
+        Err(missing(key))
+    } else {
+        cache.call_method1(intern!(key.py(), "__missing__"), (key,))
+    };
+    match answer {
+        Ok(value) => value.into_ptr(),
+        Err(error) => {
+            error.restore(key.py());
+            std::ptr::null_mut()
+        }
+    }
 }
 
 unsafe extern "C" fn set_item(
@@ -64,7 +76,7 @@ unsafe extern "C" fn set_item(
         let cache = Borrowed::from_ptr(py, cache).cast_unchecked::<Cache>();
         let key = Borrowed::from_ptr(py, key);
         catch_status(py, || match Borrowed::from_ptr_or_opt(py, value) {
-            Some(value) => cache.get().store_own(&key, &value),
+            Some(value) => store_own(&cache, &key, &value),
             None => cache.get().delete(&key).map_err(|error| Raised::set(error, py)),
         })
     }

@@ -11,14 +11,15 @@ use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyTypeInfo};
 
 use super::arguments::{Arguments, compare_items, hash_items, mark, stands_for_itself};
-use super::cache::{Cache, Found};
-use super::flight::{OnError, fly};
+use super::cache::Cache;
+use super::flight::{Wish, fly};
 use super::lookup::Raised;
 use super::native::catch;
+use super::reading::Found;
 use super::state::Object;
 use crate::core::cache::Undecided;
 
@@ -180,7 +181,9 @@ impl Memo {
         let key = || arguments.key(py);
         match cache.read_decided(py, hash, |stored| compare_items(stored, items)) {
             Ok(Found::Value(value)) => value.into_ptr(),
-            Ok(Found::Nothing) => Self::answer_key(py, key(), |key| self.load(key, arguments)),
+            Ok(Found::Nothing | Found::Absent) => {
+                Self::answer_key(py, key(), |key| self.load(key, arguments))
+            }
             Ok(Found::Expired) => {
                 Self::answer_key(py, key(), |key| match cache.remove_expired(key, hash) {
                     Ok(()) => self.load(key, arguments),
@@ -224,10 +227,8 @@ impl Memo {
     fn load(&self, key: &Bound<'_, PyAny>, arguments: Arguments) -> *mut ffi::PyObject {
         // Attached anew, so that PyO3 counts the thread as attached and releases objects at once.
         Python::attach(|py| {
-            let cache = self.cache.get();
-            let deadline = || cache.default_deadline();
             let call = || arguments.pass(self.function.bind(key.py()));
-            match fly(cache, key, OnError::Share, deadline, call) {
+            match fly(self.cache.bind(key.py()), key, &Wish::default(), call) {
                 Ok(value) => value.into_ptr(),
                 Err(error) => {
                     error.restore(py);
@@ -258,7 +259,7 @@ unsafe extern "C" fn call(
 /// Lets Python call instances by vectorcall, and methods without binding them first.
 pub fn install(py: Python<'_>) -> PyResult<()> {
     let class = Memo::type_object(py);
-    let cache = Bound::new(py, Cache::new(PyInt::new(py, 1).as_any(), None, "lru", None, None)?)?;
+    let cache = py.get_type::<Cache>().call1((1,))?.cast_into::<Cache>()?;
     let instance = Bound::new(py, Memo::new(class.as_any(), &cache, None)?)?;
     let memo = ptr::from_ref(instance.get()).cast::<u8>();
     // SAFETY: the instance's Rust part lies inside the object, at the same place in every instance,

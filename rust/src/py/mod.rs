@@ -8,20 +8,27 @@ mod arguments;
 mod cache;
 mod compare;
 mod copy;
-mod fill;
 mod flight;
 mod frame;
 mod get;
 mod items;
 mod layout;
+mod listener;
+mod lives;
 mod loader;
+mod loading;
 mod lock;
 mod lookup;
 mod many;
+mod mapping;
 mod memo;
 mod native;
 mod options;
+mod persistence;
 mod reader;
+mod reading;
+mod reload;
+mod shards;
 mod state;
 mod stats;
 mod store;
@@ -34,6 +41,7 @@ use pyo3::types::PyDict;
 #[pymodule(gil_used = false, name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cache::Cache>()?;
+    cache::install(module.py())?;
     get::install(module.py())?;
     items::install(module.py())?;
     module.add_class::<stats::CacheStats>()?;
@@ -42,6 +50,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copy::CopyEncoder>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(lives::advance_clock, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("__build__", build(module.py())?)
 }

@@ -2,9 +2,15 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
-use crate::core::cache::{Bound as Limit, Cache, Entry, Slot};
-use crate::core::policy::Policy;
+use crate::core::cache::{
+    self as core, Bound as Limit, Cache, Cause, Entry, Left, Load, Options, Slot,
+};
+use crate::core::clock::MonotonicClock;
+use crate::core::guards::Life;
+
+pub const CLOCK: MonotonicClock = MonotonicClock;
 
 /// A cached Python object with its key.
 pub type Object = Py<PyAny>;
@@ -41,6 +47,23 @@ impl From<Entry<Object, Object>> for Displaced {
     }
 }
 
+/// One thing that left a cache, or is to be told to have left.
+pub type Gone = Left<Object, Object>;
+
+static ABSENT: PyOnceLock<Object> = PyOnceLock::new();
+
+/// What is kept as the value of an entry that says that there is nothing. Nobody sees it.
+pub fn absent(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let absent =
+        ABSENT.get_or_try_init(py, || py.get_type::<PyAny>().call0().map(Bound::unbind))?;
+    Ok(absent.bind(py).clone())
+}
+
+/// Whether it is that.
+pub fn is_absent(value: &Bound<'_, PyAny>) -> bool {
+    ABSENT.get(value.py()).is_some_and(|absent| value.is(absent))
+}
+
 #[derive(Debug)]
 pub struct State {
     pub cache: Cache<Object, Object>,
@@ -49,28 +72,49 @@ pub struct State {
     pub may_hold_cycles: bool,
 }
 
+/// Something to be stored, with all that an entry can have.
+pub struct Storing<'a, 'py> {
+    pub key: &'a Bound<'py, PyAny>,
+    pub value: &'a Bound<'py, PyAny>,
+    pub hash: u64,
+    pub life: Life,
+    pub weight: u64,
+    pub when: When,
+}
+
+/// On what condition something is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Always,
+    /// Its key has no live value.
+    Missing,
+    /// The load that began with this token is still current.
+    Current(u64),
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    Yes,
+    /// The condition does not hold.
+    Refused,
+    /// It weighs more than the cache can hold.
+    TooLarge,
+}
+
 impl State {
-    pub fn new(limit: Limit, policy: Policy) -> Self {
-        Self { cache: Cache::new(limit, policy), may_hold_cycles: false }
+    pub fn new(limit: Limit, options: Options) -> Self {
+        Self { cache: Cache::new(limit, options), may_hold_cycles: false }
     }
 
-    #[cold]
-    pub fn expire(&mut self, slot: Slot) -> Displaced {
-        self.cache.expire(slot).map(Displaced::from).unwrap_or_default()
-    }
-
-    pub fn invalidate(&mut self, slot: Slot) -> Displaced {
-        self.cache.invalidate(slot).map(Displaced::from).unwrap_or_default()
-    }
-
-    /// Takes an entry out; its value is wanted.
+    /// Takes a live entry out; its value is wanted.
     pub fn take(&mut self, slot: Slot) -> (Option<Object>, Displaced) {
         let Displaced { value, key } =
             self.cache.remove(slot).map(Displaced::from).unwrap_or_default();
         (value, Displaced { value: None, key })
     }
 
-    /// Stores a value that weighs one under a located key.
+    /// Stores a value that weighs one and has a deadline at most under a located key.
     #[inline]
     pub fn store(
         &mut self,
@@ -86,54 +130,73 @@ impl State {
             return Displaced { value: self.cache.replace(slot, value, deadline), key: None };
         }
         self.may_hold_cycles |= is_collectable(key);
-        let evicted = self.cache.insert(hash, key.clone().unbind(), value, deadline);
+        let key = key.clone().unbind();
+        let evicted = self.cache.insert(hash, key, value, deadline, &CLOCK);
         evicted.map(Displaced::from).unwrap_or_default()
     }
-}
 
-/// What leaves a cache that is bound by weight, to be dropped after unlocking.
-#[derive(Debug, Default)]
-#[must_use = "its objects are released by `release`, outside the lock"]
-pub struct Overweight {
-    replaced: Displaced,
-    evicted: Vec<Entry<Object, Object>>,
-}
-
-impl Overweight {
-    /// As [`Displaced::release`].
-    pub fn release(self, py: Python<'_>) {
-        self.replaced.release(py);
-        self.evicted.into_iter().for_each(|entry| Displaced::from(entry).release(py));
-    }
-}
-
-impl State {
-    /// Stores a value under a located key, unless it is too heavy: then the old one goes all the
-    /// same. Says whether it was stored.
-    pub fn store_weighing(
+    /// Stores a value under a located key. One that is too heavy is not stored, and the old one
+    /// goes all the same.
+    pub fn store_living(
         &mut self,
         at: Option<Slot>,
-        hash: u64,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        deadline: u64,
-        weight: u64,
-    ) -> (bool, Overweight) {
+        storing: Storing<'_, '_>,
+    ) -> (Stored, Vec<Gone>) {
+        let Storing { key, value, hash, life, weight, when } = storing;
+        let may = match when {
+            When::Always => true,
+            When::Missing => !at.is_some_and(|slot| self.cache.is_live(slot, &CLOCK)),
+            When::Current(token) => {
+                let snapshot = life.snapshot.as_deref();
+                self.cache.admits(Load { hash, token, tags: &life.tags, snapshot }, &CLOCK)
+            }
+        };
+        if !may {
+            return (Stored::Refused, Vec::new());
+        }
         if !self.cache.can_hold(weight) {
             let old = at.and_then(|slot| self.cache.remove(slot));
-            let replaced = old.map(Displaced::from).unwrap_or_default();
-            return (false, Overweight { replaced, evicted: Vec::new() });
+            let gone = old.map(|entry| Gone::from((entry, Cause::Replaced)));
+            return (Stored::TooLarge, gone.into_iter().collect());
         }
         self.may_hold_cycles |= is_collectable(key) || is_collectable(value);
         let value = value.clone().unbind();
-        let (value, evicted) = if let Some(slot) = at {
-            self.cache.replace_weighing(slot, value, deadline, weight)
+        let gone = if let Some(slot) = at {
+            self.cache.replace_living(slot, value, life, weight, &CLOCK)
         } else {
-            let key = key.clone().unbind();
-            (None, self.cache.insert_weighing(hash, key, value, deadline, weight))
+            let key = (hash, key.clone().unbind());
+            self.cache.insert_living(key, value, life, weight, &CLOCK)
         };
-        (true, Overweight { replaced: Displaced { value, key: None }, evicted })
+        (Stored::Yes, gone)
     }
+
+    /// Makes a live entry live anew. Whether there is one.
+    pub fn prolong(&mut self, at: Option<Slot>, life: &Life) -> bool {
+        let at = at.filter(|&slot| self.cache.is_live(slot, &CLOCK));
+        if let Some(slot) = at {
+            self.cache.prolong(slot, life, &CLOCK);
+        }
+        at.is_some()
+    }
+
+    /// The live entries, for another cache to store.
+    pub fn export(&self, py: Python<'_>) -> Vec<Exported> {
+        let export = |exported: core::Exported<'_, Object, Object>| Exported {
+            key: exported.entry.key.clone_ref(py),
+            value: exported.entry.value.clone_ref(py),
+            life: exported.life,
+            weight: exported.weight,
+        };
+        self.cache.export(&CLOCK).map(export).collect()
+    }
+}
+
+/// An entry, with the life it has left.
+pub struct Exported {
+    pub key: Object,
+    pub value: Object,
+    pub life: Life,
+    pub weight: u64,
 }
 
 /// Whether objects of this one's type can be part of a reference cycle.

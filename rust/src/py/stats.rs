@@ -9,15 +9,20 @@ use crate::core::stats::Stats;
 pub struct CacheStats {
     hits: u64,
     misses: u64,
-    evictions: u64,
-    expirations: u64,
-    invalidations: u64,
-    fills: u64,
-    refused_fills: u64,
+    stale_hits: u64,
+    negative_hits: u64,
     loads: u64,
     failed_loads: u64,
     load_ns: u64,
+    fills: u64,
+    refused_fills: u64,
+    evictions: u64,
+    expirations: u64,
+    replacements: u64,
+    invalidations: u64,
+    cleared: u64,
     entries: u64,
+    weight: u64,
 }
 
 impl From<Stats> for CacheStats {
@@ -25,15 +30,20 @@ impl From<Stats> for CacheStats {
         Self {
             hits: stats.hits,
             misses: stats.misses,
-            evictions: stats.evictions,
-            expirations: stats.expirations,
-            invalidations: stats.invalidations,
-            fills: stats.fills,
-            refused_fills: stats.refused_fills,
+            stale_hits: stats.stale_hits,
+            negative_hits: stats.negative_hits,
             loads: stats.loads,
             failed_loads: stats.failed_loads,
             load_ns: stats.load_ns,
+            fills: stats.fills,
+            refused_fills: stats.refused_fills,
+            evictions: stats.evictions,
+            expirations: stats.expirations,
+            replacements: stats.replacements,
+            invalidations: stats.invalidations,
+            cleared: stats.cleared,
             entries: stats.entries,
+            weight: stats.weight,
         }
     }
 }
@@ -41,20 +51,25 @@ impl From<Stats> for CacheStats {
 #[pymethods]
 impl CacheStats {
     fn __repr__(&self) -> String {
-        format!(
-            "CacheStats(hits={}, misses={}, evictions={}, expirations={}, invalidations={}, \
-             fills={}, refused_fills={}, loads={}, failed_loads={}, load_ns={}, entries={})",
-            self.hits,
-            self.misses,
-            self.evictions,
-            self.expirations,
-            self.invalidations,
-            self.fills,
-            self.refused_fills,
-            self.loads,
-            self.failed_loads,
-            self.load_ns,
-            self.entries
-        )
+        let counters = [
+            ("hits", self.hits),
+            ("misses", self.misses),
+            ("stale_hits", self.stale_hits),
+            ("negative_hits", self.negative_hits),
+            ("loads", self.loads),
+            ("failed_loads", self.failed_loads),
+            ("load_ns", self.load_ns),
+            ("fills", self.fills),
+            ("refused_fills", self.refused_fills),
+            ("evictions", self.evictions),
+            ("expirations", self.expirations),
+            ("replacements", self.replacements),
+            ("invalidations", self.invalidations),
+            ("cleared", self.cleared),
+            ("entries", self.entries),
+            ("weight", self.weight),
+        ];
+        let shown = counters.map(|(name, count)| format!("{name}={count}")).join(", ");
+        format!("CacheStats({shown})")
     }
 }

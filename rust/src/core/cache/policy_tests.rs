@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::tests::cases;
 use super::*;
 use crate::core::clock::{ManualClock, NEVER};
+use crate::core::guards::Life;
 use crate::core::hash::spread;
 
 /// So few that a ghost is one bucket, which remembers exactly the last ones.
@@ -89,6 +91,9 @@ impl Plain {
 
     fn set(&mut self, key: u32, weight: u64, reweighs: bool) {
         if weight > self.bound {
+            if let Some((queue, at)) = self.find(key) {
+                self.queues[queue].remove(at);
+            }
             return;
         }
         match self.find(key) {
@@ -206,8 +211,12 @@ fn locate(cache: &Cache<u32, u32>, key: u32) -> Option<Slot> {
     cache.locate(hash(key), same).unwrap()
 }
 
+fn of(bound: Bound, policy: Policy) -> Cache<u32, u32> {
+    Cache::new(bound, Options { policy, ..Options::default() })
+}
+
 fn check(policy: Policy, bound: Bound, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let mut cache: Cache<u32, u32> = Cache::new(bound, policy);
+    let mut cache: Cache<u32, u32> = of(bound, policy);
     let mut plain = Plain::new(policy, bound.weight());
     let clock = ManualClock::default();
     let by_weight = matches!(bound, Bound::Weight(_));
@@ -224,7 +233,7 @@ fn check(policy: Policy, bound: Bound, steps: Vec<Step>) -> Result<(), TestCaseE
             Step::Set(key, _) => {
                 match locate(&cache, key) {
                     Some(slot) => drop(cache.replace(slot, key, NEVER)),
-                    None => drop(cache.insert(hash(key), key, key, NEVER)),
+                    None => drop(cache.insert(hash(key), key, key, NEVER, &clock)),
                 }
                 plain.set(key, 1, false);
             }
@@ -251,14 +260,20 @@ fn check(policy: Policy, bound: Bound, steps: Vec<Step>) -> Result<(), TestCaseE
 }
 
 fn set_weighing(cache: &mut Cache<u32, u32>, key: u32, weight: u64) {
+    let clock = ManualClock::default();
     match locate(cache, key) {
-        Some(slot) => drop(cache.replace_weighing(slot, key, NEVER, weight)),
-        None => drop(cache.insert_weighing(hash(key), key, key, NEVER, weight)),
+        Some(slot) => drop(cache.replace_living(slot, key, Life::plain(NEVER), weight, &clock)),
+        None => drop(insert(cache, key, weight)),
     }
 }
 
+fn insert(cache: &mut Cache<u32, u32>, key: u32, weight: u64) -> Vec<Left<u32, u32>> {
+    let life = Life::plain(NEVER);
+    cache.insert_living((hash(key), key), key, life, weight, &ManualClock::default())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_024, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(1_024), ..ProptestConfig::default() })]
 
     #[test]
     fn s3_fifo_is_what_it_says(bound in 1_u32..30, steps in steps()) {
@@ -277,39 +292,51 @@ proptest! {
 }
 
 #[test]
-fn what_is_too_heavy_comes_back_and_changes_nothing() {
+fn what_is_too_heavy_comes_back_and_its_key_holds_nothing() {
     for policy in [Policy::Lru, Policy::S3Fifo] {
-        let mut cache: Cache<u32, u32> = Cache::new(Bound::Weight(10), policy);
+        let mut cache = of(Bound::Weight(10), policy);
         set_weighing(&mut cache, 1, 4);
-        let refused = cache.insert_weighing(hash(2), 2, 2, NEVER, 11);
-        assert_eq!(refused.iter().map(|entry| entry.key).collect::<Vec<_>>(), [2]);
-        let slot = locate(&cache, 1).unwrap();
-        let (value, evicted) = cache.replace_weighing(slot, 9, NEVER, u64::MAX);
-        assert_eq!((value, evicted.len()), (Some(9), 0));
-        assert_eq!((cache.weight(), cache.len()), (4, 1));
+        let refused = insert(&mut cache, 2, 11);
+        assert!(matches!(refused[..], [Left { key: Some(2), cause: Cause::Capacity, .. }]));
+        let (slot, clock) = (locate(&cache, 1).unwrap(), ManualClock::default());
+        let left = cache.replace_living(slot, 9, Life::plain(NEVER), u64::MAX, &clock);
+        let left: Vec<_> = left.iter().map(|left| (left.key, left.value, left.cause)).collect();
+        assert_eq!(left, [(None, 9, Cause::Capacity), (Some(1), 1, Cause::Replaced)]);
+        assert_eq!((cache.weight(), cache.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_bound_of_zero_holds_what_weighs_nothing() {
+    for policy in [Policy::Lru, Policy::S3Fifo] {
+        let mut cache = of(Bound::Weight(0), policy);
+        assert_eq!(insert(&mut cache, 1, 1).len(), 1);
+        assert!(insert(&mut cache, 1, 0).is_empty());
+        assert_eq!((cache.weight(), cache.len()), (0, 1));
     }
 }
 
 #[test]
 fn one_heavy_entry_makes_all_others_leave() {
     for policy in [Policy::Lru, Policy::S3Fifo] {
-        let mut cache: Cache<u32, u32> = Cache::new(Bound::Weight(MAX_WEIGHT), policy);
+        let mut cache = of(Bound::Weight(MAX_WEIGHT), policy);
         (0..20).for_each(|key| set_weighing(&mut cache, key, 5));
-        let evicted = cache.insert_weighing(hash(99), 99, 99, NEVER, MAX_WEIGHT);
+        let evicted = insert(&mut cache, 99, MAX_WEIGHT);
         assert_eq!((evicted.len(), cache.len(), cache.weight()), (20, 1, MAX_WEIGHT));
+        assert!(evicted.iter().all(|left| left.cause == Cause::Capacity));
     }
 }
 
 /// The share of hits in percent, of asking for each key and storing it if it is not there.
 fn hits(policy: Policy, entries: u32, keys: impl Iterator<Item = u32>) -> u64 {
-    let mut cache: Cache<u32, u32> = Cache::new(Bound::Entries(entries), policy);
+    let mut cache: Cache<u32, u32> = of(Bound::Entries(entries), policy);
     let clock = ManualClock::default();
     for key in keys {
         let same = |&stored: &u32| if stored == key { Match::Equal } else { Match::Different };
         let hash = spread(i64::from(key));
         let at = cache.locate(hash, same).unwrap();
         if !matches!(cache.get(at, &clock), Read::Hit(_)) {
-            drop(cache.insert(hash, key, key, NEVER));
+            drop(cache.insert(hash, key, key, NEVER, &clock));
         }
     }
     let stats = cache.stats();

@@ -10,9 +10,8 @@ use shuttle::sync::{Arc, Mutex};
 use shuttle::thread::{self, Thread, ThreadId};
 
 use super::{Boarding, Flight, Flights, Match};
-use crate::core::cache::{Bound, Cache};
+use crate::core::cache::{Bound, Cache, Held, Load, Options};
 use crate::core::clock::{ManualClock, NEVER};
-use crate::core::policy::Policy;
 use crate::core::waits::Waits;
 
 const ITERATIONS: usize = 5_000;
@@ -46,7 +45,7 @@ enum Asked {
 impl World {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            cache: Mutex::new(Cache::new(Bound::Entries(4), Policy::S3Fifo)),
+            cache: Mutex::new(Cache::new(Bound::Entries(4), Options::default())),
             flights: Mutex::new(Flights::new(1)),
             waits: Mutex::new(Waits::default()),
             truth: AtomicU32::new(0),
@@ -58,7 +57,10 @@ impl World {
     fn peek(&self, key: u8) -> Option<u32> {
         let cache = self.cache.lock().unwrap();
         let slot = cache.locate(7, same(key)).unwrap()?;
-        cache.peek(slot, &ManualClock::default()).copied()
+        match cache.peek(slot, &ManualClock::default())? {
+            Held::Value(&value) => Some(value),
+            Held::Absent => None,
+        }
     }
 
     fn invalidate(&self, key: u8) {
@@ -71,11 +73,12 @@ impl World {
 
     fn fill(&self, key: u8, value: u32, token: u64) {
         let mut cache = self.cache.lock().unwrap();
-        if cache.admits(7, token) {
+        let clock = ManualClock::default();
+        if cache.admits(Load { hash: 7, token, ..Load::default() }, &clock) {
             let at = cache.locate(7, same(key)).unwrap();
             match at {
                 Some(slot) => drop(cache.replace(slot, value, NEVER)),
-                None => drop(cache.insert(7, key, value, NEVER)),
+                None => drop(cache.insert(7, key, value, NEVER, &clock)),
             }
         }
     }
@@ -116,12 +119,15 @@ impl World {
             return Asked::Answer(Ok(value));
         }
         let me = thread::current().id();
-        let token = self.cache.lock().unwrap().begin(7);
+        let (token, current) = {
+            let cache = self.cache.lock().unwrap();
+            (cache.begin(), cache.current(7, &[]))
+        };
         let seat = Arc::new(Seat { thread: thread::current(), outcome: OnceLock::new() });
         let boarding = {
             let mut flights = self.flights.lock().unwrap();
             let at = flights.locate(7, same(key)).unwrap();
-            flights.board(at, 7, || key, (&me, token), || Arc::clone(&seat))
+            flights.board(at, 7, || key, (&me, token, current), || Arc::clone(&seat))
         };
         match boarding {
             Boarding::Join { leader } => self.wait(&seat, leader),

@@ -6,7 +6,7 @@ fn board(table: &mut Table, key: &'static str, me: u8, token: u64) -> Boarding<u
     let at = table
         .locate(7, |other| if *other == key { Match::Equal } else { Match::Different })
         .unwrap();
-    table.board(at, 7, || key, (&me, token), || me)
+    table.board(at, 7, || key, (&me, token, token), || me)
 }
 
 fn lead(table: &mut Table, key: &'static str, me: u8, token: u64) -> Flight {

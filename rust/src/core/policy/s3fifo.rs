@@ -61,7 +61,11 @@ impl S3Fifo {
     pub fn admit(&mut self, hash: u64, weight: u64, weights: &Weights) -> Queue {
         if self.filling {
             let main = self.weights[Queue::Main as usize].saturating_add(weight);
-            return if main <= self.bound - self.small { Queue::Main } else { Queue::Small };
+            return if main <= self.bound.saturating_sub(self.small) {
+                Queue::Main
+            } else {
+                Queue::Small
+            };
         }
         let [small, main] = &mut self.ghosts;
         let (left_small, left_main) = (small.take(hash), main.take(hash));
