@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyException;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyList};
@@ -56,6 +57,7 @@ impl Reload {
     }
 
     fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let _counted = Counted;
         let (cache, loader) = (self.cache.bind(py), self.loader.bind(py));
         match &self.what {
             What::One(key) => {
@@ -71,7 +73,6 @@ impl Reload {
 impl Reload {
     /// What it raises goes to `sys.unraisablehook`: there is no caller to raise it in.
     fn __call__(&self, py: Python<'_>) {
-        let _counted = Counted;
         if let Err(error) = self.run(py) {
             error.write_unraisable(py, Some(self.loader.bind(py)));
         }
@@ -108,8 +109,13 @@ pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
         RUNNING.store(0, Ordering::Relaxed);
     }
     if RUNNING.fetch_add(1, Ordering::Relaxed) >= MOST {
-        reload.__call__(py);
-        return py.check_signals();
+        return match reload.run(py) {
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                error.write_unraisable(py, Some(reload.loader.bind(py)));
+                Ok(())
+            }
+            ended => ended,
+        };
     }
     let reload = Bound::new(py, reload)?;
     let options = [("target", reload.into_any())].into_py_dict(py)?;
