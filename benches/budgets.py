@@ -23,6 +23,7 @@ import imports
 import l1
 import l2
 import l3
+import threads
 from tierline import _core
 from workload import FULL, QUICK, Effort, Result, Workload
 from world import World, installed
@@ -30,6 +31,7 @@ from world import World, installed
 WORKLOADS: tuple[Workload, ...] = (
     *l1.WORKLOADS,
     *cached.WORKLOADS,
+    *threads.WORKLOADS,
     *growth.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure the budgets of the design.")
     parser.add_argument("--only", metavar="NAME", help="a group, or a part of benchmarks' names")
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: fewer rounds and peers"
+        "--quick", action="store_true", help="a minute or two: fewer rounds and peers"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
     return parser
