@@ -138,17 +138,10 @@ def measure(name: str, trace: Trace, replays: Mapping[str, Replay]) -> list[Cell
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; never fails for a budget that is missed."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     if options.folder is None or not options.folder.is_dir():
         print("no traces: name their folder, or set TIERLINE_TRACES")
         return 2
-    for option in ("json", "markdown", "plot"):
-        file: Path | None = getattr(options, option)
-        if file is not None and not file.absolute().parent.is_dir():
-            parser.error(f"--{option}: there is no folder for {file}")
-    if options.plot is not None and not installed("matplotlib"):
-        parser.error("--plot: matplotlib is not installed")
     replays = contenders(quick=options.quick)
     print(f"{'':16}" + "".join(f"{name:>15}" for name in replays))
     cells: list[Cell] = []
@@ -164,23 +157,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for verdict in verdicts(cells):
         held = "holds " if verdict.holds else "MISSES"
         print(f"{held} {verdict.claim} ({verdict.measured:+.2f})")
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(cells)) + b"\n")
-    if options.markdown is not None:
-        options.markdown.write_text(hits_page.page(cells), encoding="utf-8")
-    if options.plot is not None:
-        hits_plot.draw(cells, options.plot)
+    _write(cells, options)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hit ratios on recorded traces.")
     parser.add_argument("folder", nargs="?", type=Path, default=traces.folder())
     parser.add_argument("--quick", action="store_true", help="150,000 requests of each trace")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write them as a page")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw them, as SVG or PNG")
-    return parser
+    options = parser.parse_args(arguments)
+    for option in ("json", "markdown", "plot"):
+        file: Path | None = getattr(options, option)
+        if file is not None and not file.absolute().parent.is_dir():
+            parser.error(f"--{option}: there is no folder for {file}")
+    if options.plot is not None and not installed("matplotlib"):
+        parser.error("--plot: matplotlib is not installed")
+    return options
+
+
+def _write(cells: Sequence[Cell], options: argparse.Namespace) -> None:
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(cells)) + b"\n")
+    if options.markdown is not None:
+        options.markdown.write_text(hits_page.page(cells), encoding="utf-8")
+    if options.plot is not None:
+        hits_plot.draw(cells, options.plot)
 
 
 def _print(name: str, hits: Mapping[str, float]) -> None:
