@@ -61,8 +61,9 @@ def _every_cell(cells: Sequence[Cell]) -> str:
         "`tierline` is the default policy. The optimum is Bélády's: what is asked for last goes"
         " first; it must keep what it is given, so that a cache that refuses keys may do a little"
         " better. LRU, SIEVE and S3-FIFO are plain simulators of the papers' policies; the others"
-        f" are the packages themselves ({_versions()}), of which moka-py and theine come out a"
-        " little different each time. The best of a row, but for the optimum, is bold."
+        f" are the packages themselves ({_versions()}). theine and moka tlfu differ by a point or"
+        " two from run to run, the others not at all. The best of a row, but for the optimum, is"
+        " bold."
     )
     left_out = f"These hit as LRU does in every cell and have no column: {same}."
     return "\n".join(
