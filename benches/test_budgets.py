@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from workload import (
     at_most,
     faster_than,
     no_more_than,
+    shown_against,
     workload,
 )
 from world import World
@@ -82,6 +84,19 @@ def test_an_absolute_budget_needs_no_peer() -> None:
 
 def test_without_the_peer_there_is_no_verdict() -> None:
     assert _holds(at_most(2.0, "peer"), 4) is None
+
+
+def test_a_figure_without_a_budget_is_shown_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contenders = {"ours": Fixed(3e-6), "peer": Fixed(2e-6), "other": Fixed(5e-6)}
+    shown = _workload(shown_against("peer"), **contenders)
+    held = _workload(at_most(1.6, "peer"), **contenders)
+    monkeypatch.setattr(budgets, "WORKLOADS", (replace(shown, beside=("other",)), held))
+    assert budgets.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "shown  1.50 x peer, other 2.50\n" in printed
+    assert "1 of 1 budgets hold" in printed
 
 
 def test_a_contender_that_does_other_work_is_refused() -> None:
