@@ -270,9 +270,12 @@ def _probe(conninfo: str, location: str) -> tuple[int, str, str]:
             identity = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
             return connection.info.server_version, identity, schema
     except psycopg.Error as error:
+        # The server's own words are all there is: libpq gives a failed login no SQLSTATE.
         reason = " ".join(str(error).split())
         raise ConnectionError(
-            f"cannot connect to {location}: {reason}", operation="open"
+            f"cannot connect to {location}: {reason}; check that the server runs there, and the "
+            "URL's user, password and database",
+            operation="open",
         ) from error
 
 
