@@ -212,6 +212,17 @@ def test_every_bad_field_is_listed_and_nothing_is_sent(store: tl.Store, stock: S
     assert stock.count() == tl.Success(0)
 
 
+def test_validation_needs_no_server(pg_url: str) -> None:
+    with tl.open(pg_url) as closed:
+        stock = tl.repository(closed, ITEMS)
+    bad: Any = item(1, sku="x")
+    failure(stock.create(item(1)), tl.ConnectionError, "closed")
+    for result in (stock.create(bad), stock.update(bad), stock.create_many([item(2), bad])):
+        failure(result, tl.ValidationError, "sku")
+    for verb in (stock.get_by_id, stock.exists, stock.delete):
+        failure(verb(2**63), tl.ValidationError, "id")
+
+
 def test_none_in_a_required_field_is_a_validation_error(store: tl.Store, stock: Stock) -> None:
     error = failure(stock.create(item(1, sku=None)), tl.ValidationError)
     assert [path for path, _ in error.errors] == ["sku"]
