@@ -183,10 +183,32 @@ def test_a_column_of_another_type_is_named_when_it_is_written(
     store: tl.Store, stock: Stock, raw: Raw
 ) -> None:
     raw.execute("ALTER TABLE items ALTER COLUMN note TYPE date USING NULL")
-    failure(stock.create(item(1, note="x")), tl.QueryError, '"note"', "date")
-    error = failure(stock.create_many([item(1, note="x")]), tl.DecodeError, "'note'", "date")
-    assert error.columns == ("note",)
+    noted = item(1, note="x")
+    for result, kind in (
+        (stock.create(noted), tl.QueryError),
+        (stock.update(noted), tl.QueryError),
+        (stock.create_many([noted]), tl.DecodeError),
+    ):
+        assert failure(result, kind, "'note' is date", "change one of them").columns == ("note",)
     assert stock.count() == tl.Success(0)
+
+
+def test_a_column_of_another_type_is_named_when_it_is_compared(
+    store: tl.Store, stock: Stock, raw: Raw
+) -> None:
+    raw.execute("CREATE TABLE keyed (id uuid PRIMARY KEY, name text NOT NULL)")
+    keyed = tl.repository(store, tl.table(Owner, name="keyed", key=lambda o: o.id))
+    raw.execute("ALTER TABLE items ALTER COLUMN note TYPE date USING NULL")
+    for result, column, types in (
+        (keyed.get_by_id(1), "id", "uuid"),
+        (keyed.exists(1), "id", "uuid"),
+        (keyed.delete(1), "id", "uuid"),
+        (stock.count(note="x"), "note", "date"),
+        (stock.list(where=lambda i: tl.some(i.note).startswith("x")), "note", "date"),
+        (stock.count(where=lambda i: tl.is_in(tl.some(i.note), ["x"])), "note", "date"),
+    ):
+        error = failure(result, tl.QueryError, f"'{column}' is {types}", "change one of them")
+        assert (error.columns, error.sqlstate) == ((column,), "42883")
 
 
 def test_a_null_in_a_field_that_is_not_optional_is_a_decode_error(
