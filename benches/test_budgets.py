@@ -134,7 +134,19 @@ def test_a_broken_benchmark_is_reported_and_fails_nothing(
         ("broken", None),
         ("example", True),
     ]
-    assert results[1]["ratio"] == pytest.approx(0.5)
+    found_one = {name: results[1][name] for name in ("group", "ours", "peers", "ratio", "budget")}
+    assert found_one == {
+        "group": "l1",
+        "ours": pytest.approx(1e6),
+        "peers": {"peer": pytest.approx(2e6)},
+        "ratio": pytest.approx(0.5),
+        "budget": 1.0,
+    }
+
+
+def test_groups_are_those_of_the_design() -> None:
+    groups = dict.fromkeys(workload.group for workload in budgets.WORKLOADS)
+    assert list(groups) == ["l1", "l2", "l3", "bulk", "import"]
 
 
 def test_a_name_that_nothing_has_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
