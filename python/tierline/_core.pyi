@@ -367,7 +367,7 @@ class Cache(MutableMapping[_K, _V]):
             key: As in `get`.
             loader: Called while nothing is locked, so it may use the cache. None is a value.
             ttl_s: Seconds the loaded value is fresh; replaces the cache's own.
-            tags: As in `set`, of the loaded value.
+            tags: As in `set`, of the loaded value or the remembered absence.
             on_error: What waiters do when the loader of another thread raises: `share` raises the
                 same exception in them too, `retry` lets one after another load the value itself.
 

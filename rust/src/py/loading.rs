@@ -93,7 +93,7 @@ impl Cache {
         key: &Bound<'_, PyAny>,
         ttl_s: Option<f64>,
     ) -> PyResult<()> {
-        let Some(life) = slf.get().settings.lives.of_absence(own_ttl(ttl_s)?) else {
+        let Some(life) = slf.get().settings.lives.of_absence(own_ttl(ttl_s)?, &[]) else {
             return Err(PyValueError::new_err(
                 "give ttl_s, or make the cache with negative_ttl_s: absence is not kept for ever",
             ));

@@ -143,7 +143,7 @@ fn load_all<'py>(
             lead.land(py, &Outcome::Value(value.clone().unbind()));
             found.set_item(key, value)?;
         } else {
-            if let Some(life) = cache.get().settings.lives.of_absence(None) {
+            if let Some(life) = cache.get().settings.lives.of_absence(None, &wish.tags) {
                 store_absence(cache, &key, (lead.hash, when), life)?;
             }
             lead.land(py, &Outcome::None);
