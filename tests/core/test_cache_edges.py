@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -40,3 +42,54 @@ def test_remembered_absence_has_the_tags_of_its_load(load: Any) -> None:
         cache.get_or_load("a", ord)
     cache.invalidate_tag("t")
     assert cache.get_or_load("a", ord) == 97
+
+
+ENDING = """
+import sys, threading, time
+from tierline import Cache
+
+class Slow:
+    '''Takes long for what {method} names; the interpreter ends meanwhile, and takes longer.'''
+    def __init__(self, last=False):
+        self.last = last
+    def __hash__(self):
+        return self.pause("hash", 1)
+    def __eq__(self, other):
+        return self.pause("eq", False)
+    def __del__(self, sleep=time.sleep):
+        if self.last:
+            sleep(0.6)
+        else:
+            self.pause("del", None)
+    def pause(self, name, answer, sleep=time.sleep):
+        if armed and name == "{method}":
+            begun.set()
+            sleep(0.3)
+        return answer
+
+armed, begun = False, threading.Event()
+sys.last_to_go = Slow(last=True)
+cache = Cache(10)
+cache["value"] = Slow()
+cache[Slow()] = 1
+armed = True
+threading.Thread(target=lambda: {act}, daemon=True).start()
+begun.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "act"),
+    [
+        ("hash", "cache.get(Slow())"),
+        ("eq", "cache.get(Slow())"),
+        ("del", "cache.set('value', 2)"),
+        ("del", "cache.clear()"),
+    ],
+)
+def test_the_interpreter_ends_while_an_objects_own_code_runs(method: str, act: str) -> None:
+    code = ENDING.format(method=method, act=act)
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (child.returncode, child.stderr) == (0, "")

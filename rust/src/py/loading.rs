@@ -6,7 +6,6 @@ use pyo3::types::PyDict;
 
 use super::cache::Cache;
 use super::flight::{self, OnError, Wish};
-use super::listener::dismiss;
 use super::lives::{moment_ms, ttl_of};
 use super::lookup::{hash, with_slot};
 use super::many;
@@ -195,10 +194,8 @@ impl Cache {
                 }
             });
             entries += cleared.len();
-            if let Some(listener) = &self.settings.listener {
-                let gone = cleared.into_entries().map(|entry| Gone::from((entry, cause)));
-                first = first.and(dismiss(py, Some(listener), None, gone));
-            }
+            let gone = cleared.into_entries().map(|entry| Gone::from((entry, cause)));
+            first = first.and(self.dismiss(py, None, gone));
         }
         first.map(|()| entries)
     }

@@ -19,6 +19,7 @@ use super::cache::Cache;
 use super::flight::{Wish, fly};
 use super::lookup::Raised;
 use super::native::catch;
+use super::objects::release;
 use super::reading::Found;
 use super::state::Object;
 use crate::core::cache::Undecided;
@@ -203,7 +204,7 @@ impl Memo {
         match key {
             Ok(key) => {
                 let answer = answer(&key);
-                key.unbind().drop_ref(py);
+                release(key.unbind(), py);
                 answer
             }
             Err(error) => {

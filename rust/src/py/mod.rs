@@ -23,6 +23,7 @@ mod many;
 mod mapping;
 mod memo;
 mod native;
+mod objects;
 mod options;
 mod persistence;
 mod reader;

@@ -4,6 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::objects::release;
 use crate::core::cache::{
     self as core, Bound as Limit, Cache, Cause, Entry, Left, Load, Options, Slot,
 };
@@ -26,16 +27,13 @@ pub struct Displaced {
 
 impl Displaced {
     /// Releases the objects at once.
-    ///
-    /// Dropping them would not where PyO3 has not counted the thread as attached, as in functions
-    /// that Python calls directly: it then keeps them for later.
     #[inline]
     pub fn release(self, py: Python<'_>) {
         if let Some(value) = self.value {
-            value.drop_ref(py);
+            release(value, py);
         }
         if let Some(key) = self.key {
-            key.drop_ref(py);
+            release(key, py);
         }
     }
 }
