@@ -93,3 +93,28 @@ def test_the_interpreter_ends_while_an_objects_own_code_runs(method: str, act: s
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
     )
     assert (child.returncode, child.stderr) == (0, "")
+
+
+def test_a_cache_works_for_what_goes_last_when_the_interpreter_ends() -> None:
+    code = """
+import os, sys
+import tierline as tl
+
+cache = tl.Cache(10, weigher=lambda key, value: 1)
+cached = tl.cached(len)
+
+class Last:
+    def __del__(self, cache=cache, cached=cached, write=os.write):
+        cache["a"] = cached("abc")
+        try:
+            cache[[]] = 1
+        except TypeError:
+            pass
+        write(1, str(cache["a"]).encode())
+
+sys.last_to_go = Last()
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (child.returncode, child.stdout, child.stderr) == (0, "3", "")

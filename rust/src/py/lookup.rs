@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use super::compare::compare;
 use super::layout::{known_hash, known_tuple_hash};
 use super::lock::Lock;
+use super::native::counted;
 use super::objects;
 use super::state::{Object, State};
 use crate::core::cache::{Match, Slot, Undecided};
@@ -35,7 +36,8 @@ impl Raised {
 impl From<Raised> for PyErr {
     #[cold]
     fn from(Raised: Raised) -> Self {
-        Python::attach(Self::fetch)
+        // SAFETY: who has set or seen the exception is attached.
+        counted(|| Self::fetch(unsafe { Python::assume_attached() }))
     }
 }
 

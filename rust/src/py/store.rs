@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use super::cache::Cache;
 use super::lives::Manner;
 use super::lookup::{Raised, hash, with_slot};
+use super::native::counted;
 use super::state::{CLOCK, Stored, Storing, When, absent};
 use super::weigher::Weigher;
 use crate::core::clock::{NEVER, Ttl};
@@ -52,9 +53,8 @@ fn store_own_living(
     key: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> Result<(), Raised> {
-    // Attached anew, so that PyO3 counts the thread as attached and releases objects at once.
-    Python::attach(|py| {
-        store(cache, key, value, &Terms::default()).map_err(|error| Raised::set(error, py))
+    counted(|| {
+        store(cache, key, value, &Terms::default()).map_err(|error| Raised::set(error, key.py()))
     })
 }
 
