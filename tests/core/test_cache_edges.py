@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
 
-from tierline._core import Cache
+from tierline._core import Cache, advance_clock
 
 
 def absent_unless(overtaken: bool, cache: Cache[str, int]) -> None:
@@ -118,3 +119,34 @@ sys.last_to_go = Last()
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
     )
     assert (child.returncode, child.stdout, child.stderr) == (0, "3", "")
+
+
+def test_ctrl_c_while_a_reload_starts_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache: Cache[int, threading.Thread] = Cache(100, ttl_s=1, stale_while_revalidate_s=1_000)
+    cache.update(dict.fromkeys(range(60), threading.current_thread()))
+    advance_clock(2)
+    begun = threading.Event()
+
+    def load(_: int) -> threading.Thread:
+        begun.set()
+        return threading.current_thread()
+
+    for key, error in enumerate([KeyboardInterrupt, RuntimeError] * 20):
+
+        def start(_: threading.Thread, error: type[BaseException] = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            if error is KeyboardInterrupt:
+                with pytest.raises(KeyboardInterrupt):
+                    cache.get_or_load(key, load)
+            else:
+                assert cache.get_or_load(key, load) is threading.current_thread()
+    assert not begun.is_set()
+    # Those that did not start do not count among those under way.
+    cache.get_or_load(50, load)
+    assert begun.wait(10)
+    while cache.get(50) is None:
+        pass
+    assert cache[50].name == "tierline-reload"
