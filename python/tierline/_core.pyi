@@ -305,7 +305,12 @@ class Cache(MutableMapping[_K, _V]):
             KeyError: Always.
         """
     def __setitem__(self, key: _K, value: _V, /) -> None: ...
-    def __delitem__(self, key: _K, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None:
+        """`invalidate` a key.
+
+        Raises:
+            KeyError: It has no live value.
+        """
     def __contains__(self, key: object, /) -> bool:
         """Whether a live entry exists; counts neither hit nor miss and does not refresh it."""
     def __len__(self) -> int:

@@ -150,3 +150,17 @@ def test_ctrl_c_while_a_reload_starts_is_the_callers(monkeypatch: pytest.MonkeyP
     while cache.get(50) is None:
         pass
     assert cache[50].name == "tierline-reload"
+
+
+def test_deleting_an_item_is_an_invalidation() -> None:
+    cache: Cache[str, int] = Cache(10)
+    cache["a"] = 1
+    token = cache.begin("a")
+    del cache["a"]
+    assert cache.stats().invalidations == 1
+    assert not cache.fill("a", 1, token)
+    token = cache.begin("a")
+    with pytest.raises(KeyError, match="a"):
+        del cache["a"]
+    assert not cache.fill("a", 1, token)
+    assert cache.stats().invalidations == 1
