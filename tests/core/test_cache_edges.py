@@ -164,3 +164,19 @@ def test_deleting_an_item_is_an_invalidation() -> None:
         del cache["a"]
     assert not cache.fill("a", 1, token)
     assert cache.stats().invalidations == 1
+
+
+def test_a_value_that_one_too_large_displaces_is_counted_as_what_the_listener_is_told() -> None:
+    told: list[tuple[str, str, str]] = []
+    cache: Cache[str, str] = Cache(
+        3, getsizeof=len, ttl_s=100, listener=lambda *gone: told.append(gone)
+    )
+    cache["a"] = "old"
+    with pytest.raises(ValueError, match="too large"):
+        cache["a"] = "larger"
+    cache["b"] = "old"
+    advance_clock(200)
+    with pytest.raises(ValueError, match="too large"):
+        cache["b"] = "larger"
+    assert told == [("a", "old", "replaced"), ("b", "old", "expired")]
+    assert (cache.stats().replacements, cache.stats().expirations) == (1, 1)

@@ -5,9 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::objects::release;
-use crate::core::cache::{
-    self as core, Bound as Limit, Cache, Cause, Entry, Left, Load, Options, Slot,
-};
+use crate::core::cache::{self as core, Bound as Limit, Cache, Entry, Left, Load, Options, Slot};
 use crate::core::clock::MonotonicClock;
 use crate::core::guards::Life;
 
@@ -153,9 +151,8 @@ impl State {
             return (Stored::Refused, Vec::new());
         }
         if !self.cache.can_hold(weight) {
-            let old = at.and_then(|slot| self.cache.remove(slot));
-            let gone = old.map(|entry| Gone::from((entry, Cause::Replaced)));
-            return (Stored::TooLarge, gone.into_iter().collect());
+            let old = at.and_then(|slot| self.cache.displace(slot, &CLOCK));
+            return (Stored::TooLarge, old.into_iter().collect());
         }
         self.may_hold_cycles |= is_collectable(key) || is_collectable(value);
         let value = value.clone().unbind();
