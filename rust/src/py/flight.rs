@@ -239,8 +239,8 @@ fn lead_home<'py>(
         Err(error) => {
             note_absence(cache, key, &lead, wish, &error)?;
             if let Some(value) = stand_in(cache.get(), key, lead.hash, &error)? {
-                error.write_unraisable(py, Some(key));
                 lead.land(py, &Outcome::Value(value.clone().unbind()));
+                error.write_unraisable(py, Some(key));
                 return Ok(value);
             }
             lead.land(py, &Outcome::Raised(Raising::new(py, &error)));
