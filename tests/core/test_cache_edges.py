@@ -180,3 +180,31 @@ def test_a_value_that_one_too_large_displaces_is_counted_as_what_the_listener_is
         cache["b"] = "larger"
     assert told == [("a", "old", "replaced"), ("b", "old", "expired")]
     assert (cache.stats().replacements, cache.stats().expirations) == (1, 1)
+
+
+def test_what_is_stored_while_a_snapshot_is_restored_is_newer() -> None:
+    saved: Cache[str, str] = Cache(10)
+    saved["a"] = "old"
+
+    def weigh(key: str, value: str) -> int:
+        if value == "old":
+            cache[key] = "new"
+        return 1
+
+    cache: Cache[str, str] = Cache(10, weigher=weigh)
+    assert cache.restore(saved.snapshot(), key=str, value=str) == 0
+    assert cache["a"] == "new"
+
+
+def test_the_flight_has_landed_when_the_error_it_stands_in_for_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache: Cache[str, int] = Cache(10, ttl_s=1, stale_if_error_s=1_000, retry_s=0)
+    cache["a"] = 1
+    advance_clock(2)
+    answers: list[int] = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda _: answers.append(cache.get_or_load("a", ord))
+    )
+    assert cache.get_or_load("a", {}.__getitem__) == 1
+    assert answers == [97]

@@ -113,7 +113,8 @@ fn store_living(cache: &Cache, storing: Storing<'_, '_>) -> PyResult<Stored> {
     Ok(stored)
 }
 
-/// Stores what another cache held, with the life it has left; whether it fits.
+/// Stores what another cache held, with the life it has left, unless its key has a live value;
+/// whether it was stored.
 pub fn store_again(
     cache: &Cache,
     key: &Bound<'_, PyAny>,
@@ -122,7 +123,7 @@ pub fn store_again(
     weight: u64,
 ) -> PyResult<bool> {
     let hash = hash(key)?;
-    let storing = Storing { key, value, hash, life, weight, when: When::Always };
+    let storing = Storing { key, value, hash, life, weight, when: When::Missing };
     Ok(store_living(cache, storing)? == Stored::Yes)
 }
 
