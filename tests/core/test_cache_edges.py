@@ -208,3 +208,20 @@ def test_the_flight_has_landed_when_the_error_it_stands_in_for_is_reported(
     )
     assert cache.get_or_load("a", {}.__getitem__) == 1
     assert answers == [97]
+
+
+def test_what_is_stale_is_reloaded_though_what_is_missing_cannot_be_loaded() -> None:
+    cache: Cache[str, int] = Cache(10, ttl_s=1, stale_while_revalidate_s=1_000, retry_s=1_000)
+    cache["a"] = 1
+    advance_clock(2)
+    reloaded = threading.Event()
+
+    def load(keys: list[str]) -> dict[str, int]:
+        if keys != ["a"]:
+            raise ValueError
+        reloaded.set()
+        return {"a": 2}
+
+    with pytest.raises(ValueError, match=r"^$"):
+        cache.get_or_load_many("ab", load)
+    assert reloaded.wait(10)

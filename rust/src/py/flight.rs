@@ -66,7 +66,7 @@ impl FromPyObject<'_, '_> for OnError {
 }
 
 /// What is wanted of a load.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Wish {
     pub on_error: OnError,
     pub ttl: Option<Ttl>,

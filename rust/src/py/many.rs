@@ -47,6 +47,10 @@ pub fn get_or_load_many<'py>(
             Answer::Nothing | Answer::Expired => missing.push(key),
         }
     }
+    // First, for nobody else tries to reload these for a while, whatever becomes of the others.
+    if !stale.is_empty() {
+        reload::start(Reload::many(cache, stale, loader, wish.clone()), py)?;
+    }
     while !missing.is_empty() {
         let (leads, joined) = board_all(cache, &unique, &mut absent, missing, &wish)?;
         missing = Vec::new();
@@ -62,9 +66,6 @@ pub fn get_or_load_many<'py>(
     }
     for key in absent {
         unique.del_item(key)?;
-    }
-    if !stale.is_empty() {
-        reload::start(Reload::many(cache, stale, loader, wish), py)?;
     }
     Ok(unique)
 }
