@@ -83,7 +83,7 @@ impl Cache {
         on_error: OnError,
     ) -> PyResult<Bound<'py, PyDict>> {
         let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)? };
-        many::get_or_load_many(slf, keys, loader, wish)
+        many::get_or_load_many(slf, keys, loader, &wish)
     }
 
     #[pyo3(signature = (key, /, *, ttl_s=None))]

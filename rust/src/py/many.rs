@@ -25,7 +25,7 @@ pub fn get_or_load_many<'py>(
     cache: &Bound<'py, Cache>,
     keys: &Bound<'py, PyAny>,
     loader: &Bound<'py, PyAny>,
-    wish: Wish,
+    wish: &Wish,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = keys.py();
     // Each key once: this call would meet its own flight at the second.
@@ -52,10 +52,10 @@ pub fn get_or_load_many<'py>(
         reload::start(Reload::many(cache, stale, loader, wish.clone()), py)?;
     }
     while !missing.is_empty() {
-        let (leads, joined) = board_all(cache, &unique, &mut absent, missing, &wish)?;
+        let (leads, joined) = board_all(cache, &unique, &mut absent, missing, wish)?;
         missing = Vec::new();
         if !leads.is_empty() {
-            load_all(cache, loader, leads, &unique, &mut absent, &wish)?;
+            load_all(cache, loader, leads, &unique, &mut absent, wish)?;
         }
         for (key, seat, leader) in joined {
             match join(py, &seat, leader, wish.on_error)? {
