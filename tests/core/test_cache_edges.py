@@ -225,3 +225,19 @@ def test_what_is_stale_is_reloaded_though_what_is_missing_cannot_be_loaded() -> 
     with pytest.raises(ValueError, match=r"^$"):
         cache.get_or_load_many("ab", load)
     assert reloaded.wait(10)
+
+
+def test_caches_in_each_other_die_however_deep_they_lie() -> None:
+    class Last:
+        def __del__(self) -> None:
+            died.append(True)
+
+    died: list[bool] = []
+    cache: Cache[str, Any] = Cache(1)
+    cache["a"] = Last()
+    for _ in range(300_000):
+        outer: Cache[str, Any] = Cache(1)
+        outer["a"] = cache
+        cache = outer
+    del cache, outer
+    assert died

@@ -5,6 +5,7 @@
 //! ([`lookup`]); what leaves a cache is released after.
 
 mod arguments;
+mod burial;
 mod cache;
 mod compare;
 mod copy;
