@@ -1,7 +1,8 @@
-"""Where two things that the cache does meet: absence and tags, statistics and refusals, and others."""
+"""Where two things that the cache does meet: absence and tags, a listener and counters, others."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
+import tierline as tl
 from tierline._core import Cache, advance_clock
 
 
-def absent_unless(overtaken: bool, cache: Cache[str, int]) -> None:
+def absent_if(cache: Cache[str, int], *, overtaken: bool) -> None:
     """Load nothing under "a" with a tag, which is invalidated meanwhile or not."""
 
     def load(_: str) -> int:
@@ -24,7 +26,7 @@ def absent_unless(overtaken: bool, cache: Cache[str, int]) -> None:
         cache.get_or_load("a", load, tags=["t"])
 
 
-def absent_of_many_unless(overtaken: bool, cache: Cache[str, int]) -> None:
+def absent_of_many_if(cache: Cache[str, int], *, overtaken: bool) -> None:
     def load(_: list[str]) -> dict[str, int]:
         if overtaken:
             cache.invalidate_tag("t")
@@ -33,12 +35,12 @@ def absent_of_many_unless(overtaken: bool, cache: Cache[str, int]) -> None:
     assert cache.get_or_load_many(["a"], load, tags=["t"]) == {}
 
 
-@pytest.mark.parametrize("load", [absent_unless, absent_of_many_unless])
+@pytest.mark.parametrize("load", [absent_if, absent_of_many_if])
 def test_remembered_absence_has_the_tags_of_its_load(load: Any) -> None:
     cache: Cache[str, int] = Cache(10, negative_ttl_s=100)
-    load(True, cache)
+    load(cache, overtaken=True)
     assert cache.stats().refused_fills == 1
-    load(False, cache)
+    load(cache, overtaken=False)
     with pytest.raises(KeyError):
         cache.get_or_load("a", ord)
     cache.invalidate_tag("t")
@@ -203,10 +205,13 @@ def test_the_flight_has_landed_when_the_error_it_stands_in_for_is_reported(
     cache["a"] = 1
     advance_clock(2)
     answers: list[int] = []
-    monkeypatch.setattr(
-        sys, "unraisablehook", lambda _: answers.append(cache.get_or_load("a", ord))
-    )
-    assert cache.get_or_load("a", {}.__getitem__) == 1
+
+    def ask(_: Any) -> None:
+        answers.append(cache.get_or_load("a", ord))
+
+    monkeypatch.setattr(sys, "unraisablehook", ask)
+    nothing: dict[str, int] = {}
+    assert cache.get_or_load("a", nothing.__getitem__) == 1
     assert answers == [97]
 
 
@@ -239,5 +244,30 @@ def test_caches_in_each_other_die_however_deep_they_lie() -> None:
         outer: Cache[str, Any] = Cache(1)
         outer["a"] = cache
         cache = outer
-    del cache, outer
+        del outer
+    del cache
     assert died
+
+
+def test_a_call_in_a_loop_that_no_longer_runs_is_not_waited_for() -> None:
+    calls: list[int] = []
+
+    @tl.cached
+    async def fetch(x: int) -> int:
+        calls.append(x)
+        await asyncio.sleep(0.05)
+        return x
+
+    async def give_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(fetch(1), 0.01)
+
+    async def ask() -> int:
+        return await asyncio.wait_for(fetch(1), 10)
+
+    first = asyncio.new_event_loop()
+    first.run_until_complete(give_up())
+    assert asyncio.run(ask()) == 1
+    assert calls == [1, 1]
+    first.run_until_complete(asyncio.sleep(0.1))
+    first.close()
