@@ -305,7 +305,12 @@ class Cache(MutableMapping[_K, _V]):
             KeyError: Always.
         """
     def __setitem__(self, key: _K, value: _V, /) -> None: ...
-    def __delitem__(self, key: _K, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None:
+        """`invalidate` a key.
+
+        Raises:
+            KeyError: It has no live value.
+        """
     def __contains__(self, key: object, /) -> bool:
         """Whether a live entry exists; counts neither hit nor miss and does not refresh it."""
     def __len__(self) -> int:
@@ -367,7 +372,7 @@ class Cache(MutableMapping[_K, _V]):
             key: As in `get`.
             loader: Called while nothing is locked, so it may use the cache. None is a value.
             ttl_s: Seconds the loaded value is fresh; replaces the cache's own.
-            tags: As in `set`, of the loaded value.
+            tags: As in `set`, of the loaded value or the remembered absence.
             on_error: What waiters do when the loader of another thread raises: `share` raises the
                 same exception in them too, `retry` lets one after another load the value itself.
 

@@ -71,7 +71,7 @@ def remembering(
         token = cache.begin(key)
         mine = _Flight(loop, token)
         flight = flights.setdefault(key, mine)
-        stale = flight.loop.is_closed() or not cache.is_current(key, flight.token)
+        stale = not flight.loop.is_running() or not cache.is_current(key, flight.token)
         if flight is not mine and stale:
             # Its key was invalidated since it began, or nobody runs it any more.
             flight = flights[key] = mine

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyTypeInfo};
 
+use super::burial::bury;
 use super::flight::{self, Departures};
 use super::listener::Listener;
 use super::lives::{Lives, Manner, Rule};
@@ -186,6 +187,16 @@ impl Cache {
     fn __clear__(&self) {
         for part in self.state.all() {
             drop(part.with_if_free(|state| state.cache.clear()));
+        }
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        for part in self.state.all() {
+            if let Some(content) = part.with_if_free(|state| state.cache.clear()) {
+                bury(content);
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ impl FromPyObject<'_, '_> for OnError {
 }
 
 /// What is wanted of a load.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Wish {
     pub on_error: OnError,
     pub ttl: Option<Ttl>,
@@ -237,10 +237,10 @@ fn lead_home<'py>(
             Ok(value)
         }
         Err(error) => {
-            note_absence(cache, key, &lead, &error)?;
+            note_absence(cache, key, &lead, wish, &error)?;
             if let Some(value) = stand_in(cache.get(), key, lead.hash, &error)? {
-                error.write_unraisable(py, Some(key));
                 lead.land(py, &Outcome::Value(value.clone().unbind()));
+                error.write_unraisable(py, Some(key));
                 return Ok(value);
             }
             lead.land(py, &Outcome::Raised(Raising::new(py, &error)));
@@ -254,10 +254,11 @@ fn note_absence(
     cache: &Bound<'_, Cache>,
     key: &Bound<'_, PyAny>,
     lead: &Lead<'_, '_>,
+    wish: &Wish,
     error: &PyErr,
 ) -> PyResult<()> {
     if error.is_instance_of::<PyKeyError>(key.py())
-        && let Some(life) = cache.get().settings.lives.of_absence(None)
+        && let Some(life) = cache.get().settings.lives.of_absence(None, &wish.tags)
     {
         store_absence(cache, key, (lead.hash, When::Current(lead.token)), life)?;
     }

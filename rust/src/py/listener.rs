@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::objects::release;
 use super::state::{Gone, Object, is_absent};
 use crate::core::cache::Cause;
 
@@ -75,9 +76,9 @@ pub fn dismiss(
             let told = listener.tell(key, value.bind(py), cause);
             first = first.and(told);
         }
-        value.drop_ref(py);
+        release(value, py);
         if let Some(own) = own {
-            own.drop_ref(py);
+            release(own, py);
         }
     }
     first

@@ -106,10 +106,10 @@ impl Lives {
         }
     }
 
-    /// The life of an entry that says that there is nothing, if such are kept.
-    pub fn of_absence(&self, own: Option<Ttl>) -> Option<Life> {
+    /// The life of an entry with these tags that says that there is nothing, if such are kept.
+    pub fn of_absence(&self, own: Option<Ttl>, tags: &[u64]) -> Option<Life> {
         let ttl = own.or(self.negative)?;
-        Some(Life { absent: true, ..Life::plain(ttl.deadline(&CLOCK)) })
+        Some(Life { absent: true, tags: tags.into(), ..Life::plain(ttl.deadline(&CLOCK)) })
     }
 
     fn shaken(&self, ttl: Ttl) -> Ttl {

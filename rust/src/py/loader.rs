@@ -29,6 +29,15 @@ impl Drop for Stop {
     }
 }
 
+/// Runs `call`, which may end its thread by unwinding: then the thread stops here for ever.
+#[inline]
+pub fn stopping<R>(call: impl FnOnce() -> R) -> R {
+    let stop = Stop;
+    let result = call();
+    mem::forget(stop);
+    result
+}
+
 /// Calls a function with arguments in Python's vectorcall form.
 ///
 /// # Safety
@@ -40,15 +49,14 @@ pub unsafe fn vectorcall<'py>(
     flagged_count: usize,
     names: *mut ffi::PyObject,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let stop = Stop;
     // SAFETY: the two types of function differ only in what the compiler may assume of unwinding;
     // the black box keeps it from remembering that other callers of the symbol assume there is
     // none. The caller answers for the arguments. The result is a new reference or null with an
     // error set.
     unsafe {
         let python: Vectorcall = mem::transmute(ffi::PyObject_Vectorcall as *const ());
-        let result = black_box(python)(function.as_ptr(), values, flagged_count, names);
-        mem::forget(stop);
+        let result =
+            stopping(|| black_box(python)(function.as_ptr(), values, flagged_count, names));
         Bound::from_owned_ptr_or_err(function.py(), result)
     }
 }

@@ -6,7 +6,6 @@ use pyo3::types::PyDict;
 
 use super::cache::Cache;
 use super::flight::{self, OnError, Wish};
-use super::listener::dismiss;
 use super::lives::{moment_ms, ttl_of};
 use super::lookup::{hash, with_slot};
 use super::many;
@@ -84,7 +83,7 @@ impl Cache {
         on_error: OnError,
     ) -> PyResult<Bound<'py, PyDict>> {
         let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)? };
-        many::get_or_load_many(slf, keys, loader, wish)
+        many::get_or_load_many(slf, keys, loader, &wish)
     }
 
     #[pyo3(signature = (key, /, *, ttl_s=None))]
@@ -93,7 +92,7 @@ impl Cache {
         key: &Bound<'_, PyAny>,
         ttl_s: Option<f64>,
     ) -> PyResult<()> {
-        let Some(life) = slf.get().settings.lives.of_absence(own_ttl(ttl_s)?) else {
+        let Some(life) = slf.get().settings.lives.of_absence(own_ttl(ttl_s)?, &[]) else {
             return Err(PyValueError::new_err(
                 "give ttl_s, or make the cache with negative_ttl_s: absence is not kept for ever",
             ));
@@ -195,10 +194,8 @@ impl Cache {
                 }
             });
             entries += cleared.len();
-            if let Some(listener) = &self.settings.listener {
-                let gone = cleared.into_entries().map(|entry| Gone::from((entry, cause)));
-                first = first.and(dismiss(py, Some(listener), None, gone));
-            }
+            let gone = cleared.into_entries().map(|entry| Gone::from((entry, cause)));
+            first = first.and(self.dismiss(py, None, gone));
         }
         first.map(|()| entries)
     }

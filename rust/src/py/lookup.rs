@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 use super::compare::compare;
 use super::layout::{known_hash, known_tuple_hash};
 use super::lock::Lock;
+use super::native::counted;
+use super::objects;
 use super::state::{Object, State};
 use crate::core::cache::{Match, Slot, Undecided};
 use crate::core::hash::spread;
@@ -34,7 +36,8 @@ impl Raised {
 impl From<Raised> for PyErr {
     #[cold]
     fn from(Raised: Raised) -> Self {
-        Python::attach(Self::fetch)
+        // SAFETY: who has set or seen the exception is attached.
+        counted(|| Self::fetch(unsafe { Python::assume_attached() }))
     }
 }
 
@@ -92,9 +95,7 @@ fn other_hash(key: &Bound<'_, PyAny>) -> Result<isize, Raised> {
     if let Some(hash) = known_tuple_hash(key) {
         return Ok(hash);
     }
-    // SAFETY: the key is alive and its token proves that the thread is attached.
-    let hash = unsafe { ffi::PyObject_Hash(key.as_ptr()) };
-    if hash == -1 { Err(Raised) } else { Ok(hash) }
+    objects::hash(key)
 }
 
 /// Runs `section` on the table with the key's place, if it has one.
@@ -138,9 +139,13 @@ impl<'py> Verdicts<'py> {
     }
 
     /// Runs `__eq__` of the candidates up to the first that is equal.
-    fn ask(&mut self, candidates: Vec<Bound<'py, PyAny>>, key: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn ask(
+        &mut self,
+        candidates: Vec<Bound<'py, PyAny>>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
         for candidate in candidates {
-            if candidate.eq(key)? {
+            if objects::equal(&candidate, key)? {
                 self.equal = Some(candidate);
                 break;
             }
@@ -191,6 +196,6 @@ fn with_slot_asking<T: Table, R>(
             let error = PyRuntimeError::new_err("the cache kept changing while keys were compared");
             return Err(Raised::set(error, py));
         }
-        verdicts.ask(candidates, key).map_err(|error| Raised::set(error, py))?;
+        verdicts.ask(candidates, key)?;
     }
 }

@@ -25,7 +25,7 @@ pub fn get_or_load_many<'py>(
     cache: &Bound<'py, Cache>,
     keys: &Bound<'py, PyAny>,
     loader: &Bound<'py, PyAny>,
-    wish: Wish,
+    wish: &Wish,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = keys.py();
     // Each key once: this call would meet its own flight at the second.
@@ -47,11 +47,15 @@ pub fn get_or_load_many<'py>(
             Answer::Nothing | Answer::Expired => missing.push(key),
         }
     }
+    // First, for nobody else tries to reload these for a while, whatever becomes of the others.
+    if !stale.is_empty() {
+        reload::start(Reload::many(cache, stale, loader, wish.clone()), py)?;
+    }
     while !missing.is_empty() {
-        let (leads, joined) = board_all(cache, &unique, &mut absent, missing, &wish)?;
+        let (leads, joined) = board_all(cache, &unique, &mut absent, missing, wish)?;
         missing = Vec::new();
         if !leads.is_empty() {
-            load_all(cache, loader, leads, &unique, &mut absent, &wish)?;
+            load_all(cache, loader, leads, &unique, &mut absent, wish)?;
         }
         for (key, seat, leader) in joined {
             match join(py, &seat, leader, wish.on_error)? {
@@ -62,9 +66,6 @@ pub fn get_or_load_many<'py>(
     }
     for key in absent {
         unique.del_item(key)?;
-    }
-    if !stale.is_empty() {
-        reload::start(Reload::many(cache, stale, loader, wish), py)?;
     }
     Ok(unique)
 }
@@ -143,7 +144,7 @@ fn load_all<'py>(
             lead.land(py, &Outcome::Value(value.clone().unbind()));
             found.set_item(key, value)?;
         } else {
-            if let Some(life) = cache.get().settings.lives.of_absence(None) {
+            if let Some(life) = cache.get().settings.lives.of_absence(None, &wish.tags) {
                 store_absence(cache, &key, (lead.hash, when), life)?;
             }
             lead.land(py, &Outcome::None);

@@ -18,7 +18,8 @@ use super::arguments::{Arguments, compare_items, hash_items, mark, stands_for_it
 use super::cache::Cache;
 use super::flight::{Wish, fly};
 use super::lookup::Raised;
-use super::native::catch;
+use super::native::{catch, counted};
+use super::objects::release;
 use super::reading::Found;
 use super::state::Object;
 use crate::core::cache::Undecided;
@@ -203,7 +204,7 @@ impl Memo {
         match key {
             Ok(key) => {
                 let answer = answer(&key);
-                key.unbind().drop_ref(py);
+                release(key.unbind(), py);
                 answer
             }
             Err(error) => {
@@ -225,10 +226,10 @@ impl Memo {
     #[cold]
     #[inline(never)]
     fn load(&self, key: &Bound<'_, PyAny>, arguments: Arguments) -> *mut ffi::PyObject {
-        // Attached anew, so that PyO3 counts the thread as attached and releases objects at once.
-        Python::attach(|py| {
-            let call = || arguments.pass(self.function.bind(key.py()));
-            match fly(self.cache.bind(key.py()), key, &Wish::default(), call) {
+        let py = key.py();
+        counted(|| {
+            let call = || arguments.pass(self.function.bind(py));
+            match fly(self.cache.bind(py), key, &Wish::default(), call) {
                 Ok(value) => value.into_ptr(),
                 Err(error) => {
                     error.restore(py);

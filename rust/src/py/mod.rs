@@ -5,6 +5,7 @@
 //! ([`lookup`]); what leaves a cache is released after.
 
 mod arguments;
+mod burial;
 mod cache;
 mod compare;
 mod copy;
@@ -23,6 +24,7 @@ mod many;
 mod mapping;
 mod memo;
 mod native;
+mod objects;
 mod options;
 mod persistence;
 mod reader;

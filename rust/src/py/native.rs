@@ -59,3 +59,10 @@ pub fn catch_status(py: Python<'_>, body: impl FnOnce() -> Result<(), Raised>) -
         }
     }
 }
+
+/// Runs `body` in a thread that PyO3 counts as attached and releases objects in at once.
+///
+/// While the interpreter ends PyO3 counts none, though Python code still runs and comes here.
+pub fn counted<R>(body: impl Fn() -> R) -> R {
+    Python::try_attach(|_| body()).unwrap_or_else(body)
+}

@@ -7,7 +7,7 @@ use super::cache::Cache;
 use super::listener::dismiss;
 use super::lookup::{Raised, hash, with_slot};
 use super::state::{CLOCK, Displaced, Gone};
-use crate::core::cache::{Cause, Consulted, Held, Match, Read, Undecided};
+use crate::core::cache::{Consulted, Held, Match, Read, Undecided};
 
 /// What reading a key gave, without what has to be released.
 pub enum Found<'py> {
@@ -152,11 +152,9 @@ impl Cache {
         Ok(value.map(|value| value.into_bound(py)))
     }
 
-    /// Removes a live entry or raises `KeyError`.
+    /// Invalidates a key; raises `KeyError` if it has no live value.
     pub fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = self.take(key)?.ok_or_else(|| missing(key))?;
-        let gone = Gone { key: None, value: value.unbind(), cause: Cause::Invalidated };
-        self.dismiss(key.py(), Some(key), [gone])
+        if self.invalidate(key)? { Ok(()) } else { Err(missing(key)) }
     }
 
     /// Releases what left, and tells the listener of it.

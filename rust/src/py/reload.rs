@@ -14,11 +14,11 @@ use super::loader;
 use super::many::load_missing;
 use super::state::Object;
 
-/// Threads that reload at the same time. Beyond, whoever found the stale value reloads it itself.
+/// Reloads at the same time, each in a thread. Beyond, whoever found the stale value reloads it itself.
 const MOST: usize = 16;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// Whose threads `RUNNING` counts: a fork copies the count and not the threads.
+/// Whose reloads `RUNNING` counts: a fork copies the count and not the threads.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// A load to be made by a thread that nobody waits for.
@@ -28,6 +28,7 @@ pub struct Reload {
     what: What,
     loader: Object,
     wish: Wish,
+    _counted: Counted,
 }
 
 enum What {
@@ -42,8 +43,7 @@ impl Reload {
         loader: &Bound<'_, PyAny>,
         wish: Wish,
     ) -> Self {
-        let what = What::One(key.clone().unbind());
-        Self { cache: cache.clone().unbind(), what, loader: loader.clone().unbind(), wish }
+        Self::new(cache, What::One(key.clone().unbind()), loader, wish)
     }
 
     pub fn many(
@@ -52,12 +52,15 @@ impl Reload {
         loader: &Bound<'_, PyAny>,
         wish: Wish,
     ) -> Self {
-        let what = What::Many(keys.unbind());
-        Self { cache: cache.clone().unbind(), what, loader: loader.clone().unbind(), wish }
+        Self::new(cache, What::Many(keys.unbind()), loader, wish)
+    }
+
+    fn new(cache: &Bound<'_, Cache>, what: What, loader: &Bound<'_, PyAny>, wish: Wish) -> Self {
+        let (cache, loader) = (cache.clone().unbind(), loader.clone().unbind());
+        Self { cache, what, loader, wish, _counted: Counted::new() }
     }
 
     fn run(&self, py: Python<'_>) -> PyResult<()> {
-        let _counted = Counted;
         let (cache, loader) = (self.cache.bind(py), self.loader.bind(py));
         match &self.what {
             What::One(key) => {
@@ -88,8 +91,19 @@ impl Reload {
     }
 }
 
-/// One of the running threads, until it is dropped.
+/// One of the reloads under way, until it is dropped.
 struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        let process = std::process::id();
+        if PROCESS.swap(process, Ordering::Relaxed) != process {
+            RUNNING.store(0, Ordering::Relaxed);
+        }
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -102,13 +116,10 @@ impl Drop for Counted {
 ///
 /// # Errors
 ///
-/// What is no `Exception` of a loader that was called here, as from Ctrl-C.
+/// What is no `Exception`, as from Ctrl-C, of a loader that was called here or while the thread
+/// started.
 pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
-    let process = std::process::id();
-    if PROCESS.swap(process, Ordering::Relaxed) != process {
-        RUNNING.store(0, Ordering::Relaxed);
-    }
-    if RUNNING.fetch_add(1, Ordering::Relaxed) >= MOST {
+    if RUNNING.load(Ordering::Relaxed) > MOST {
         return match reload.run(py) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 error.write_unraisable(py, Some(reload.loader.bind(py)));
@@ -125,10 +136,10 @@ pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
         .import("threading")?
         .call_method("Thread", (), Some(&options))
         .and_then(|thread| thread.call_method0("start"));
-    if started.is_err() {
+    match started {
         // The interpreter is about to end, or the system has no thread left: the stale value has
         // to do until another caller tries.
-        drop(Counted);
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(()),
+        ended => ended.map(drop),
     }
-    Ok(())
 }

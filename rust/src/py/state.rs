@@ -4,9 +4,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::core::cache::{
-    self as core, Bound as Limit, Cache, Cause, Entry, Left, Load, Options, Slot,
-};
+use super::objects::release;
+use crate::core::cache::{self as core, Bound as Limit, Cache, Entry, Left, Load, Options, Slot};
 use crate::core::clock::MonotonicClock;
 use crate::core::guards::Life;
 
@@ -26,16 +25,13 @@ pub struct Displaced {
 
 impl Displaced {
     /// Releases the objects at once.
-    ///
-    /// Dropping them would not where PyO3 has not counted the thread as attached, as in functions
-    /// that Python calls directly: it then keeps them for later.
     #[inline]
     pub fn release(self, py: Python<'_>) {
         if let Some(value) = self.value {
-            value.drop_ref(py);
+            release(value, py);
         }
         if let Some(key) = self.key {
-            key.drop_ref(py);
+            release(key, py);
         }
     }
 }
@@ -155,9 +151,8 @@ impl State {
             return (Stored::Refused, Vec::new());
         }
         if !self.cache.can_hold(weight) {
-            let old = at.and_then(|slot| self.cache.remove(slot));
-            let gone = old.map(|entry| Gone::from((entry, Cause::Replaced)));
-            return (Stored::TooLarge, gone.into_iter().collect());
+            let old = at.and_then(|slot| self.cache.displace(slot, &CLOCK));
+            return (Stored::TooLarge, old.into_iter().collect());
         }
         self.may_hold_cycles |= is_collectable(key) || is_collectable(value);
         let value = value.clone().unbind();

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use super::cache::Cache;
 use super::lives::Manner;
 use super::lookup::{Raised, hash, with_slot};
+use super::native::counted;
 use super::state::{CLOCK, Stored, Storing, When, absent};
 use super::weigher::Weigher;
 use crate::core::clock::{NEVER, Ttl};
@@ -52,9 +53,8 @@ fn store_own_living(
     key: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> Result<(), Raised> {
-    // Attached anew, so that PyO3 counts the thread as attached and releases objects at once.
-    Python::attach(|py| {
-        store(cache, key, value, &Terms::default()).map_err(|error| Raised::set(error, py))
+    counted(|| {
+        store(cache, key, value, &Terms::default()).map_err(|error| Raised::set(error, key.py()))
     })
 }
 
@@ -113,7 +113,8 @@ fn store_living(cache: &Cache, storing: Storing<'_, '_>) -> PyResult<Stored> {
     Ok(stored)
 }
 
-/// Stores what another cache held, with the life it has left; whether it fits.
+/// Stores what another cache held, with the life it has left, unless its key has a live value;
+/// whether it was stored.
 pub fn store_again(
     cache: &Cache,
     key: &Bound<'_, PyAny>,
@@ -122,7 +123,7 @@ pub fn store_again(
     weight: u64,
 ) -> PyResult<bool> {
     let hash = hash(key)?;
-    let storing = Storing { key, value, hash, life, weight, when: When::Always };
+    let storing = Storing { key, value, hash, life, weight, when: When::Missing };
     Ok(store_living(cache, storing)? == Stored::Yes)
 }
 

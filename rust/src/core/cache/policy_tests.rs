@@ -262,7 +262,9 @@ fn check(policy: Policy, bound: Bound, steps: Vec<Step>) -> Result<(), TestCaseE
 fn set_weighing(cache: &mut Cache<u32, u32>, key: u32, weight: u64) {
     let clock = ManualClock::default();
     match locate(cache, key) {
+        Some(slot) if !cache.can_hold(weight) => drop(cache.displace(slot, &clock)),
         Some(slot) => drop(cache.replace_living(slot, key, Life::plain(NEVER), weight, &clock)),
+        None if !cache.can_hold(weight) => {}
         None => drop(insert(cache, key, weight)),
     }
 }
@@ -292,17 +294,15 @@ proptest! {
 }
 
 #[test]
-fn what_is_too_heavy_comes_back_and_its_key_holds_nothing() {
+fn what_is_too_heavy_displaces_the_old_value_of_its_key() {
     for policy in [Policy::Lru, Policy::S3Fifo] {
         let mut cache = of(Bound::Weight(10), policy);
         set_weighing(&mut cache, 1, 4);
-        let refused = insert(&mut cache, 2, 11);
-        assert!(matches!(refused[..], [Left { key: Some(2), cause: Cause::Capacity, .. }]));
+        assert!(cache.can_hold(10) && !cache.can_hold(11) && !cache.can_hold(u64::MAX));
         let (slot, clock) = (locate(&cache, 1).unwrap(), ManualClock::default());
-        let left = cache.replace_living(slot, 9, Life::plain(NEVER), u64::MAX, &clock);
-        let left: Vec<_> = left.iter().map(|left| (left.key, left.value, left.cause)).collect();
-        assert_eq!(left, [(None, 9, Cause::Capacity), (Some(1), 1, Cause::Replaced)]);
-        assert_eq!((cache.weight(), cache.len()), (0, 0));
+        let left = cache.displace(slot, &clock);
+        assert!(matches!(left, Some(Left { key: Some(1), value: 1, cause: Cause::Replaced })));
+        assert_eq!(cache.stats(), Stats { replacements: 1, ..Stats::default() });
     }
 }
 
@@ -310,7 +310,7 @@ fn what_is_too_heavy_comes_back_and_its_key_holds_nothing() {
 fn a_bound_of_zero_holds_what_weighs_nothing() {
     for policy in [Policy::Lru, Policy::S3Fifo] {
         let mut cache = of(Bound::Weight(0), policy);
-        assert_eq!(insert(&mut cache, 1, 1).len(), 1);
+        assert!(!cache.can_hold(1));
         assert!(insert(&mut cache, 1, 0).is_empty());
         assert_eq!((cache.weight(), cache.len()), (0, 1));
     }

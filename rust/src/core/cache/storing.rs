@@ -26,8 +26,7 @@ impl<K, V> Cache<K, V> {
         weight <= self.bound.weight()
     }
 
-    /// Adds an absent key; returns what had to make room, or itself if the cache
-    /// [cannot hold](Self::can_hold) it.
+    /// Adds an absent key that the cache [can hold](Self::can_hold); returns what had to make room.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn insert_living(
         &mut self,
@@ -38,9 +37,6 @@ impl<K, V> Cache<K, V> {
         clock: &impl Clock,
     ) -> Vec<Left<K, V>> {
         let mut entry = Entry { key, value, hash, stamp: Stamp::new(0, Queue::Small) };
-        if !self.can_hold(weight) {
-            return vec![Left::from((entry, Cause::Capacity))];
-        }
         entry.stamp = entry.stamp.moved(self.order.admit(hash, weight, &self.weights));
         let mut left: Vec<_> = self.sweep(clock).map(Left::from).into_iter().collect();
         self.make_room(weight, clock, &mut left);
@@ -49,8 +45,8 @@ impl<K, V> Cache<K, V> {
         left
     }
 
-    /// Gives an entry a new value and notes a use; returns what had to make room and the old
-    /// value, or the entry itself if the cache [cannot hold](Self::can_hold) the new one.
+    /// Gives an entry a new value that the cache [can hold](Self::can_hold) and notes a use; returns
+    /// what had to make room and the old value.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn replace_living(
         &mut self,
@@ -61,16 +57,7 @@ impl<K, V> Cache<K, V> {
         clock: &impl Clock,
     ) -> Vec<Left<K, V>> {
         let now_ms = clock.now_ms();
-        let cause = match self.phase(slot.0, now_ms) {
-            Phase::Dead(cause) => cause,
-            _ => Cause::Replaced,
-        };
-        self.count(cause);
-        if !self.can_hold(weight) {
-            let refused = Left { key: None, value, cause: Cause::Capacity };
-            let old = self.remove(slot).map(|entry| Left::from((entry, cause)));
-            return [Some(refused), old].into_iter().flatten().collect();
-        }
+        let cause = self.count_leaving(slot.0, now_ms, Cause::Replaced);
         let Some(queue) = self.slab.get(slot.0).map(|entry| entry.stamp.queue()) else {
             return vec![Left { key: None, value, cause: Cause::Capacity }];
         };
@@ -90,14 +77,27 @@ impl<K, V> Cache<K, V> {
         left
     }
 
+    /// Takes an entry out for a value that the cache [cannot hold](Self::can_hold).
+    #[must_use = "dropping a key or a value may run foreign code"]
+    pub fn displace(&mut self, slot: Slot, clock: &impl Clock) -> Option<Left<K, V>> {
+        let cause = self.count_leaving(slot.0, clock.now_ms(), Cause::Replaced);
+        self.remove(slot).map(|entry| Left::from((entry, cause)))
+    }
+
+    /// Counts why an entry leaves: for this cause, unless its life was over already.
+    fn count_leaving(&mut self, slot: u32, now_ms: u64, cause: Cause) -> Cause {
+        let cause = match self.phase(slot, now_ms) {
+            Phase::Dead(cause) => cause,
+            _ => cause,
+        };
+        self.count(cause);
+        cause
+    }
+
     fn make_room(&mut self, weight: u64, clock: &impl Clock, left: &mut Vec<Left<K, V>>) {
         while !self.has_room(weight) {
             let Some(slot) = self.order.evict(&mut self.slab, &self.weights) else { return };
-            let cause = match self.phase(slot, clock.now_ms()) {
-                Phase::Dead(cause) => cause,
-                _ => Cause::Capacity,
-            };
-            self.count(cause);
+            let cause = self.count_leaving(slot, clock.now_ms(), Cause::Capacity);
             left.extend(self.take(slot).map(|entry| Left::from((entry, cause))));
         }
     }
