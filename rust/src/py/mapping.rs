@@ -1,7 +1,7 @@
 //! The methods of `Cache` that make it a mapping like those of cachetools.
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
@@ -247,8 +247,12 @@ fn for_each_item<'py>(
         return Ok(());
     }
     for item in items.try_iter()? {
-        let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
-        each(&key, &value)?;
+        let pair: Vec<_> = item?.try_iter()?.collect::<PyResult<_>>()?;
+        let [key, value] = &pair[..] else {
+            let message = format!("an item must be a key and a value, not {} things", pair.len());
+            return Err(PyValueError::new_err(message));
+        };
+        each(key, value)?;
     }
     Ok(())
 }
