@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyException;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyList};
@@ -108,8 +109,14 @@ pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
         RUNNING.store(0, Ordering::Relaxed);
     }
     if RUNNING.fetch_add(1, Ordering::Relaxed) >= MOST {
-        reload.__call__(py);
-        return py.check_signals();
+        let _counted = Counted;
+        return match reload.run(py) {
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                error.write_unraisable(py, Some(reload.loader.bind(py)));
+                Ok(())
+            }
+            result => result,
+        };
     }
     let reload = Bound::new(py, reload)?;
     let options = [("target", reload.into_any())].into_py_dict(py)?;
