@@ -13,6 +13,8 @@ from collections.abc import (
 from types import GenericAlias
 from typing import Any, Literal, Self, TypeAlias, TypeVar, final, overload
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "Cache",
     "CacheStats",
@@ -93,6 +95,7 @@ class CacheStats:
     def weight(self) -> int:
         """What they weigh together; without weights how many they are."""
 
+@disjoint_base
 class Cache(MutableMapping[_K, _V]):
     """A bounded cache with a monotonic time to live, safe to share between threads.
 
@@ -176,8 +179,10 @@ class Cache(MutableMapping[_K, _V]):
             ValueError: It is negative.
         """
     @overload
-    def get(self, key: _K, /) -> _V | None:
+    def get(self, key: _K, default: None = None, /) -> _V | None:
         """The live value, or the default; like `[]` and readers it counts a hit or a miss."""
+    @overload
+    def get(self, key: _K, default: _V, /) -> _V: ...
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
     def get_many(self, keys: Iterable[_K], /) -> dict[_K, _V]:
@@ -224,6 +229,8 @@ class Cache(MutableMapping[_K, _V]):
             KeyError: There is none, and no default is given.
         """
     @overload
+    def pop(self, key: _K, default: _V, /) -> _V: ...
+    @overload
     def pop(self, key: _K, default: _D, /) -> _V | _D: ...
     def popitem(self) -> tuple[_K, _V]:
         """Remove the live entry that would have to make room next, and return key and value.
@@ -240,7 +247,7 @@ class Cache(MutableMapping[_K, _V]):
     @overload
     def setdefault(self, key: _K, default: _V, /) -> _V: ...
     def touch(self, key: _K, /, *, ttl_s: float | None = None) -> bool:
-        """Begin a live entry's time anew: for `ttl_s`, or as if stored now; whether there is one."""
+        """Begin a live entry's time anew, for `ttl_s` or the cache's own; whether there is one."""
     def expire(self) -> list[tuple[_K, _V]]:
         """Remove every entry that is past its time now, and return them.
 
@@ -289,7 +296,7 @@ class Cache(MutableMapping[_K, _V]):
         """
     def __getitem__(self, key: _K, /) -> _V: ...
     def __missing__(self, key: _K, /) -> _V:
-        """What `[]` answers where there is no live value: here `KeyError`, in a derived class yours.
+        """What `[]` answers where there is no live value; a derived class may replace it.
 
         Raises:
             KeyError: Always.

@@ -231,7 +231,7 @@ def caches_know_their_keys_and_values() -> None:
     cache: tl.Cache[str, int] = tl.Cache(100, ttl_s=60)
     assert_type(cache.get("a"), int | None)
     assert_type(cache.get("a", "none"), int | str)
-    assert_type(cache.pop("a"), int | None)
+    assert_type(cache.pop("a"), int)
     assert_type(cache["a"], int)
     assert_type(list(cache), list[str])
     assert_type(cache.reader(len), Callable[[str], int])
