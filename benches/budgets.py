@@ -18,11 +18,12 @@ import msgspec
 
 import bulk
 import cached
+import growth
 import imports
 import l1
 import l2
 import l3
-import million
+import threads
 from tierline import _core
 from workload import FULL, QUICK, Effort, Result, Workload
 from world import World, installed
@@ -30,7 +31,8 @@ from world import World, installed
 WORKLOADS: tuple[Workload, ...] = (
     *l1.WORKLOADS,
     *cached.WORKLOADS,
-    *million.WORKLOADS,
+    *threads.WORKLOADS,
+    *growth.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
     *bulk.WORKLOADS,
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure the budgets of the design.")
     parser.add_argument("--only", metavar="NAME", help="a group, or a part of benchmarks' names")
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: fewer rounds and peers"
+        "--quick", action="store_true", help="a minute or two: fewer rounds and peers"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
     return parser
@@ -129,6 +131,8 @@ def _verdict(result: Result, unit: str) -> str:
     note = f" ({result.note})" if result.note else ""
     if result.measured is None:
         return f"no verdict{note}"
+    if result.budget is None:
+        return f"shown  {_multiples(result)}{note}"
     match result.kind:
         case "ratio":
             said = f"{result.measured:.2f} x {result.against}"
@@ -139,6 +143,15 @@ def _verdict(result: Result, unit: str) -> str:
     comparison = "below" if result.strict else "at most"
     verdict = "holds " if result.holds else "MISSES"
     return f"{verdict} {said}, budget {comparison} {result.budget:g}{note}"
+
+
+def _multiples(result: Result) -> str:
+    """Everybody's figure over that of the peer compared with."""
+    assert result.against is not None, "a measured figure was compared"
+    unit = result.peers[result.against]
+    others = {n: figure / unit for n, figure in result.peers.items() if n != result.against}
+    beside = "".join(f", {name} {multiple:.2f}" for name, multiple in others.items())
+    return f"{result.measured:.2f} x {result.against}{beside}"
 
 
 def _shown(figure: float) -> str:
@@ -152,7 +165,8 @@ def _print_end(results: Sequence[Result], elapsed_s: float, *, everything: bool)
         for budget in NOT_BUILT:
             print(f"not built yet: {budget}")
     held = sum(result.holds is True for result in results)
-    print(f"\n{held} of {len(results)} budgets hold; measured in {elapsed_s:.0f} s")
+    held_against = sum(result.budget is not None for result in results)
+    print(f"\n{held} of {held_against} budgets hold; measured in {elapsed_s:.0f} s")
 
 
 if __name__ == "__main__":

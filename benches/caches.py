@@ -27,7 +27,8 @@ class Kind:
     Attributes:
         package: What must be installed.
         make: From the most entries and the seconds they live, or None, to a cache.
-        assigns: Whether it is written by `cache[key] = value`, and not by `set`.
+        assigns: Whether it is written by `cache[key] = value` and read by `cache[key]`; the others
+            have `set` and `get`.
     """
 
     package: str
@@ -37,6 +38,11 @@ class Kind:
     def reads(self, cache: Any, keys: Keys) -> Loop:
         """Look up every key once."""
         return partial(fresh(_get_each), cache, keys)
+
+    def reads_items(self, cache: Any, keys: Keys) -> Loop:
+        """Look up every key once by `cache[key]`."""
+        assert self.assigns, "the cache has no `[]`"
+        return partial(fresh(_item_each), cache, keys)
 
     def writes(self, cache: Any, keys: Keys, ttl_s: float | None) -> Loop:
         """Store every key once."""
@@ -55,6 +61,11 @@ class Kind:
 def _get_each(cache: Any, keys: Keys) -> None:
     for key in keys:
         cache.get(key)
+
+
+def _item_each(cache: Any, keys: Keys) -> None:
+    for key in keys:
+        cache[key]
 
 
 def _assign_each(cache: Any, keys: Keys) -> None:

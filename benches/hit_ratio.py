@@ -1,6 +1,6 @@
-"""Hit ratios on recorded traces: ours, the peers', plain LRU's and the best possible.
+"""Hit ratios on recorded traces: ours, the peers', plain policies' and the best possible.
 
-    python benches/hit_ratio.py [--quick] [--json FILE] [FOLDER]
+    python benches/hit_ratio.py [--quick] [--json FILE] [--markdown FILE] [--plot FILE] [FOLDER]
 
 The folder of the traces may also be given by `TIERLINE_TRACES`. Every cache is asked for each key
 in turn and given those that it misses. Capacities are 2 % and 10 % of the distinct keys. `--quick`
@@ -10,30 +10,27 @@ reads the first 150,000 requests of each trace.
 from __future__ import annotations
 
 import argparse
-import heapq
+import functools
 import importlib
-import statistics
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import hits_page
+import hits_plot
+import simulators
 import traces
+from hits import OPTIMUM, OUR_LRU, OURS, Cell, means, verdicts
 from tierline import Cache
 from traces import Trace
 from world import installed
 
-OURS = "tierline"
 _QUICK = 150_000
 _SHARES = (50, 10)
 """One part in so many of the distinct keys."""
-
-_BELOW_LRU_MAX = 1.5
-_LOOPS = ("gli", "loop")
-_LOOPS_MIN = 5.0
 
 Replay = Callable[[Trace, int], float]
 
@@ -66,87 +63,54 @@ def _theine(trace: Trace, capacity: int) -> float:
     return 100 * hits / len(trace)
 
 
-def lru(trace: Trace, capacity: int) -> float:
-    """Plain least recently used, as short as it can be written."""
-    held: OrderedDict[int, None] = OrderedDict()
-    hits = 0
+def _functools(trace: Trace, capacity: int) -> float:
+    @functools.lru_cache(maxsize=capacity)
+    def load(key: int) -> int:
+        return key + 1
+
     for key in trace:
-        if key in held:
-            held.move_to_end(key)
-            hits += 1
-        else:
-            if len(held) == capacity:
-                held.popitem(last=False)
-            held[key] = None
-    return 100 * hits / len(trace)
-
-
-def optimum(trace: Trace, capacity: int) -> float:
-    """Bélády's: what is asked for last goes first."""
-    following, seen = [0] * len(trace), dict[int, int]()
-    for at in range(len(trace) - 1, -1, -1):
-        following[at] = seen.get(trace[at], len(trace))
-        seen[trace[at]] = at
-    due: dict[int, int] = {}
-    latest: list[tuple[int, int]] = []
-    hits = 0
-    for key, later in zip(trace, following, strict=True):
-        if key in due:
-            hits += 1
-        elif len(due) == capacity:
-            while True:
-                at, last = heapq.heappop(latest)
-                # Older notes of a key that has been asked for since are passed over.
-                if due.get(last) == -at:
-                    break
-            del due[last]
-        due[key] = later
-        heapq.heappush(latest, (-later, key))
-    return 100 * hits / len(trace)
+        load(key)
+    return 100 * load.cache_info().hits / len(trace)
 
 
 def _make(package: str, name: str, **options: object) -> Callable[[int], Any]:
     return lambda capacity: getattr(importlib.import_module(package), name)(capacity, **options)
 
 
+def _moka(policy: str) -> Replay:
+    return _replayed(_make("moka_py", "Moka", policy=policy), assigns=False)
+
+
 PEERS: Mapping[str, tuple[str, Replay]] = {
-    "cachebox LFU": ("cachebox", _replayed(_make("cachebox", "LFUCache"))),
-    "moka tlfu": ("moka_py", _replayed(_make("moka_py", "Moka", policy="tiny_lfu"), assigns=False)),
     "theine": ("theine", _theine),
+    "moka tlfu": ("moka_py", _moka("tiny_lfu")),
+    "moka lru": ("moka_py", _moka("lru")),
+    "cachebox LRU": ("cachebox", _replayed(_make("cachebox", "LRUCache"))),
+    "cachebox LFU": ("cachebox", _replayed(_make("cachebox", "LFUCache"))),
+    "cachebox FIFO": ("cachebox", _replayed(_make("cachebox", "FIFOCache"))),
+    "lru-dict": ("lru", _replayed(_make("lru", "LRU"))),
     "cachetools LRU": ("cachetools", _replayed(_make("cachetools", "LRUCache"))),
     "cachetools LFU": ("cachetools", _replayed(_make("cachetools", "LFUCache"))),
+    "lru_cache": ("functools", _functools),
 }
 """The packages, with what must be installed for each."""
 
 SLOW = ("cachetools LFU",)
 """Left out in quick runs."""
 
-REFERENCES: Mapping[str, Replay] = {"optimum": optimum, "LRU": lru}
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """One trace at one capacity, with every cache's hits in percent."""
-
-    trace: str
-    share: int
-    capacity: int
-    requests: int
-    hits: dict[str, float]
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """A clause of the budget and whether it holds."""
-
-    claim: str
-    measured: float
-    holds: bool
+REFERENCES: Mapping[str, Replay] = {
+    OPTIMUM: simulators.optimum,
+    "LRU": simulators.lru,
+    "SIEVE": simulators.sieve,
+    "S3-FIFO": simulators.s3fifo,
+}
 
 
 def contenders(*, quick: bool) -> dict[str, Replay]:
     """Ours, the references and the installed peers."""
     ours = {
         OURS: _replayed(Cache),
-        "tierline lru": _replayed(lambda capacity: Cache(capacity, policy="lru")),
+        OUR_LRU: _replayed(lambda capacity: Cache(capacity, policy="lru")),
     }
     peers = {
         name: replay
@@ -163,6 +127,7 @@ def measure(name: str, trace: Trace, replays: Mapping[str, Replay]) -> list[Cell
         Cell(
             trace=name,
             share=share,
+            keys=keys,
             capacity=max(1, keys // share),
             requests=len(trace),
             hits={name: replay(trace, max(1, keys // share)) for name, replay in replays.items()},
@@ -171,37 +136,9 @@ def measure(name: str, trace: Trace, replays: Mapping[str, Replay]) -> list[Cell
     ]
 
 
-def verdicts(cells: Sequence[Cell]) -> list[Verdict]:
-    """The clauses of the budget."""
-    means = {name: statistics.fmean(cell.hits[name] for cell in cells) for name in cells[0].hits}
-    best = max((mean, name) for name, mean in means.items() if name in PEERS or name == "LRU")
-    below = max((cell.hits["LRU"] - cell.hits[OURS], cell.trace) for cell in cells)
-    loops = [cell.hits[OURS] for cell in cells if cell.trace in _LOOPS and cell.share == 10]
-    found = [
-        Verdict(
-            claim=f"mean above every peer's: {means[OURS]:.2f} %, best peer is {best[1]}",
-            measured=means[OURS] - best[0],
-            holds=means[OURS] > best[0],
-        ),
-        Verdict(
-            claim=f"at most {_BELOW_LRU_MAX} points under LRU; most so on {below[1]}",
-            measured=below[0],
-            holds=below[0] <= _BELOW_LRU_MAX,
-        ),
-    ]
-    if loops:
-        claim = f"above {_LOOPS_MIN} % at a tenth of the keys on {' and '.join(_LOOPS)}"
-        found.append(Verdict(claim=claim, measured=min(loops), holds=min(loops) > _LOOPS_MIN))
-    return found
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; never fails for a budget that is missed."""
-    parser = argparse.ArgumentParser(description="Hit ratios on recorded traces.")
-    parser.add_argument("folder", nargs="?", type=Path, default=traces.folder())
-    parser.add_argument("--quick", action="store_true", help="150,000 requests of each trace")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     if options.folder is None or not options.folder.is_dir():
         print("no traces: name their folder, or set TIERLINE_TRACES")
         return 2
@@ -211,18 +148,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, whole in traces.available(options.folder):
         found = measure(name, whole[:_QUICK] if options.quick else whole, replays)
         for cell in found:
-            _print(f"{cell.trace} {100 // cell.share} %", cell.hits)
+            _print(cell.name, cell.hits)
         cells += found
     if not cells:
         print(f"none of the traces is in {options.folder}")
         return 2
-    _print("mean", {n: statistics.fmean(cell.hits[n] for cell in cells) for n in replays})
+    _print("mean", means(cells))
     for verdict in verdicts(cells):
         held = "holds " if verdict.holds else "MISSES"
         print(f"{held} {verdict.claim} ({verdict.measured:+.2f})")
+    _write(cells, options)
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Hit ratios on recorded traces.")
+    parser.add_argument("folder", nargs="?", type=Path, default=traces.folder())
+    parser.add_argument("--quick", action="store_true", help="150,000 requests of each trace")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there too")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write them as a page")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw them, as SVG or PNG")
+    options = parser.parse_args(arguments)
+    for option in ("json", "markdown", "plot"):
+        file: Path | None = getattr(options, option)
+        if file is not None and not file.absolute().parent.is_dir():
+            parser.error(f"--{option}: there is no folder for {file}")
+    if options.plot is not None and not installed("matplotlib"):
+        parser.error("--plot: matplotlib is not installed")
+    return options
+
+
+def _write(cells: Sequence[Cell], options: argparse.Namespace) -> None:
     if options.json is not None:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(cells)) + b"\n")
-    return 0
+    if options.markdown is not None:
+        options.markdown.write_text(hits_page.page(cells), encoding="utf-8")
+    if options.plot is not None:
+        hits_plot.draw(cells, options.plot)
 
 
 def _print(name: str, hits: Mapping[str, float]) -> None:

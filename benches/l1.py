@@ -20,41 +20,58 @@ from world import World
 
 _CAPACITY = 4096
 _FILLED = 1024
+_FIRST = 1000
+_ABSENT = 1_000_000
 _EVICTING_CAPACITY = 1024
 _TTL_S = 60.0
 
 _OTHERS = faster_than(*(peer for peer in PEERS if peer != "cachebox"))
 _ALL = faster_than(*PEERS)
+_WITH_ITEMS = tuple(peer for peer in PEERS if KINDS[peer].assigns)
+
+MakeKeys = Callable[[int, int], Keys]
+"""So many keys from a number on; always new objects."""
 
 
-def _ints(count: int = _FILLED, start: int = 1000) -> Keys:
+def _ints(count: int = _FILLED, start: int = _FIRST) -> Keys:
     """New objects, above the small numbers that Python keeps one object of."""
     return [int(str(n)) for n in range(start, start + count)]
 
 
-def _strs(count: int = _FILLED, start: int = 1000) -> Keys:
+def _strs(count: int = _FILLED, start: int = _FIRST) -> Keys:
     return [f"flight:{n}" for n in range(start, start + count)]
 
 
-def _hit(
-    name: str, keys: Callable[[], Keys], *, ttl_s: float | None, same: bool = False
-) -> Workload:
-    """A hit costs at most 0.85 of cachebox's LRUCache, with TTL 0.6 of its TTLCache.
+def _tuples(count: int = _FILLED, start: int = _FIRST) -> Keys:
+    """Composite keys, as of a table with two columns in its primary key."""
+    return [("UA", int(str(n))) for n in range(start, start + count)]
 
-    It costs less than in every other cache. Statistics are on.
+
+_KEYS: Mapping[str, MakeKeys] = {"int": _ints, "str": _strs, "tuple": _tuples}
+_LIVES: Mapping[str, float | None] = {"": None, " with TTL": _TTL_S}
+
+
+def _hit(kind_of_key: str, life: str, *, same: bool = False) -> Workload:
+    """A hit of an int or a str costs at most 0.85 of cachebox's LRUCache, with TTL 0.6 of TTLCache.
+
+    It costs less than in every other cache, for tuples than in cachebox too. Statistics are on.
     """
+    keys, ttl_s = _KEYS[kind_of_key], _LIVES[life]
+    name = f"get hit{life}, {kind_of_key} keys{', same objects' if same else ''}"
+    budgets = (_ALL,) if kind_of_key == "tuple" else (_cachebox(ttl_s), _OTHERS)
 
     def contender(kind: Kind) -> Contender:
-        stored = keys()
-        asked = stored if same else keys()
+        stored = keys(_FILLED, _FIRST)
+        asked = stored if same else keys(_FILLED, _FIRST)
         cache = _filled(kind, stored, _CAPACITY, ttl_s)
         return Timed(kind.reads(cache, asked), len(asked), lambda: kind.value(cache, asked[-1]))
 
-    return _workload(name, contender, _cachebox(ttl_s), _OTHERS)
+    return _workload(name, contender, *budgets)
 
 
-def _hit_bound(name: str, *, ttl_s: float | None) -> Workload:
+def _hit_bound(life: str) -> Workload:
     """The same with `get = cache.get` before the loop, so that finding the method costs nothing."""
+    ttl_s = _LIVES[life]
 
     def contender(kind: Kind) -> Contender:
         cache = _filled(kind, _strs(), _CAPACITY, ttl_s)
@@ -62,37 +79,55 @@ def _hit_bound(name: str, *, ttl_s: float | None) -> Workload:
         work = partial(fresh(_call_each), cache.get, asked)
         return Timed(work, len(asked), lambda: kind.value(cache, asked[-1]))
 
+    name = f"get hit{life}, str keys, get bound before"
     return _workload(name, contender, _cachebox(ttl_s), _OTHERS)
 
 
-def _miss(name: str, keys: Callable[[int, int], Keys]) -> Workload:
-    """A miss costs less than in every other cache."""
+def _item(kind_of_key: str, life: str) -> Workload:
+    """`cache[key]` costs less than in every other cache that has it."""
+    keys, ttl_s = _KEYS[kind_of_key], _LIVES[life]
 
     def contender(kind: Kind) -> Contender:
-        cache = _filled(kind, keys(_FILLED, 1000), _CAPACITY, None)
-        absent = keys(_FILLED, 1_000_000)
+        cache = _filled(kind, keys(_FILLED, _FIRST), _CAPACITY, ttl_s)
+        asked = keys(_FILLED, _FIRST)
+        work = kind.reads_items(cache, asked)
+        return Timed(work, len(asked), lambda: kind.value(cache, asked[-1]))
+
+    name = f"cache[key] hit{life}, {kind_of_key} keys"
+    return _workload(name, contender, faster_than(*_WITH_ITEMS), peers=_WITH_ITEMS)
+
+
+def _miss(kind_of_key: str, life: str) -> Workload:
+    """A miss costs less than in every other cache."""
+    keys, ttl_s = _KEYS[kind_of_key], _LIVES[life]
+
+    def contender(kind: Kind) -> Contender:
+        cache = _filled(kind, keys(_FILLED, _FIRST), _CAPACITY, ttl_s)
+        absent = keys(_FILLED, _ABSENT)
         return Timed(kind.reads(cache, absent), len(absent), lambda: kind.value(cache, absent[-1]))
 
-    return _workload(name, contender, _ALL)
+    return _workload(f"get miss{life}, {kind_of_key} keys", contender, _ALL)
 
 
-def _overwrite(name: str, keys: Callable[[], Keys]) -> Workload:
+def _overwrite(kind_of_key: str) -> Workload:
     """Storing under a key that is there costs less than in every other cache."""
+    keys = _KEYS[kind_of_key]
 
     def contender(kind: Kind) -> Contender:
-        cache = _filled(kind, keys(), _CAPACITY, None)
-        again = keys()
+        cache = _filled(kind, keys(_FILLED, _FIRST), _CAPACITY, None)
+        again = keys(_FILLED, _FIRST)
         work = kind.writes(cache, again, None)
         return Timed(work, len(again), lambda: kind.value(cache, again[-1]))
 
-    return _workload(name, contender, _ALL)
+    return _workload(f"overwrite, {kind_of_key} keys", contender, _ALL)
 
 
-def _evict(name: str, *, ttl_s: float | None) -> Workload:
+def _evict(kind_of_key: str, life: str) -> Workload:
     """Storing in the place of another entry costs less than in every other cache."""
-    keys = _strs(4 * _EVICTING_CAPACITY)
+    ttl_s = _LIVES[life]
 
     def contender(kind: Kind) -> Contender:
+        keys = _KEYS[kind_of_key](4 * _EVICTING_CAPACITY, _FIRST)
         cache = _filled(kind, (), _EVICTING_CAPACITY, ttl_s)
         work = kind.writes(cache, keys, ttl_s)
 
@@ -102,7 +137,7 @@ def _evict(name: str, *, ttl_s: float | None) -> Workload:
 
         return Timed(work, len(keys), is_bounded)
 
-    return _workload(name, contender, _ALL, beside=())
+    return _workload(f"set evicting{life}, {kind_of_key} keys", contender, _ALL, beside=())
 
 
 @workload(
@@ -148,29 +183,23 @@ def _workload(
     name: str,
     contender: Callable[[Kind], Contender],
     *budgets: Budget,
+    peers: tuple[str, ...] = PEERS,
     beside: tuple[str, ...] = ("dict",),
 ) -> Workload:
     def build(_world: World) -> Mapping[str, Contender]:
-        competing = (OURS, *PEERS, *beside)
+        competing = (OURS, *peers, *beside)
         return {n: contender(kind) for n, kind in installed_kinds().items() if n in competing}
 
     return workload("l1", name, "ns", *budgets, beside=beside)(build)
 
 
 WORKLOADS = (
-    _hit("get hit, int keys", _ints, ttl_s=None),
-    _hit("get hit, str keys", _strs, ttl_s=None),
-    _hit("get hit, str keys, same objects", _strs, ttl_s=None, same=True),
-    _hit_bound("get hit, str keys, get bound before", ttl_s=None),
-    _hit("get hit with TTL, int keys", _ints, ttl_s=_TTL_S),
-    _hit("get hit with TTL, str keys", _strs, ttl_s=_TTL_S),
-    _hit("get hit with TTL, str keys, same objects", _strs, ttl_s=_TTL_S, same=True),
-    _hit_bound("get hit with TTL, str keys, get bound before", ttl_s=_TTL_S),
-    _miss("get miss, int keys", _ints),
-    _miss("get miss, str keys", _strs),
-    _overwrite("overwrite, int keys", _ints),
-    _overwrite("overwrite, str keys", _strs),
-    _evict("set evicting", ttl_s=None),
-    _evict("set evicting with TTL", ttl_s=_TTL_S),
+    *(_hit(key, life) for life in _LIVES for key in _KEYS),
+    *(_hit("str", life, same=True) for life in _LIVES),
+    *(_hit_bound(life) for life in _LIVES),
+    *(_item(key, life) for life in _LIVES for key in _KEYS),
+    *(_miss(key, life) for life in _LIVES for key in _KEYS),
+    *(_overwrite(key) for key in _KEYS),
+    *(_evict(key, life) for life in _LIVES for key in _KEYS),
     repository_hit,
 )

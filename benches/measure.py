@@ -11,6 +11,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
 from typing import Any, Protocol, cast
 
@@ -91,6 +92,30 @@ class Probed:
 
     def answer(self) -> None:
         """Nothing: a figure is all there is."""
+
+
+class Deferred:
+    """A contender that is made when it is first needed, such as a large cache that is filled."""
+
+    def __init__(self, make: Callable[[], Contender]) -> None:
+        self._make = make
+
+    @cached_property
+    def made(self) -> Contender:
+        """The contender itself."""
+        return self._make()
+
+    def sample(self, slice_s: float) -> float:
+        """The contender's measurement."""
+        return self.made.sample(slice_s)
+
+    def call(self) -> object:
+        """The work once."""
+        return self.made.call()
+
+    def answer(self) -> object:
+        """The contender's answer."""
+        return self.made.answer()
 
 
 def interleave(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from workload import (
     at_most,
     faster_than,
     no_more_than,
+    shown_against,
     workload,
 )
 from world import World
@@ -84,6 +86,19 @@ def test_without_the_peer_there_is_no_verdict() -> None:
     assert _holds(at_most(2.0, "peer"), 4) is None
 
 
+def test_a_figure_without_a_budget_is_shown_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contenders = {"ours": Fixed(3e-6), "peer": Fixed(2e-6), "other": Fixed(5e-6)}
+    shown = _workload(shown_against("peer"), **contenders)
+    held = _workload(at_most(1.6, "peer"), **contenders)
+    monkeypatch.setattr(budgets, "WORKLOADS", (replace(shown, beside=("other",)), held))
+    assert budgets.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "shown  1.50 x peer, other 2.50\n" in printed
+    assert "1 of 1 budgets hold" in printed
+
+
 def test_a_contender_that_does_other_work_is_refused() -> None:
     other = _workload(at_most(1.0, "peer"), ours=Fixed(1, "a row"), peer=Fixed(1, "no row"))
     with pytest.raises(AssertionError, match="peer answers 'no row'"):
@@ -119,7 +134,19 @@ def test_a_broken_benchmark_is_reported_and_fails_nothing(
         ("broken", None),
         ("example", True),
     ]
-    assert results[1]["ratio"] == pytest.approx(0.5)
+    found_one = {name: results[1][name] for name in ("group", "ours", "peers", "ratio", "budget")}
+    assert found_one == {
+        "group": "l1",
+        "ours": pytest.approx(1e6),
+        "peers": {"peer": pytest.approx(2e6)},
+        "ratio": pytest.approx(0.5),
+        "budget": 1.0,
+    }
+
+
+def test_groups_are_those_of_the_design() -> None:
+    groups = dict.fromkeys(workload.group for workload in budgets.WORKLOADS)
+    assert list(groups) == ["l1", "l2", "l3", "bulk", "import"]
 
 
 def test_a_name_that_nothing_has_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

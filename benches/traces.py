@@ -1,6 +1,7 @@
 """Recorded key accesses, read from where they lie; none of them belongs to the project.
 
-The folder is `TIERLINE_TRACES`. A trace that is not there is left out.
+The folder is `TIERLINE_TRACES`, or `shared/data/traces` beside the repository. A trace that is not
+there is left out.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ MOST = 1_500_000
 """Requests read of each."""
 
 
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "traces"
+
+
 def folder() -> Path | None:
     """Where the traces are, if anywhere."""
     named = os.environ.get("TIERLINE_TRACES")
-    return Path(named) if named and Path(named).is_dir() else None
+    found = Path(named) if named else _BESIDE
+    return found if found.is_dir() else None
 
 
 def load(path: Path, read: Callable[[Path], Iterable[int]]) -> Trace:
@@ -94,6 +99,19 @@ TRACES: dict[str, tuple[str, Callable[[Path], Iterable[int]]]] = {
     "loop": ("loop.trace.gz", _texts),
 }
 """File and reader of each."""
+
+ORIGINS = {
+    "OLTP": "database pages, from the paper on ARC",
+    "orm-busy": "entities of an ORM, from cache2k",
+    "web07": "pages of a web site, from cache2k",
+    "w106": "blocks of a virtual disk, from CloudPhysics",
+    "corda": "a vault service of Corda, from Caffeine",
+    "multi3": "four programs at once, from the paper on LIRS",
+    "2_pools": "an index and its records, from the paper on LIRS",
+    "gli": "text searched again and again, from the paper on LIRS",
+    "loop": "the same keys round and round, from the paper on LIRS",
+}
+"""What each records, and who published it."""
 
 
 def available(root: Path) -> Iterator[tuple[str, Trace]]:

@@ -25,7 +25,7 @@ class Budget:
     """How large our figure may be.
 
     Attributes:
-        limit: The most that is allowed.
+        limit: The most that is allowed; None if the figure is shown and nothing is asked of it.
         kind: What is held against the limit: our figure over the best peer's (`ratio`), our figure
             less the best peer's (`excess`), or our figure alone (`absolute`).
         peers: The peers compared with.
@@ -33,7 +33,7 @@ class Budget:
         note: Said beside the verdict.
     """
 
-    limit: float
+    limit: float | None
     kind: Literal["ratio", "excess", "absolute"]
     peers: tuple[str, ...] = ()
     strict: bool = False
@@ -58,6 +58,11 @@ def above_by_at_most(excess: float, peer: str) -> Budget:
 def no_more_than(figure: float) -> Budget:
     """Our figure is at most this many units."""
     return Budget(figure, "absolute")
+
+
+def shown_against(peer: str) -> Budget:
+    """Everybody's figure is shown as a multiple of the peer's; the design says nothing of it."""
+    return Budget(None, "ratio", (peer,))
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,9 @@ class Result(msgspec.Struct, frozen=True):
         ratio: Our figure over that peer's.
         kind: What is held against the budget: `ratio`, `excess` or `absolute`.
         measured: The figure held against the budget; None if no such peer is installed.
-        budget: The most that is allowed.
+        budget: The most that is allowed; None if there is no budget.
         strict: Whether the budget itself is already too much.
-        holds: Whether it is kept.
+        holds: Whether it is kept; None if nothing was measured, or there is no budget.
         noise: The median round over the least, of the contender for whom that is most.
         note: What else there is to say.
     """
@@ -111,7 +116,7 @@ class Result(msgspec.Struct, frozen=True):
     ratio: float | None
     kind: str
     measured: float | None
-    budget: float
+    budget: float | None
     strict: bool
     holds: bool | None
     noise: float | None
@@ -213,7 +218,7 @@ def _held(workload: Workload, budget: Budget, figures: Mapping[str, float], nois
     holds, note = None, budget.note
     if measured is None:
         note = "the peer is not installed"
-    else:
+    elif budget.limit is not None:
         holds = measured < budget.limit if budget.strict else measured <= budget.limit
     return Result(name=workload.name, group=workload.group, unit=workload.unit, ours=ours,
                   peers={name: figure for name, figure in figures.items() if name != OURS},

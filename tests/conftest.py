@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -13,6 +14,14 @@ import redis
 from tierline.testing import PostgresServer, RedisServer
 from tierline.testing import postgres_server as run_postgres
 from tierline.testing import redis_server as run_redis
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Generator[None]:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

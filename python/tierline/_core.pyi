@@ -102,6 +102,9 @@ class Cache(MutableMapping[_K, _V]):
     Keys are hashed and compared as in a `dict`. No Python code (`__eq__`, `__hash__`, `__del__`, a
     loader, a weigher, a listener) runs while the cache is locked, so all of it may use the cache.
 
+    Free-threaded builds keep a cache of 2,048 entries or more in parts by hash, each with its share
+    of the bound, unless it is bound by weight or exact recency: it may evict a little early.
+
     It is a `MutableMapping` in the manner of cachetools: iteration and views are over a snapshot of
     the live entries, under LRU the least recently used first.
 

@@ -191,6 +191,14 @@ def test_with_many_reloads_under_way_the_caller_loads_itself() -> None:
     load.go.set()
     until_reloaded()
     assert cache.get_many(keys) == {key: f"new {key}" for key in keys}
+    # Those are over, the callers' own ones too: there are threads for as many again.
+    advance_clock(TTL_S + 1)
+    again = Slow(lambda key: f"newer {key}")
+    for key in keys[:16]:
+        assert cache.get_or_load(key, again) == f"new {key}"
+    assert len(reloads()) == 16
+    again.go.set()
+    until_reloaded()
 
 
 def test_a_stale_value_stands_in_for_a_failed_load(unraisable: list[BaseException]) -> None:

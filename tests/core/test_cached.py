@@ -221,7 +221,7 @@ def test_it_looks_like_the_function() -> None:
     assert double.__doc__ == "Twice as much."
     assert double.__module__ == __name__
     assert double.__qualname__ == "double"  # type: ignore[attr-defined]
-    assert double.__annotations__ == {"x": "Any", "return": "Any"}
+    assert inspect.get_annotations(double) == {"x": "Any", "return": "Any"}
     assert list(inspect.signature(double).parameters) == ["x"]
     assert double.__wrapped__(3) == 6
     assert "double" in repr(double)

@@ -41,6 +41,8 @@ def unharmed(request: pytest.FixtureRequest) -> Generator[None]:
 
 # Connecting
 
+CHECK = "check that the server runs there, and the URL's user, password and database"
+
 
 @pytest.mark.parametrize(
     "url",
@@ -64,18 +66,18 @@ def test_a_redis_url_that_cannot_be_read_is_a_configuration_error(pg_url: str, r
 
 def test_a_refused_port_is_a_connection_error() -> None:
     url = f"postgresql://user:{SECRET}@127.0.0.1:1/db"
-    error = failure(tl.connect(url), tl.ConnectionError, "127.0.0.1:1/db", "refused")
+    error = failure(tl.connect(url), tl.ConnectionError, "127.0.0.1:1/db", "refused", CHECK)
     assert_keeps_the_secret(error)
 
 
 def test_a_wrong_password_is_a_connection_error(postgres18: PostgresServer) -> None:
     url = postgres18.url.replace(postgres18.password, SECRET)
-    error = failure(tl.connect(url), tl.ConnectionError, "password authentication failed")
+    error = failure(tl.connect(url), tl.ConnectionError, "password authentication failed", CHECK)
     assert_keeps_the_secret(error)
 
 
 def test_an_unknown_database_is_a_connection_error(postgres18: PostgresServer) -> None:
-    error = failure(tl.connect(f"{postgres18.url}x"), tl.ConnectionError, "does not exist")
+    error = failure(tl.connect(f"{postgres18.url}x"), tl.ConnectionError, "does not exist", CHECK)
     assert postgres18.password not in f"{error} {error!r}"
 
 
@@ -181,10 +183,32 @@ def test_a_column_of_another_type_is_named_when_it_is_written(
     store: tl.Store, stock: Stock, raw: Raw
 ) -> None:
     raw.execute("ALTER TABLE items ALTER COLUMN note TYPE date USING NULL")
-    failure(stock.create(item(1, note="x")), tl.QueryError, '"note"', "date")
-    error = failure(stock.create_many([item(1, note="x")]), tl.DecodeError, "'note'", "date")
-    assert error.columns == ("note",)
+    noted = item(1, note="x")
+    for result, kind in (
+        (stock.create(noted), tl.QueryError),
+        (stock.update(noted), tl.QueryError),
+        (stock.create_many([noted]), tl.DecodeError),
+    ):
+        assert failure(result, kind, "'note' is date", "change one of them").columns == ("note",)
     assert stock.count() == tl.Success(0)
+
+
+def test_a_column_of_another_type_is_named_when_it_is_compared(
+    store: tl.Store, stock: Stock, raw: Raw
+) -> None:
+    raw.execute("CREATE TABLE keyed (id uuid PRIMARY KEY, name text NOT NULL)")
+    keyed = tl.repository(store, tl.table(Owner, name="keyed", key=lambda o: o.id))
+    raw.execute("ALTER TABLE items ALTER COLUMN note TYPE date USING NULL")
+    for result, column, types in (
+        (keyed.get_by_id(1), "id", "uuid"),
+        (keyed.exists(1), "id", "uuid"),
+        (keyed.delete(1), "id", "uuid"),
+        (stock.count(note="x"), "note", "date"),
+        (stock.list(where=lambda i: tl.some(i.note).startswith("x")), "note", "date"),
+        (stock.count(where=lambda i: tl.is_in(tl.some(i.note), ["x"])), "note", "date"),
+    ):
+        error = failure(result, tl.QueryError, f"'{column}' is {types}", "change one of them")
+        assert (error.columns, error.sqlstate) == ((column,), "42883")
 
 
 def test_a_null_in_a_field_that_is_not_optional_is_a_decode_error(
@@ -208,6 +232,17 @@ def test_every_bad_field_is_listed_and_nothing_is_sent(store: tl.Store, stock: S
     assert (error.operation, error.table, error.sqlstate) == ("create", "items", None)
     assert failure(stock.update(bad), tl.ValidationError).operation == "update"
     assert stock.count() == tl.Success(0)
+
+
+def test_validation_needs_no_server(pg_url: str) -> None:
+    with tl.open(pg_url) as closed:
+        stock = tl.repository(closed, ITEMS)
+    bad: Any = item(1, sku="x")
+    failure(stock.create(item(1)), tl.ConnectionError, "closed")
+    for result in (stock.create(bad), stock.update(bad), stock.create_many([item(2), bad])):
+        failure(result, tl.ValidationError, "sku")
+    for verb in (stock.get_by_id, stock.exists, stock.delete):
+        failure(verb(2**63), tl.ValidationError, "id")
 
 
 def test_none_in_a_required_field_is_a_validation_error(store: tl.Store, stock: Stock) -> None:

@@ -79,6 +79,34 @@ def test_l1_keeps_no_more_than_it_is_told_and_l2_has_the_rest(tiered: tl.Store) 
     assert l2.hits >= 7
 
 
+def test_loads_evictions_and_invalidations_are_counted(tiered: tl.Store) -> None:
+    few = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=60, max_entries=3))
+    few.create_many(page(n) for n in range(5)).unwrap()
+    for n in range(5):
+        few.get_by_id(n).unwrap()
+    l1, l2, l3 = tiered.stats().tiers
+    assert (l1.loads, l1.evictions, l1.invalidations, l1.entries) == (5, 2, 0, 3)
+    assert (l2.loads, l3.loads) == (5, 5)
+    for n in range(5):
+        few.delete(n).unwrap()
+    emptied = tiered.stats().tiers[0]
+    assert (emptied.loads, emptied.evictions, emptied.invalidations, emptied.entries) == (
+        5,
+        2,
+        3,
+        0,
+    )
+
+
+def test_an_entry_that_grew_too_old_counts_as_evicted(tiered: tl.Store) -> None:
+    short = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=0.05))
+    short.create(page(1)).unwrap()
+    short.get_by_id(1).unwrap()
+    time.sleep(0.1)
+    short.get_by_id(1).unwrap()
+    assert tiered.stats().tiers[0].evictions == 1
+
+
 # Emptying
 
 

@@ -99,8 +99,10 @@ def test_a_value_too_large_for_a_narrower_column_leaves_no_row(store: tl.Store, 
     raw.execute("CREATE TABLE narrow (id smallint PRIMARY KEY, name text NOT NULL)")
     narrow = tl.repository(store, tl.table(Owner, name="narrow", key=lambda o: o.id))
     assert narrow.create_many([Owner(-(2**15), "a"), Owner(2**15 - 1, "b")]) == tl.Success(2)
-    failure(narrow.create(Owner(2**15, "c")), tl.ValidationError)
-    failure(narrow.create_many([Owner(1, "d"), Owner(2**15, "c")]), tl.ValidationError)
+    failure(narrow.create(Owner(2**15, "c")), tl.ValidationError, "widen the column")
+    many = narrow.create_many([*(Owner(n, "d") for n in range(6_000)), Owner(2**15, "c")])
+    error = failure(many, tl.ValidationError, "does not fit smallint", "widen the column")
+    assert [path for path, _ in error.errors] == ["[6000].id"]
     assert narrow.count() == tl.Success(2)
     still_works(store)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -12,10 +13,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import tierline as tl
 from tierline.cli import main
 from tierline.cli.demo.entities import FLIGHTS, WEATHER
+from tierline.cli.demo.redis import reachable_redis
 from tierline.testing import PostgresServer
 
 # What `read_through` and the tables promise, whatever the numbers of the day.
@@ -51,6 +54,9 @@ def test_the_demo_runs_on_the_embedded_server_and_a_dead_redis(data_dir: Path) -
     code, out = run("--quick", "--redis", "redis://127.0.0.1:1/0", data_dir=data_dir)
     assert code == 0, out
     assert "40,911 rows" in out
+    for bar in ("airlines", "airports", "planes", "weather", "flights"):
+        assert re.search(rf"{bar} ━+ (\d+)/\1 ", out), bar
+    assert len(re.findall(r"^.*\? \([\d.,]+ ms\)$", out, re.MULTILINE)) == 10
     assert "JFK to Honolulu Intl, 4,983 miles" in out
     for name in FAILURES:
         assert f"Failure {name}" in out, name
@@ -73,6 +79,17 @@ def test_the_demo_reads_one_plane_from_each_tier_when_there_is_redis(
         assert re.search(r"another process: BOEING 737-824, from L2", out)
         assert re.search(r"read again: BOEING 737-824, from L1", out)
         assert re.search(r"│ L2 +│", out)
+
+
+def test_the_demo_uses_the_redis_that_answers_at_the_usual_place(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO())
+    for usual, found in ((redis_url, redis_url), ("redis://127.0.0.1:1/0", None)):
+        monkeypatch.setattr("tierline.cli.demo.redis._DEFAULT_URL", usual)
+        assert reachable_redis(None, console) == found
+        # Who names one means it, even if it is down: that is told, and reads go on.
+        assert reachable_redis("redis://127.0.0.1:2/0", console) == "redis://127.0.0.1:2/0"
 
 
 def test_the_demo_says_what_is_wrong_with_a_server_it_cannot_reach() -> None:

@@ -54,6 +54,28 @@ def test_one_query_value_serves_every_verb_again_and_again(store: tl.Store, stoc
         stock.create(item(count)).unwrap()
 
 
+def test_a_lambda_is_called_once_whatever_is_asked_of_the_query(
+    store: tl.Store, stock: Stock
+) -> None:
+    calls: list[str] = []
+
+    def where(i: Item) -> bool:
+        calls.append("where")
+        return i.id > 0
+
+    def order_by(i: Item) -> object:
+        calls.append("order_by")
+        return i.id
+
+    query = tl.select(ITEMS, where=where, order_by=order_by)
+    stock.create(item(1)).unwrap()
+    for _ in range(3):
+        assert store.fetch_all(query) == tl.Success([item(1)])
+        assert store.fetch_one(query) == tl.Success(item(1))
+        assert store.count(query) == tl.Success(1)
+    assert sorted(calls) == ["order_by", "where"]
+
+
 def test_verbs_compose_point_free(store: tl.Store, stock: Stock) -> None:
     stock.create_many(items(3)).unwrap()
     ids = tl.flow(

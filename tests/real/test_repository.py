@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import msgspec
 import psycopg
 import pytest
-from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, item, items
+from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, item, items, wait_until
 
 import tierline as tl
-from tierline.sql import Statement
+from tierline.sql import Statement, create_table_sql
 
 Stock = tl.Repository[Item, int]
 
@@ -235,6 +236,31 @@ def test_a_table_is_dropped_unless_others_refer_to_it(store: tl.Store) -> None:
     error = failure(store.drop_table(OWNERS), tl.QueryError, '"owners" does not exist')
     assert error.operation == "drop_table"
     assert store.drop_table(OWNERS, missing_ok=True) == tl.Success(None)
+
+
+@pytest.mark.parametrize("exist_ok", [True, False])
+def test_a_table_that_another_session_is_just_creating_is_seen(
+    store: tl.Store, pg_url_each: str, raw: psycopg.Connection[Any], *, exist_ok: bool
+) -> None:
+    table = tl.table(Mark, name="marks", key=lambda m: m.id).index(lambda m: m.id)
+    with psycopg.connect(pg_url_each) as other, ThreadPoolExecutor(1) as threads:
+        other.execute(create_table_sql(table).encode())
+        creating = threads.submit(store.create_table, table, exist_ok=exist_ok)
+        wait_until(lambda: is_blocked_by(raw, other.info.backend_pid))
+        other.commit()
+        created = creating.result(10)
+    if exist_ok:
+        assert created == tl.Success(None)
+    else:
+        failure(created, tl.QueryError, "already exists")
+
+
+def is_blocked_by(raw: psycopg.Connection[Any], pid: int) -> bool:
+    """Whether any session waits for this one."""
+    row = raw.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", (pid,)
+    ).fetchone()
+    return row != (0,)
 
 
 def test_create_table_is_all_or_nothing(store: tl.Store, raw: psycopg.Connection[Any]) -> None:

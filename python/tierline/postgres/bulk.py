@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tierline._core import CopyEncoder
-from tierline.entity import ColumnType, Table
-from tierline.postgres.codecs import encode_all, encoder
-from tierline.postgres.connection import Connection, check_types
-from tierline.sql import ResultColumn, Statement
-from tierline.sql.identifiers import quote, table_name
+from tierline.entity import Table
+from tierline.errors import FieldError, ValidationError
+from tierline.postgres.codecs import Encode, encoder
+from tierline.postgres.connection import Connection, column_types
+from tierline.sql import Statement
 
 # File header and trailer of COPY BINARY: signature, no flags, no extension; -1 ends the rows.
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -51,51 +51,58 @@ def copy_rows(
     mismatch is a `DecodeError`, never bytes read as another type.
     """
     assert statement.table is not None
-    real = _describe(statement.operation, statement.table)
-    oids = connection.result_types(real)
-    check_types(connection, real, oids)
-    encode = _encoder(statement.parameters, oids)
+    oids = column_types(connection, statement.operation, statement.table)
+    encode = _encoder(connection, statement.table, oids)
     cursor = connection.cursor()
     with cursor.copy(statement.sql.encode()) as copy:
         copy.write(_HEADER)
         for start in range(0, len(rows), _ROWS_A_CHUNK):
             chunk = rows[start : start + _ROWS_A_CHUNK]
-            copy.write(encode(chunk))
+            copy.write(encode(chunk, start))
             if progress is not None:
                 progress(len(chunk))
         copy.write(_TRAILER)
     return max(cursor.rowcount, 0)
 
 
-def _describe(operation: str, table: Table[Any, Any]) -> Statement:
-    columns = table.columns
-    names = ", ".join(quote(column.name) for column in columns)
-    return Statement(
-        operation,
-        f"SELECT {names} FROM {table_name(table)} LIMIT 0",
-        (),
-        table,
-        tuple(ResultColumn(column.name, column.type) for column in columns),
-    )
-
-
 def _encoder(
-    types: tuple[ColumnType, ...], oids: list[int]
-) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
+    connection: Connection, table: Table[Any, Any], oids: list[int]
+) -> Callable[[Sequence[tuple[Any, ...]], int], bytes]:
     kinds = [_NATIVE.get(oid, "other") for oid in oids]
-    encoders = [encoder(type_, oid) for type_, oid in zip(types, oids, strict=True)]
+    encoders = [encoder(column.type, oid) for column, oid in zip(table.columns, oids, strict=True)]
     core = CopyEncoder(
         kinds,
         [encode if kind == "other" else None for kind, encode in zip(kinds, encoders, strict=True)],
     )
 
-    def encode(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    def encode(rows: Sequence[tuple[Any, ...]], start: int) -> bytes:
         try:
             return core.encode(rows)
-        except (struct.error, ValueError, OverflowError):
+        except _UNFIT as error:
             # A narrower column than the entity's type: look for the value that does not fit.
-            for row in rows:
-                encode_all(tuple(encoders), row, types)
+            for position, row in enumerate(rows, start):
+                for n, value in enumerate(row):
+                    if value is not None and not _fits(encoders[n], value):
+                        path = f"[{position}].{table.columns[n].field}"
+                        raise _unfit(path, connection, oids[n]) from error
             raise
 
     return encode
+
+
+_UNFIT = (struct.error, ValueError, OverflowError)
+
+
+def _fits(encode: Encode, value: Any) -> bool:
+    try:
+        encode(value)
+    except _UNFIT:
+        return False
+    return True
+
+
+def _unfit(path: str, connection: Connection, oid: int) -> ValidationError:
+    known = connection.adapters.types.get(oid)
+    name = known.regtype if known else f"type {oid}"
+    problem = f"does not fit {name}, its column's type; change the value, or widen the column"
+    return ValidationError((FieldError(path, problem),))

@@ -21,6 +21,7 @@ from psycopg.generators import execute
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from tierline.entity import Table
 from tierline.errors import DecodeError
 from tierline.postgres.codecs import (
     Encode,
@@ -31,7 +32,8 @@ from tierline.postgres.codecs import (
     encoder,
     row_maker,
 )
-from tierline.sql import Statement
+from tierline.sql import ResultColumn, Statement
+from tierline.sql.identifiers import quote, table_name
 
 PREPARED_MAX = 256
 """Prepared statements kept a connection; the oldest goes first. Each costs the server memory."""
@@ -183,6 +185,26 @@ def check_types(connection: Connection, statement: Statement, oids: list[int]) -
                 table=statement.table_name,
                 columns=(column.name,),
             )
+
+
+def column_types(connection: Connection, operation: str, table: Table[Any, Any]) -> list[int]:
+    """The object identifiers of a table's columns, asked of the database and checked.
+
+    Raises:
+        psycopg.Error: There is no such table or column.
+        DecodeError: As `check_types`.
+    """
+    names = ", ".join(quote(column.name) for column in table.columns)
+    statement = Statement(
+        operation,
+        f"SELECT {names} FROM {table_name(table)} LIMIT 0",
+        (),
+        table,
+        tuple(ResultColumn(column.name, column.type) for column in table.columns),
+    )
+    oids = connection.result_types(statement)
+    check_types(connection, statement, oids)
+    return oids
 
 
 @contextmanager

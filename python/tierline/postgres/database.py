@@ -14,10 +14,21 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import PoolTimeout
 from returns.result import Failure, Success
 
-from tierline.errors import ConfigurationError, ConnectionError, RepositoryError  # noqa: A004
+from tierline.errors import (
+    ConfigurationError,
+    ConnectionError,  # noqa: A004
+    DecodeError,
+    RepositoryError,
+)
 from tierline.postgres.bulk import copy_rows
-from tierline.postgres.connection import Connection
-from tierline.postgres.errors import DRIVER_ERRORS, FATAL_STATES, classify, no_connection
+from tierline.postgres.connection import Connection, column_types
+from tierline.postgres.errors import (
+    DRIVER_ERRORS,
+    FATAL_STATES,
+    TYPE_STATES,
+    classify,
+    no_connection,
+)
 from tierline.postgres.pool import Pool, PoolStats
 from tierline.sql import Statement
 
@@ -188,8 +199,9 @@ class Database:
             # What ended this session has probably ended the idle ones too.
             self._pool.drain()
         self._counters.error()
+        mismatch = None if lost else _mismatch(error, statement, connection)
         elapsed_s = time.monotonic() - began
-        return classify(error, statement, lost=lost, elapsed_s=elapsed_s)
+        return classify(error, statement, lost=lost, elapsed_s=elapsed_s, mismatch=mismatch)
 
     def _no_connection(
         self, error: Exception, statement: Statement, began: float
@@ -213,6 +225,20 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self.location}>"
+
+
+def _mismatch(
+    error: psycopg.Error, statement: Statement, connection: Connection
+) -> DecodeError | None:
+    """Which column has another type than its field, where the server only says which types."""
+    if error.sqlstate in TYPE_STATES and statement.table is not None:
+        try:
+            column_types(connection, statement.operation, statement.table)
+        except DecodeError as mismatch:
+            return mismatch
+        except psycopg.Error:
+            pass
+    return None
 
 
 def _about(error: RepositoryError, statement: Statement, began: float) -> RepositoryError:
@@ -270,9 +296,12 @@ def _probe(conninfo: str, location: str) -> tuple[int, str, str]:
             identity = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
             return connection.info.server_version, identity, schema
     except psycopg.Error as error:
+        # The server's own words are all there is: libpq gives a failed login no SQLSTATE.
         reason = " ".join(str(error).split())
         raise ConnectionError(
-            f"cannot connect to {location}: {reason}", operation="open"
+            f"cannot connect to {location}: {reason}; check that the server runs there, and the "
+            "URL's user, password and database",
+            operation="open",
         ) from error
 
 

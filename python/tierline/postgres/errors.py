@@ -13,6 +13,7 @@ from tierline.errors import (
     ConflictError,
     ConnectionError,  # noqa: A004
     ConstraintError,
+    DecodeError,
     DuplicateError,
     FieldError,
     PoolExhaustedError,
@@ -29,9 +30,17 @@ DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed, TooManyRequests)
 # SQLSTATEs after which the session is over: the connection is discarded.
 FATAL_STATES = frozenset(("57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"))
 
+# SQLSTATEs of types that do not go together: perhaps a column's and its field's.
+TYPE_STATES = frozenset(("42804", "42883"))
+
 
 def classify(
-    error: psycopg.Error, statement: Statement, *, lost: bool, elapsed_s: float
+    error: psycopg.Error,
+    statement: Statement,
+    *,
+    lost: bool,
+    elapsed_s: float,
+    mismatch: DecodeError | None = None,
 ) -> RepositoryError:
     """The error value for a failed statement.
 
@@ -40,9 +49,12 @@ def classify(
         statement: What was run.
         lost: Whether the connection is gone.
         elapsed_s: Seconds since the operation began.
+        mismatch: Which column's type was the trouble, where that is known.
     """
     state = error.sqlstate
-    if state is None:
+    if mismatch is not None:
+        found: RepositoryError = QueryError(mismatch.message, columns=mismatch.columns)
+    elif state is None:
         found = _without_state(error, statement, lost=lost)
     else:
         found = (_BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or _refused)(error, statement)
@@ -111,7 +123,7 @@ def _bad_value(error: psycopg.Error, statement: Statement) -> RepositoryError:
     if not statement.writes:
         return QueryError(f"{problem}; check the query's values and arithmetic")
     name = error.diag.column_name or ""
-    return ValidationError((FieldError(name, problem),))
+    return ValidationError((FieldError(name, f"{problem}; change the value, or widen the column"),))
 
 
 def _refused(error: psycopg.Error, statement: Statement) -> RepositoryError:

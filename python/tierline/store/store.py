@@ -11,7 +11,7 @@ from returns.result import Failure, Success
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
 from tierline.entity import Table
-from tierline.errors import NotFoundError, QueryError, RepositoryError
+from tierline.errors import DuplicateError, NotFoundError, QueryError, RepositoryError
 from tierline.postgres import Database, EmbeddedServer
 from tierline.query import Query
 from tierline.result import Result
@@ -101,7 +101,7 @@ class Store:
         except RepositoryError as error:
             error.operation = "create_schema"
             return Failure(error)
-        return self.database.script(Statement("create_schema", sql, (), None, writes=True))
+        return self._define(Statement("create_schema", sql, (), None, writes=True))
 
     def create_table(
         self, table: Table[Any, Any], *, exist_ok: bool = False
@@ -119,7 +119,7 @@ class Store:
             sql = create_table_sql(table, exist_ok=exist_ok)
         except RepositoryError as error:
             return Failure(_about(error, "create_table", table))
-        return self.database.script(Statement("create_table", sql, (), table, writes=True))
+        return self._define(Statement("create_table", sql, (), table, writes=True))
 
     def drop_table(
         self, table: Table[Any, Any], *, missing_ok: bool = False
@@ -182,6 +182,14 @@ class Store:
         tiers.append(f"L3 PostgreSQL {major} {place}")
         closed = ", closed" if self._closed else ""
         return f"<Store {' | '.join(tiers)}{closed}>"
+
+    def _define(self, statement: Statement) -> Result[None, RepositoryError]:
+        result = self.database.script(statement)
+        if isinstance(result, Failure) and isinstance(result.failure(), DuplicateError):
+            # Another session took the name between PostgreSQL's look and its write, IF NOT EXISTS
+            # or not. It has committed by now, so the next look sees it.
+            return self.database.script(statement)
+        return result
 
     def _at_most_one(self, query: Query[T], operation: str) -> Result[list[T], RepositoryError]:
         compiled = _compiled(query, operation)

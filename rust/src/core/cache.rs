@@ -312,6 +312,8 @@ impl<K, V> Cache<K, V> {
 }
 
 #[cfg(test)]
+mod floor_model;
+#[cfg(test)]
 mod life_model;
 #[cfg(test)]
 mod life_tests;

@@ -4,7 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
-use super::layout::known_equal;
+use super::layout::{known_equal, known_equal_tuples};
 use crate::core::cache::Match;
 
 /// Deeper tuples are left to Python, which guards its own recursion.
@@ -50,6 +50,16 @@ pub fn compare(stored: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> Match {
         return Match::Equal;
     }
     match known_equal(stored, key) {
+        Some(true) => Match::Equal,
+        Some(false) => Match::Different,
+        None => compare_others(stored, key),
+    }
+}
+
+/// The same of keys that are not both `str` or both `int`. Apart, for the sake of those that are.
+#[inline(never)]
+fn compare_others(stored: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> Match {
+    match known_equal_tuples(stored, key) {
         Some(true) => Match::Equal,
         Some(false) => Match::Different,
         None => compare_values(stored, key, TUPLE_DEPTH),

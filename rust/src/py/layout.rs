@@ -1,14 +1,16 @@
-//! What exact `str` and `int` objects look like inside, for the releases whose headers say so.
+//! What exact `str`, `int` and `tuple` objects look like inside, for the releases whose headers say so.
 //!
 //! Calling Python for the hash and the equality of a key takes longer than the rest of a lookup.
 //! Everything here answers `None` where the layout is not known; Python is then asked.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyString};
+use pyo3::types::{PyInt, PyString, PyTuple};
 
 #[cfg(not(Py_3_14))]
 use crate::core::bytes;
+#[cfg(all(target_pointer_width = "64", not(Py_3_14)))]
+use crate::core::hash::TupleHash;
 
 /// The hash of a `str` that has computed it before, or of an `int` of one digit.
 #[inline]
@@ -20,6 +22,38 @@ pub fn known_hash(key: &Bound<'_, PyAny>) -> Option<isize> {
     } else {
         None
     }
+}
+
+/// The hash of a `tuple` of such keys. From 3.14 on tuples remember their own.
+#[cfg(all(target_pointer_width = "64", not(Py_3_14)))]
+#[inline]
+pub fn known_tuple_hash(key: &Bound<'_, PyAny>) -> Option<isize> {
+    let tuple = key.cast_exact::<PyTuple>().ok()?;
+    let mut hash = TupleHash::default();
+    for item in tuple.iter_borrowed() {
+        hash.add(known_hash(&item)? as i64);
+    }
+    isize::try_from(hash.finish(tuple.len())).ok()
+}
+
+#[cfg(not(all(target_pointer_width = "64", not(Py_3_14))))]
+pub const fn known_tuple_hash(_key: &Bound<'_, PyAny>) -> Option<isize> {
+    None
+}
+
+/// Whether two objects of type `tuple`, of items of those types, are equal.
+#[inline]
+pub fn known_equal_tuples(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> Option<bool> {
+    let (one, other) = (one.cast_exact::<PyTuple>().ok()?, other.cast_exact::<PyTuple>().ok()?);
+    if one.len() != other.len() {
+        return Some(false);
+    }
+    for (one, other) in one.iter_borrowed().zip(other.iter_borrowed()) {
+        if !one.is(other) && !known_equal(&one, &other)? {
+            return Some(false);
+        }
+    }
+    Some(true)
 }
 
 /// Whether two objects of type `str`, or two of type `int`, are equal.

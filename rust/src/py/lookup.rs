@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::compare::compare;
-use super::layout::known_hash;
+use super::layout::{known_hash, known_tuple_hash};
 use super::lock::Lock;
 use super::state::{Object, State};
 use crate::core::cache::{Match, Slot, Undecided};
@@ -79,7 +79,17 @@ pub fn hash(key: &Bound<'_, PyAny>) -> Result<u64, Raised> {
 /// The hash as Python has it. May run the key's `__hash__`.
 #[inline]
 pub fn python_hash(key: &Bound<'_, PyAny>) -> Result<isize, Raised> {
-    if let Some(hash) = known_hash(key) {
+    match known_hash(key) {
+        Some(hash) => Ok(hash),
+        None => other_hash(key),
+    }
+}
+
+/// The hash of what is not an exact `str` or `int`, or was never hashed before. Apart, so that
+/// those that are find all they need in registers.
+#[inline(never)]
+fn other_hash(key: &Bound<'_, PyAny>) -> Result<isize, Raised> {
+    if let Some(hash) = known_tuple_hash(key) {
         return Ok(hash);
     }
     // SAFETY: the key is alive and its token proves that the thread is attached.

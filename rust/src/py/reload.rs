@@ -57,6 +57,7 @@ impl Reload {
     }
 
     fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let _counted = Counted;
         let (cache, loader) = (self.cache.bind(py), self.loader.bind(py));
         match &self.what {
             What::One(key) => {
@@ -72,7 +73,6 @@ impl Reload {
 impl Reload {
     /// What it raises goes to `sys.unraisablehook`: there is no caller to raise it in.
     fn __call__(&self, py: Python<'_>) {
-        let _counted = Counted;
         if let Err(error) = self.run(py) {
             error.write_unraisable(py, Some(self.loader.bind(py)));
         }
@@ -115,7 +115,7 @@ pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
                 error.write_unraisable(py, Some(reload.loader.bind(py)));
                 Ok(())
             }
-            result => result,
+            ended => ended,
         };
     }
     let reload = Bound::new(py, reload)?;

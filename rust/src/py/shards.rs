@@ -40,7 +40,7 @@ mod imp {
     use super::{Bound, Lock};
 
     /// Fewer entries than this are not worth a part of their own.
-    const SMALLEST: u32 = 256;
+    const SMALLEST: u32 = 1_024;
     const MOST: usize = 256;
 
     #[derive(Debug)]
