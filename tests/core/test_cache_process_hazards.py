@@ -1,21 +1,16 @@
 """What the process around a cache may go through; each scenario in a child process.
 
-It ends with a full cache, forks while values are reloaded, unwinds a panic of the native module, or
-has its wall clock moved.
+It ends with a full cache, forks while values are reloaded, or unwinds a panic of the native module.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,115 +21,6 @@ from tests.core.test_loading import Slow, in_thread, until_waiting
 from tierline._core import Cache, advance_clock
 
 scenario = Scenarios("test_cache_process_hazards")
-wall_clock = Scenarios("test_cache_process_hazards")
-
-HOUR_S = 3_600
-# Moves the wall clock, as C code sees it, by what it is told; the monotonic clocks stay.
-SHIFT = """
-#define _GNU_SOURCE
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-static volatile long shift_s;
-
-void shift_wall_clock(long seconds) { shift_s = seconds; }
-
-int clock_gettime(clockid_t id, struct timespec *now) {
-    int failed = syscall(SYS_clock_gettime, id, now);
-    if (!failed && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) now->tv_sec += shift_s;
-    return failed;
-}
-
-time_t time(time_t *out) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (out) *out = now.tv_sec;
-    return now.tv_sec;
-}
-
-int gettimeofday(struct timeval *restrict out, void *restrict zone) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    out->tv_sec = now.tv_sec;
-    out->tv_usec = now.tv_nsec / 1000;
-    return 0;
-}
-"""
-
-
-def shift_wall_clock(seconds: int) -> None:
-    before = time.time() - time.monotonic()
-    ctypes.CDLL(os.environ["LD_PRELOAD"]).shift_wall_clock(ctypes.c_long(seconds))
-    moved = time.time() - time.monotonic() - before
-    assert abs(moved - (seconds - shift_wall_clock.now)) < 60  # type: ignore[attr-defined]
-    shift_wall_clock.now = seconds  # type: ignore[attr-defined]
-
-
-shift_wall_clock.now = 0  # type: ignore[attr-defined]
-
-
-@wall_clock
-def a_moved_wall_clock_changes_nothing() -> None:
-    told: list[Any] = []
-    cache: Cache[str, int] = Cache(
-        8, ttl_s=60, stale_if_error_s=60, idle_s=60, listener=lambda *left: told.append(left)
-    )
-    for shift_s in (0, HOUR_S, -HOUR_S, 0):
-        cache["before"] = 1
-        shift_wall_clock(shift_s)
-        cache["after"] = 2
-        assert cache.get_many(["before", "after"]) == {"before": 1, "after": 2}
-        assert cache.expire() == []
-        cache.serve_until(time.monotonic() + 30)
-        assert "before" in cache
-    cache.serve_until(None)
-    advance_clock(200)
-    shift_wall_clock(-HOUR_S)
-    assert sorted(cache.expire()) == [("after", 2), ("before", 1)]
-
-
-@wall_clock
-def a_wall_clock_that_moves_all_the_time_changes_nothing() -> None:
-    cache: Cache[int, int] = Cache(64, ttl_s=60)
-    done = threading.Event()
-
-    def move() -> None:
-        move_to = ctypes.CDLL(os.environ["LD_PRELOAD"]).shift_wall_clock
-        while not done.is_set():
-            for shift_s in (HOUR_S, -HOUR_S, 0):
-                move_to(ctypes.c_long(shift_s))
-
-    mover = threading.Thread(target=move)
-    mover.start()
-    for turn in range(20_000):
-        cache[turn % 50] = turn
-        assert cache.get(turn % 50) == turn
-    done.set()
-    mover.join()
-    assert cache.stats().misses == cache.stats().expirations == 0
-
-
-@wall_clock
-def a_snapshot_is_as_old_as_the_wall_clock_says_and_never_younger() -> None:
-    cache: Cache[str, int] = Cache(8, policy="lru")
-    cache.set("short", 1, ttl_s=HOUR_S / 2)
-    cache.set("long", 2, ttl_s=HOUR_S * 2)
-    data = cache.snapshot()
-    for shift_s, left in ((0, ["short", "long"]), (HOUR_S, ["long"]), (3 * HOUR_S, [])):
-        shift_wall_clock(shift_s)
-        other: Cache[str, int] = Cache(8, policy="lru")
-        assert other.restore(data) == len(left)
-        assert list(other) == left
-    # Set back, it makes nothing live for longer than it was to.
-    shift_wall_clock(-HOUR_S)
-    other = Cache(8, policy="lru")
-    assert other.restore(data) == 2
-    advance_clock(HOUR_S)
-    assert list(other) == ["long"]
-    advance_clock(HOUR_S)
-    assert list(other) == []
 
 
 @scenario
@@ -163,20 +49,68 @@ def the_interpreter_ends_with_a_full_cache() -> None:
     vars(threading)["cached"] = caches
 
 
-@scenario
-def the_interpreter_ends_with_a_full_cache_and_threads_that_use_it() -> None:
-    cache: Cache[int, Any] = Cache(100, listener=lambda *_: time.sleep(0))
+def for_ever(act: Callable[[int], object]) -> None:
+    """Let daemon threads do something until the interpreter ends, and a little before."""
 
     def body() -> None:
         index = 0
         while True:
-            cache[index % 300] = [cache]
-            cache.get_or_load(index % 400, lambda key: [key])
+            act(index)
             index += 1
 
     for _ in range(4):
         threading.Thread(target=body, daemon=True).start()
     time.sleep(0.1)
+
+
+def a_while(*_: Any) -> int:
+    """Answer after having let other threads run."""
+    time.sleep(0)
+    return 1
+
+
+@scenario
+def the_interpreter_ends_while_daemons_use_a_full_cache() -> None:
+    cache: Cache[int, Any] = Cache(100)
+
+    def act(index: int) -> None:
+        cache[index % 300] = [cache]
+        cache.set(index % 300, 1, tags=("x",))
+        cache.get_or_load(index % 400, lambda key: [key])
+
+    for_ever(act)
+
+
+@scenario
+def the_interpreter_ends_while_daemons_run_listeners() -> None:
+    cache: Cache[int, int] = Cache(10, listener=a_while)
+    for_ever(lambda index: cache.set(index, index))
+
+
+@scenario
+def the_interpreter_ends_while_daemons_run_weighers() -> None:
+    by_entry: Cache[int, int] = Cache(10, weigher=a_while)
+    by_value: Cache[int, int] = Cache(10, a_while)
+    for_ever(lambda index: (by_entry.set(index, index), by_value.set(index, index)))
+
+
+@scenario
+def the_interpreter_ends_while_daemons_run_functions_for_times_to_live() -> None:
+    cache: Cache[int, int] = Cache(10, ttl_s=a_while)
+    for_ever(lambda index: cache.set(index, index))
+
+
+@scenario
+def the_interpreter_ends_while_daemons_run_methods_of_a_derived_class() -> None:
+    class Derived(Cache[int, int]):
+        def getsizeof(self, value: int, /) -> int:
+            return a_while()
+
+        def __missing__(self, key: int, /) -> int:
+            return a_while()
+
+    cache = Derived(10)
+    for_ever(lambda index: (cache[index], cache.set(index, index)))
 
 
 @scenario
@@ -372,30 +306,10 @@ def a_panic_of_a_loader_wakes_its_waiters() -> None:
     assert cache.get_or_load("k", len) == 1
 
 
-@pytest.fixture(scope="module")
-def shifting_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that, loaded first, moves the wall clock of a process."""
-    compiler = shutil.which("cc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("moving the wall clock of one process takes Linux and a C compiler")
-    folder = tmp_path_factory.mktemp("clock")
-    source, library = folder / "shift.c", folder / "shift.so"
-    source.write_text(SHIFT, encoding="utf-8")
-    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source)]
-    subprocess.run(command, check=True, timeout=60)
-    return library
-
-
-@pytest.mark.parametrize("name", wall_clock.functions)
-def test_with_a_moved_wall_clock(name: str, shifting_library: Path) -> None:
-    wall_clock.run(name, LD_PRELOAD=str(shifting_library))
-
-
 @pytest.mark.parametrize("name", scenario.functions)
 def test_in_a_child_process(name: str) -> None:
     scenario.run(name)
 
 
 if __name__ == "__main__":
-    scenario.functions |= wall_clock.functions
     scenario.main()

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
 
 use super::cache::Cache;
+use super::loader::call;
 use super::loading::own_ttl;
 use super::lookup::{hash, with_slot};
 use super::options::tags_of;
@@ -168,7 +169,7 @@ impl Cache {
     ) -> PyResult<Bound<'py, PyAny>> {
         match slf.get().read(key)? {
             Some(value) => Ok(value),
-            None => slf.call_method1(intern!(slf.py(), "__missing__"), (key,)),
+            None => call(&slf.getattr(intern!(slf.py(), "__missing__"))?, key),
         }
     }
 
