@@ -47,6 +47,7 @@ class Model:
     horizon: float = inf
     items: list[Item] = field(default_factory=list)
     told: list[tuple[Any, Any, str]] = field(default_factory=list)
+    reported: list[type[BaseException]] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     slots: int = 0
     free: list[int] = field(default_factory=list)
@@ -191,6 +192,7 @@ class Model:
             self.store(key, None, self.options.negative_ttl_s, absent=True)
         elif item and spare:
             self.counted["stale_hits"] += 1
+            self.reported.append(type(loaded))
             item.retry_at = self.now + self.options.retry_s
             return item.value
         return type(loaded)

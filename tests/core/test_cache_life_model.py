@@ -6,6 +6,7 @@ With `TIERLINE_LONG=1` in the environment the scripts are many and long.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from math import inf
 from typing import Any
@@ -47,6 +48,15 @@ def limit(seconds: float) -> float | None:
 
 class CacheAgainstModel(RuleBasedStateMachine):
     """Both go through the same steps and are asked the same questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reported: list[type[BaseException]] = []
+        self.usual_hook = sys.unraisablehook
+        sys.unraisablehook = lambda event: self.reported.append(event.exc_type)
+
+    def teardown(self) -> None:
+        sys.unraisablehook = self.usual_hook
 
     @initialize(options=OPTIONS)
     def make(self, options: Options) -> None:
@@ -183,6 +193,8 @@ class CacheAgainstModel(RuleBasedStateMachine):
     @invariant()
     def both_are_the_same(self) -> None:
         assert self.told == self.model.told
+        # Of each load that failed and that a stale value stood in for.
+        assert self.reported == self.model.reported
         assert len(self.cache) == self.cache.currsize == len(self.model.items)
         live = [(item.key, item.value) for item in self.model.live()]
         assert list(self.cache.items()) == live
@@ -193,10 +205,7 @@ class CacheAgainstModel(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3_600 if LONG else 120)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestCacheAgainstModel(CacheAgainstModel.TestCase):
-    """Errors of loaders that a stale value stands in for are told to `sys.unraisablehook`."""
-
     settings = settings(
         max_examples=5_000 if LONG else 200,
         stateful_step_count=100 if LONG else 50,
