@@ -415,7 +415,7 @@ def a_process_may_fork_while_another_thread_writes() -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with eager_switches():
-        for _ in range(10):
+        for _ in range(30):
             child = os.fork()
             if child == 0:
                 cache[5_000] = 1

@@ -1,16 +1,23 @@
-"""What both type checkers say of `tl.cached` and of loading."""
+"""What both type checkers say of `tl.Cache`, of `tl.cached` and of loading."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.typing.test_types import differences, mypy_errors, pyright_errors
+from tests.typing.test_types import Errors, differences, mypy_errors, pyright_errors
 
-REVEAL = Path(__file__).with_name("cached_reveal.py")
+REVEALS = [Path(__file__).with_name(name) for name in ("cache_reveal.py", "cached_reveal.py")]
 
 
-@pytest.mark.parametrize("tool", ["mypy", "pyright"])
-def test_functions_keep_their_types_and_mistakes_are_found(tool: str, tmp_path: Path) -> None:
-    errors = mypy_errors([REVEAL], tmp_path) if tool == "mypy" else pyright_errors([REVEAL])
-    assert differences(REVEAL, errors) == []
+@pytest.fixture(scope="module", params=["mypy", "pyright"])
+def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    """Everything one checker finds, in one run."""
+    if request.param == "mypy":
+        return mypy_errors(REVEALS, tmp_path_factory.mktemp("mypy"))
+    return pyright_errors(REVEALS)
+
+
+@pytest.mark.parametrize("path", REVEALS, ids=lambda path: path.stem)
+def test_types_are_kept_and_mistakes_are_found(path: Path, errors: Errors) -> None:
+    assert differences(path, errors) == []

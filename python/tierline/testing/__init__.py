@@ -1,5 +1,6 @@
-"""Real servers for tests, on loopback."""
+"""For tests: real servers on loopback, and the clock of the caches."""
 
+from tierline._core import advance_clock
 from tierline.testing.servers import (
     PostgresServer,
     RedisServer,
@@ -14,6 +15,7 @@ __all__ = [
     "PostgresServer",
     "RedisServer",
     "TcpProxy",
+    "advance_clock",
     "postgres_replica",
     "postgres_server",
     "redis_server",

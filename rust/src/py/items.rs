@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTypeInfo, ffi, intern};
 
 use super::cache::{Cache, is_exact};
+use super::loader;
 use super::lookup::Raised;
 use super::native::{catch, catch_status};
 use super::reading::missing;
@@ -54,7 +55,9 @@ fn answer_missing(cache: &Bound<'_, Cache>, key: &Bound<'_, PyAny>) -> *mut ffi:
     let answer = if is_exact(cache) {
         Err(missing(key))
     } else {
-        cache.call_method1(intern!(key.py(), "__missing__"), (key,))
+        cache
+            .getattr(intern!(key.py(), "__missing__"))
+            .and_then(|method| loader::call(&method, key))
     };
     match answer {
         Ok(value) => value.into_ptr(),

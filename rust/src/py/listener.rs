@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::loader::call_with;
 use super::objects::release;
 use super::state::{Gone, Object, is_absent};
 use crate::core::cache::Cause;
@@ -34,7 +35,7 @@ impl Listener {
     fn tell(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, cause: Cause) -> PyResult<()> {
         let py = key.py();
         let function = self.0.bind(py);
-        match function.call1((key, value, cause_name(py, cause))) {
+        match call_with(function, [key, value, cause_name(py, cause).as_any()]) {
             Ok(_) => Ok(()),
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 error.write_unraisable(py, Some(function));

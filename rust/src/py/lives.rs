@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use super::loader::call_with;
 use super::state::{CLOCK, Object};
 use crate::core::clock::{Clock, NEVER, Ttl, advance, ahead_ms};
 use crate::core::guards::Life;
@@ -87,7 +88,7 @@ impl Lives {
             (Some(ttl), _) | (None, &Rule::Fixed(ttl)) => Some(ttl),
             (None, Rule::None) => None,
             (None, Rule::Function(function)) => {
-                let seconds = function.bind(key.py()).call1((key, value))?;
+                let seconds = call_with(function.bind(key.py()), [key, value])?;
                 let seconds: Option<f64> = seconds.extract()?;
                 seconds.map(|seconds| ttl_of(seconds, "the ttl_s of an entry")).transpose()?
             }

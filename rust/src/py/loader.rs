@@ -1,4 +1,5 @@
-//! Calls loaders, which may run for long: so long that the interpreter ends meanwhile.
+//! Calls loaders and other functions of the user, which may run for long: so long that the
+//! interpreter ends meanwhile.
 //!
 //! Before Python 3.14 a daemon thread that asks for the interpreter after its end is ended by
 //! unwinding its stack. Where that meets Rust code the process aborts, with a loader's caller on
@@ -66,7 +67,15 @@ pub fn call<'py>(
     function: &Bound<'py, PyAny>,
     argument: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let values = [argument.as_ptr()];
-    // SAFETY: one value, alive, and no names.
-    unsafe { vectorcall(function, values.as_ptr(), 1, std::ptr::null_mut()) }
+    call_with(function, [argument])
+}
+
+/// Calls a function with several arguments.
+pub fn call_with<'py, const COUNT: usize>(
+    function: &Bound<'py, PyAny>,
+    arguments: [&Bound<'py, PyAny>; COUNT],
+) -> PyResult<Bound<'py, PyAny>> {
+    let values = arguments.map(Bound::as_ptr);
+    // SAFETY: so many values, alive, and no names.
+    unsafe { vectorcall(function, values.as_ptr(), COUNT, std::ptr::null_mut()) }
 }

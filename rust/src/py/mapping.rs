@@ -1,12 +1,13 @@
 //! The methods of `Cache` that make it a mapping like those of cachetools.
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
 
 use super::cache::Cache;
+use super::loader::call;
 use super::loading::own_ttl;
 use super::lookup::{hash, with_slot};
 use super::options::tags_of;
@@ -168,7 +169,7 @@ impl Cache {
     ) -> PyResult<Bound<'py, PyAny>> {
         match slf.get().read(key)? {
             Some(value) => Ok(value),
-            None => slf.call_method1(intern!(slf.py(), "__missing__"), (key,)),
+            None => call(&slf.getattr(intern!(slf.py(), "__missing__"))?, key),
         }
     }
 
@@ -247,8 +248,12 @@ fn for_each_item<'py>(
         return Ok(());
     }
     for item in items.try_iter()? {
-        let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
-        each(&key, &value)?;
+        let pair: Vec<_> = item?.try_iter()?.collect::<PyResult<_>>()?;
+        let [key, value] = &pair[..] else {
+            let message = format!("an item must be a key and a value, not {} things", pair.len());
+            return Err(PyValueError::new_err(message));
+        };
+        each(key, value)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyTuple};
 
@@ -76,8 +76,7 @@ impl Cache {
         // A clock that was set back meanwhile makes nothing younger than it was.
         let passed_ms = wall_ms().saturating_sub(taken_ms);
         let mut restored = 0;
-        for row in rows.try_iter()? {
-            let (key, value, rest_ms, tags): Row<'py> = row?.extract()?;
+        for (key, value, rest_ms, tags) in rows {
             let fresh_until = match rest_ms.map(|rest_ms| rest_ms.saturating_sub(passed_ms)) {
                 None => NEVER,
                 Some(0) => continue,
@@ -108,26 +107,41 @@ fn msgpack(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 }
 
 /// When a snapshot was taken, in milliseconds of Unix time, and its rows.
+///
+/// # Errors
+///
+/// `ValueError` if it is none of such keys and values; what a hook raised that is no `Exception`.
 fn decode<'py>(
     data: &Bound<'py, PyAny>,
     key: Option<Bound<'py, PyAny>>,
     value: Option<Bound<'py, PyAny>>,
     dec_hook: Option<Bound<'py, PyAny>>,
-) -> PyResult<(u64, Bound<'py, PyAny>)> {
+) -> PyResult<(u64, Vec<Row<'py>>)> {
     let py = data.py();
     let options = PyDict::new(py);
     options.set_item("type", snapshot_type(py, key, value)?)?;
     options.set_item("dec_hook", dec_hook)?;
-    let decoded = msgpack(py)?.call_method("decode", (data,), Some(&options)).map_err(|error| {
+    let decoded = msgpack(py)?.call_method("decode", (data,), Some(&options));
+    decoded.and_then(|content| rows_of(&content)).map_err(|error| {
+        if !error.is_instance_of::<PyException>(py) {
+            return error;
+        }
         let refused = PyValueError::new_err(format!(
             "not a snapshot of a cache of these keys and values: {}",
             error.value(py)
         ));
         refused.set_cause(py, Some(error));
         refused
-    })?;
-    let (_, _, taken_ms, rows): (Bound<'py, PyAny>, u64, u64, Bound<'py, PyAny>) =
-        decoded.extract()?;
+    })
+}
+
+/// Reads all rows before any is stored: numbers that are none of ours, and keys that cannot be
+/// hashed, as lists that were tuples, are found here.
+fn rows_of<'py>(content: &Bound<'py, PyAny>) -> PyResult<(u64, Vec<Row<'py>>)> {
+    let (_, _, taken_ms, rows): (Bound<'py, PyAny>, u64, u64, Vec<Row<'py>>) = content.extract()?;
+    for (key, ..) in &rows {
+        hash(key)?;
+    }
     Ok((taken_ms, rows))
 }
 

@@ -1,10 +1,12 @@
 //! Stores values, with all that an entry can have.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::cache::Cache;
 use super::lives::Manner;
+use super::loader;
 use super::lookup::{Raised, hash, with_slot};
 use super::native::counted;
 use super::state::{CLOCK, Stored, Storing, When, absent};
@@ -137,8 +139,11 @@ pub fn weigh(
         None => Ok(1),
         Some(weigher @ Weigher::Value(_)) => weigher.of_value(value),
         Some(Weigher::Entry(function)) => {
-            Weigher::read(&function.bind(key.py()).call1((key, value))?)
+            Weigher::read(&loader::call_with(function.bind(key.py()), [key, value])?)
         }
-        Some(Weigher::Method) => Weigher::read(&cache.call_method1("getsizeof", (value,))?),
+        Some(Weigher::Method) => {
+            let method = cache.getattr(intern!(key.py(), "getsizeof"))?;
+            Weigher::read(&loader::call(&method, value)?)
+        }
     }
 }

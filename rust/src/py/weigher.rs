@@ -6,6 +6,7 @@ use pyo3::types::{PyInt, PyType};
 use pyo3::{PyTypeInfo, intern};
 
 use super::cache::Cache;
+use super::loader;
 use super::state::Object;
 
 /// Called before a cache is locked, for it is Python code.
@@ -55,7 +56,7 @@ impl Weigher {
     /// What a value weighs under any key.
     pub fn of_value(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
         match self {
-            Self::Value(function) => Self::read(&function.bind(value.py()).call1((value,))?),
+            Self::Value(function) => Self::read(&loader::call(function.bind(value.py()), value)?),
             Self::Entry(_) | Self::Method => {
                 Err(PyTypeError::new_err("this cache weighs a value together with its key"))
             }
