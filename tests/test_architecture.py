@@ -42,6 +42,7 @@ PURE = ("errors", "result", "entity", "query", "sql")
 PURE_IMPORTS = {
     "__future__", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
     "itertools", "math", "msgspec", "operator", "re", "returns", "types", "typing", "uuid",
+    "zoneinfo",  # the rules of time zones: files, but as constant as the names in `datetime`
 }  # fmt: skip
 
 # What still reaches the world through the modules above, or through no module at all.

@@ -29,6 +29,9 @@ from tierline.errors import (
     ValidationError,
 )
 from tierline.query import Query, project, select
+from tierline.query.arrays import all_, any_, contains_all, overlaps
+from tierline.query.casts import cast
+from tierline.query.choices import between, case, coalesce, greatest, least, nullif
 from tierline.query.functions import (
     asc,
     avg,
@@ -43,6 +46,8 @@ from tierline.query.functions import (
     some,
     sum,  # noqa: A004 (the field's word)
 )
+from tierline.query.text import ilike, length, like, matches
+from tierline.query.times import at_zone, trunc
 from tierline.repository import Repository, repository
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 
@@ -83,23 +88,39 @@ __all__ = [
     "TimeoutError",
     "ValidationError",
     "__version__",
+    "all_",
+    "any_",
     "asc",
     "ask",
+    "at_zone",
     "avg",
+    "between",
     "cached",
+    "case",
+    "cast",
+    "coalesce",
     "collect",
     "connect",
     "contains",
+    "contains_all",
     "count",
     "desc",
     "do",
     "flow",
+    "greatest",
+    "ilike",
     "is_in",
     "is_null",
+    "least",
+    "length",
+    "like",
+    "matches",
     "max",
     "min",
     "not_",
+    "nullif",
     "open",
+    "overlaps",
     "project",
     "read_through",
     "repository",
@@ -108,6 +129,7 @@ __all__ = [
     "sum",
     "table",
     "then",
+    "trunc",
     "unwrap",
 ]
 

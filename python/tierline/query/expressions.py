@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from tierline.entity.types import BOOL, ColumnType
+from tierline.entity.types import BOOL, ColumnType, is_tuple
 
 ComparisonOperator: TypeAlias = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator: TypeAlias = Literal["+", "-", "*", "/", "//", "%"]
@@ -143,6 +143,8 @@ def has_aggregate(node: Expr) -> bool:
             return True
         if isinstance(current, Expr):
             open_nodes += (getattr(current, name) for name in current.__struct_fields__)
+        elif is_tuple(current):
+            open_nodes += current
     return False
 
 

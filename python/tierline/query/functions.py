@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 import msgspec
 
 from tierline.entity.types import FLOAT8, INT8, array_of
+from tierline.query.arrays import is_element
 from tierline.query.expressions import (
     Aggregate,
     IsNull,
@@ -68,11 +69,17 @@ def is_in(value: E | None, values: Collection[E]) -> bool: ...
 @overload
 def is_in(value: P | None, values: Collection[P]) -> bool: ...
 def is_in(value: object, values: Collection[object]) -> bool:
-    """Whether the field equals one of the values.
+    """Whether a value equals one of others.
+
+    Args:
+        value: A field or expression, or a plain value to look up in an array field.
+        values: Plain values, or an array field: ``tl.is_in("new", f.tags)``.
 
     Raises:
         TypeError: A value is None or of another type than the field, or `values` is one text.
     """
+    if isinstance(values, Traced):
+        return cast("bool", is_element(value, values))
     if isinstance(values, (str, bytes)):
         raise TypeError(
             "is_in takes a collection of values; put one in a list, or use tl.contains for text"
