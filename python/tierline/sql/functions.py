@@ -35,7 +35,8 @@ _ARRAY_TO = _slice("({0})[1:(STOP)::integer]", "cardinality({0})", "", "{1}")
 # A half lies as far from the number cut off as from the one rounded; the even one of the two is
 # twice the rounded half of the number.
 _ROUND = (
-    "(CASE WHEN {x} <> trunc({x}, {n}) AND abs(round({x}, {n}) - {x}) = abs({x} - trunc({x}, {n})) "
+    "(CASE WHEN round({x}, {n}) <> trunc({x}, {n}) "
+    "AND abs(round({x}, {n}) - {x}) = abs({x} - trunc({x}, {n})) "
     "THEN 2 * round({x} * 0.5, {n}) ELSE round({x}, {n}) END)"
 )
 _DAYS = "floor(extract(epoch FROM {0}) / 86400)"
