@@ -28,6 +28,8 @@ def text(value: object, function: str) -> Expr:
     Raises:
         TypeError: It is something else.
     """
+    if value is None:
+        raise TypeError(f"{function} of None has no meaning; test with tl.is_null")
     expr = to_expr(value, TEXT)
     if expr.type.wire != "text":
         raise TypeError(f"{function} needs text, not {expr.type.sql}; see tl.cast")
