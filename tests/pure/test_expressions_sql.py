@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import enum
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pytest
@@ -337,6 +338,83 @@ def test_an_attribute_that_is_not_there_is_an_attribute_error(function: Fn, says
     with pytest.raises(AttributeError) as raised:
         tl.project(tl.select(ROWS), function)
     assert says in str(raised.value)
+
+
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T], frozen=True):
+    content: T
+
+
+class Tagged(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    first: int
+    second: str
+
+
+class Size(TypedDict):
+    width: int
+
+
+class Place(NamedTuple):
+    x: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    code: str
+
+
+class Documents(msgspec.Struct, frozen=True):
+    id: int
+    box: Box[int]
+    tagged: Tagged
+    size: Size
+    place: Place
+    plain: Plain
+    pair: tuple[int, str]
+    either: int | str | None
+    mixed: dict[str, int] | list[int]
+    by_colour: dict[Colour, int]
+    by_day: dict[dt.date, bool]
+    nested: dict[str, list[dict[str, Address | None]]]
+    levels: dict[str, Literal[1, "a"]]
+
+
+DOCUMENTS = tl.table(Documents, name="documents", key=lambda d: d.id)
+
+
+@pytest.mark.parametrize(
+    ("function", "steps", "type_"),
+    [
+        (lambda d: d.box.content, ("content",), "bigint"),
+        (lambda d: d.tagged.first, (1,), "bigint"),
+        (lambda d: d.tagged.second, (2,), "text"),
+        (lambda d: d.size["width"], ("width",), "bigint"),
+        (lambda d: d.place.name, (1,), "text"),
+        (lambda d: d.place[0], (0,), "bigint"),
+        (lambda d: d.plain.code, ("code",), "text"),
+        (lambda d: d.pair[-1], (1,), "text"),
+        (lambda d: d.mixed["a"], ("a",), "jsonb"),
+        (lambda d: d.mixed[0], (0,), "jsonb"),
+        (lambda d: d.by_colour[Colour.RED], ("red",), "bigint"),
+        (lambda d: d.by_day[dt.date(2026, 1, 2)], ("2026-01-02",), "boolean"),
+        (lambda d: d.nested["a"][0]["b"].house_number, ("a", 0, "b", "houseNumber"), "bigint"),
+        (lambda d: d.levels["k"], ("k",), "jsonb"),
+    ],
+)
+def test_documents_of_every_kind_are_typed(
+    function: Fn, steps: tuple[Any, ...], type_: str
+) -> None:
+    compiled = compile_query(tl.project(tl.select(DOCUMENTS), function))
+    assert compiled.values == steps
+    assert compiled.statement.columns[0].type.sql == type_
+
+
+def test_the_steps_are_those_that_msgspec_writes() -> None:
+    written = msgspec.json.decode(msgspec.json.encode([Tagged(7, "a"), Place(1, "b")]))
+    assert written == [["Tagged", 7, "a"], [1, "b"]]
 
 
 NOON = dt.datetime(2026, 3, 29, 1, 30, tzinfo=dt.UTC)

@@ -298,3 +298,53 @@ def test_positions_beyond_any_text_do_not_overflow(store: tl.Store) -> None:
         assert each(store, lambda o, b=bound: o.tags[b])[0] is None
         assert each(store, lambda o, b=bound: o.tags[:b])[0] == some_tags
         assert each(store, lambda o, b=bound: o.extra["n"][b])[0] is None
+
+
+def test_numbers_of_different_types_meet_in_the_wider_one(store: tl.Store) -> None:
+    def first(*functions: Fn) -> list[Any]:
+        query = tl.project(
+            tl.select(ORDERS, where=lambda o: o.id == 1), lambda o: tuple(f(o) for f in functions)
+        )
+        return list(store.fetch_one(query).unwrap())
+
+    found = first(
+        lambda o: tl.nullif(o.id, Decimal(3)),
+        lambda o: tl.nullif(o.id, 2.5),
+        lambda o: tl.coalesce(o.id, o.total),
+        lambda o: tl.greatest(o.id, 2.5),
+        lambda o: tl.least(o.total, 2.5),
+        lambda o: tl.case((o.id > 1, o.total), otherwise=o.id),
+        lambda o: tl.case((o.id > 1, 1), otherwise=10**30),
+        lambda o: tl.between(o.id, Decimal("0.5"), 1.5),
+    )
+    assert found == [1, 1, 1, 2.5, 2.5, 1, 10**30, True]
+    kinds = [Decimal, float, Decimal, float, float, Decimal, Decimal, bool]
+    assert [type(value) for value in found] == kinds
+
+
+def test_very_deep_and_very_large_expressions_answer_or_are_query_errors(store: tl.Store) -> None:
+    def deep(make: Fn, start: Fn) -> Fn:
+        def where(o: Any) -> Any:
+            value = start(o)
+            for _ in range(1_000):
+                value = make(value)
+            return tl.is_null(value)
+
+        return where
+
+    for where in (
+        deep(lambda value: value.strip(), lambda o: o.name),
+        deep(lambda value: value[1:], lambda o: o.name),
+        deep(lambda value: tl.coalesce(value, "a"), lambda o: o.status),
+        deep(lambda value: tl.case((tl.is_null(value), "a"), otherwise="b"), lambda o: o.status),
+        deep(lambda value: value["a"], lambda o: o.extra),
+        deep(lambda value: round(value, 1), lambda o: o.total),
+    ):
+        result = store.count(tl.select(ORDERS, where=where))
+        assert isinstance(result, tl.Success) or failure(result, tl.QueryError)
+    large = "a%_\\'" * 2_000_000
+    assert ids(store, lambda o: o.name.replace(large, "") == "Ada") == [1]
+    assert ids(store, lambda o: tl.length(o.name + large) == 3 + len(large)) == [1]
+    assert ids(store, lambda o: tl.contains_all(o.tags, [large])) == []
+    assert ids(store, lambda o: o.extra[large] == 1) == []
+    assert is_idle(store)

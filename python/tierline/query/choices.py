@@ -133,8 +133,10 @@ def nullif(value: object, other: object, /) -> object:
     """
     if not _traced_any((value, other)):
         return None if value == other else value
-    (left, right), _ = _operands("nullif", (value, other))
-    return Traced(Call("nullif", (left, right), left.type))
+    (left, right), common = _operands("nullif", (value, other))
+    # PostgreSQL answers with the type in which it compared them.
+    type_ = left.type if left.type.oid == right.type.oid else common
+    return Traced(Call("nullif", (left, right), type_))
 
 
 @overload

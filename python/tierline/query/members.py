@@ -41,7 +41,9 @@ def member(operand: Any, name: str) -> Any:
     if inside is not None and not name.startswith("__"):
         return inside(operand, name)
     members = MEMBERS.get(type_.wire, {})
-    if name in members and (name != "value" or _is_enum(type_)):
+    if not _is_enum(type_):
+        members = {known: found for known, found in members.items() if known != "value"}
+    if name in members:
         return members[name](operand)
     there_are = f"there are {', '.join(members)}" if members else "there are none"
     raise AttributeError(
