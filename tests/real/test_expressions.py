@@ -348,3 +348,25 @@ def test_very_deep_and_very_large_expressions_answer_or_are_query_errors(store: 
     assert ids(store, lambda o: tl.contains_all(o.tags, [large])) == []
     assert ids(store, lambda o: o.extra[large] == 1) == []
     assert is_idle(store)
+
+
+def test_expressions_stand_in_joins_further_queries_windows_and_pages(store: tl.Store) -> None:
+    orders = tl.select(ORDERS)
+    pairs = tl.project(
+        tl.left_join(orders, orders, on=lambda a, b: a.name[:2].lower() + "a" == b.name.lower()),
+        lambda a, b: (a.name.upper(), tl.coalesce(tl.some(b.note).text, "-")),
+        order_by=lambda a, b: a.id,
+    )
+    assert store.fetch_all(pairs) == tl.Success([("ADA", "hello"), ("", "-")])
+    named = tl.project(tl.select(ORDERS), lambda o: (o.id, tl.coalesce(o.status, "none")))
+    again = tl.project(named, lambda r: r[1].upper(), order_by=lambda r: r[0])
+    assert store.fetch_all(again) == tl.Success(["NEW", "NONE"])
+    running = tl.project(
+        tl.select(ORDERS, order_by=lambda o: o.id),
+        lambda o: tl.coalesce(tl.over(tl.sum(o.total), order_by=o.at.year), 0),
+    )
+    assert store.fetch_all(running) == tl.Success([Decimal("10.10"), Decimal("10.10")])
+    by_status = tl.select(ORDERS, order_by=lambda o: tl.coalesce(o.status, "a"))
+    first = store.fetch_page(tl.page(by_status, size=1)).unwrap()
+    second = store.fetch_page(tl.page(by_status, size=1, after=first.next)).unwrap()
+    assert [order.id for order in first.items + second.items] == [2, 1]
