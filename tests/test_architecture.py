@@ -43,6 +43,7 @@ PURE_IMPORTS = {
     "__future__", "base64", "binascii", "collections", "contextvars", "datetime", "decimal",
     "difflib", "enum", "functools", "hashlib", "hmac", "itertools", "math", "msgspec", "operator",
     "re", "returns", "types", "typing", "uuid",
+    "zoneinfo",  # the rules of time zones: files, but as constant as the names in `datetime`
 }  # fmt: skip
 
 # What still reaches the world through the modules above, or through no module at all.

@@ -50,6 +50,9 @@ from tierline.query import (
     union,
     where,
 )
+from tierline.query.arrays import all_, any_, contains_all, overlaps
+from tierline.query.casts import cast
+from tierline.query.choices import between, case, coalesce, greatest, least, nullif
 from tierline.query.functions import (
     array_agg,
     asc,
@@ -69,6 +72,8 @@ from tierline.query.functions import (
 )
 from tierline.query.paging import Page, PageQuery, page
 from tierline.query.subqueries import exists, scalar
+from tierline.query.text import ilike, length, like, matches
+from tierline.query.times import at_zone, trunc
 from tierline.query.windows import (
     cume_dist,
     dense_rank,
@@ -130,15 +135,23 @@ __all__ = [
     "TimeoutError",
     "ValidationError",
     "__version__",
+    "all_",
     "anti_join",
+    "any_",
     "array_agg",
     "asc",
     "ask",
+    "at_zone",
     "avg",
+    "between",
     "cached",
+    "case",
+    "cast",
+    "coalesce",
     "collect",
     "connect",
     "contains",
+    "contains_all",
     "count",
     "cross_join",
     "cte",
@@ -152,7 +165,9 @@ __all__ = [
     "first_value",
     "flow",
     "for_update",
+    "greatest",
     "groups",
+    "ilike",
     "intersect",
     "is_in",
     "is_null",
@@ -160,16 +175,22 @@ __all__ = [
     "lag",
     "last_value",
     "lead",
+    "least",
     "left_join",
+    "length",
+    "like",
     "limit",
+    "matches",
     "max",
     "min",
     "not_",
     "nth_value",
     "ntile",
+    "nullif",
     "open",
     "order_by",
     "over",
+    "overlaps",
     "page",
     "percent_rank",
     "project",
@@ -187,6 +208,7 @@ __all__ = [
     "sum",
     "table",
     "then",
+    "trunc",
     "union",
     "unwrap",
     "where",

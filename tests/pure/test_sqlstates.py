@@ -46,6 +46,8 @@ STATES: dict[str, type[psycopg.Error]] = {
 EXPECTED: dict[str, type[tl.RepositoryError]] = {
     "08": tl.ConnectionError,
     "22": tl.ValidationError,
+    "22025": tl.QueryError,
+    "2201B": tl.QueryError,
     "23": tl.ConstraintError,
     "23505": tl.DuplicateError,
     "25006": tl.ConnectionError,

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "tierline"
 REVEAL = ROOT / "tests" / "typing" / "reveal.py"
+EXPRESSIONS = ROOT / "tests" / "typing" / "reveal_expressions.py"
 REJECTED = ROOT / "tests" / "typing" / "rejected.py"
 
 MARK = "# rejected"
@@ -93,7 +94,7 @@ def sabotage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["mypy", "pyright"])
 def errors(request: pytest.FixtureRequest, sabotage: Path) -> Errors:
     """Everything one checker finds, in one run."""
-    paths = [REVEAL, REJECTED, sabotage, PACKAGE]
+    paths = [REVEAL, EXPRESSIONS, REJECTED, sabotage, PACKAGE]
     run: dict[str, Callable[[], Errors]] = {
         "mypy": lambda: mypy_errors(paths, sabotage.parent / "cache"),
         "pyright": lambda: pyright_errors(paths),
@@ -107,6 +108,10 @@ def test_the_package_has_no_type_error(errors: Errors) -> None:
 
 def test_correct_use_has_the_types_that_users_see(errors: Errors) -> None:
     assert differences(REVEAL, errors) == []
+
+
+def test_expressions_have_their_types_and_mistakes_in_them_are_errors(errors: Errors) -> None:
+    assert differences(EXPRESSIONS, errors) == []
 
 
 def test_mistakes_are_errors_and_nothing_else_is(errors: Errors) -> None:

@@ -126,6 +126,24 @@ def _bad_value(error: psycopg.Error, statement: Statement) -> RepositoryError:
     return ValidationError((FieldError(name, f"{problem}; change the value, or widen the column"),))
 
 
+def _bad_pattern(error: psycopg.Error, statement: Statement) -> RepositoryError:
+    # The server's text would quote the pattern.
+    del error, statement
+    return QueryError(
+        "a pattern is not valid: tl.matches takes a POSIX advanced regular expression, and one of "
+        "tl.like must not end in a backslash"
+    )
+
+
+def _bad_argument(error: psycopg.Error, statement: Statement) -> RepositoryError:
+    if statement.writes:
+        return _bad_value(error, statement)
+    return QueryError(
+        "a function was given an argument that it does not take, such as a time zone that the "
+        "server does not know; check the query's values"
+    )
+
+
 def _refused(error: psycopg.Error, statement: Statement) -> RepositoryError:
     del statement
     # Class 42 and its like quote identifiers and types, never values: those are parameters.
@@ -197,6 +215,9 @@ def _read_only(error: psycopg.Error, statement: Statement) -> RepositoryError:
 _Rule = Callable[[psycopg.Error, Statement], RepositoryError]
 
 _BY_STATE: dict[str, _Rule] = {
+    "22023": _bad_argument,
+    "22025": _bad_pattern,
+    "2201B": _bad_pattern,
     "23505": _duplicate,
     "23503": _foreign_key,
     "25006": _read_only,

@@ -1,5 +1,6 @@
 """Queries as inert values: expressions, tracing of lambdas, select and project."""
 
+from tierline.query import arrays, documents, numbers, text, times
 from tierline.query.compounds import cte, except_, for_update, intersect, recursive, union
 from tierline.query.expressions import Expr, Ordering
 from tierline.query.joins import anti_join, cross_join, join, left_join, semi_join
@@ -30,3 +31,6 @@ __all__ = [
     "union",
     "where",
 ]
+
+# Imported for the tables that they fill: what traced values of each type can do.
+_FILLED_BY = (arrays, documents, numbers, text, times)

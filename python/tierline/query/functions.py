@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 import msgspec
 
 from tierline.entity.types import FLOAT8, INT8, TEXT, array_of
+from tierline.query.arrays import is_element
 from tierline.query.expressions import (
     Aggregate,
     Expr,
@@ -81,11 +82,17 @@ def is_in(value: P | None, values: Query[P]) -> bool: ...
 @overload
 def is_in(value: E | None, values: Query[E]) -> bool: ...
 def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
-    """Whether the field equals one of the values, or one that a query of one value answers with.
+    """Whether a value equals one of others, or one that a query of one value answers with.
+
+    Args:
+        value: A field or expression, or a plain value to look up in an array field.
+        values: Plain values, a query, or an array field: ``tl.is_in("new", f.tags)``.
 
     Raises:
         TypeError: A value is None or of another type than the field, or `values` is one text.
     """
+    if isinstance(values, Traced):
+        return cast("bool", is_element(value, values))
     if isinstance(values, Query):
         if not isinstance(value, Traced):
             raise TypeError("is_in takes a traced field beside a query")

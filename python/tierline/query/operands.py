@@ -153,8 +153,12 @@ def result_type(operator: ArithmeticOperator, left: ColumnType, right: ColumnTyp
             return TEXT
         case (("+" | "-"), ("timestamptz" | "timestamp" | "interval"), "interval"):
             return left
-        case "+", "interval", ("timestamptz" | "timestamp"):
+        case "+", "interval", ("timestamptz" | "timestamp" | "date"):
             return right
+        case (("+" | "-"), "date", "interval"):
+            return left
+        case "-", "date", "date":
+            return INTERVAL
         case "-", ("timestamptz" | "timestamp"), same if same == left.wire:
             return INTERVAL
         case (("*" | "/"), "interval", ("int8" | "float8")):

@@ -28,6 +28,7 @@ from tierline.query.expressions import (
     has_aggregate,
     has_window,
 )
+from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
 
 
@@ -114,19 +115,26 @@ class Traced:
             raise TypeError(f"- needs a number, not {self.expr.type.sql}")
         return Traced(Negative(self.expr))
 
-    def startswith(self, part: str) -> Traced:
-        """Whether the text starts with a part, taken literally."""
-        return text_match("startswith", self, part)
+    def __abs__(self) -> Any:
+        return operate("abs", self)
 
-    def endswith(self, part: str) -> Traced:
-        """Whether the text ends with a part, taken literally."""
-        return text_match("endswith", self, part)
+    def __round__(self, digits: object = None) -> Any:
+        return operate("round", self, digits)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(
-            f"{name!r} cannot be traced on a {self.expr.type.sql} field; text has startswith and "
-            "endswith, and tierline has contains, is_in, is_null, some, not_"
-        )
+    def __floor__(self) -> Any:
+        return operate("floor", self)
+
+    def __ceil__(self) -> Any:
+        return operate("ceil", self)
+
+    def __trunc__(self) -> Any:
+        return operate("trunc", self)
+
+    def __getitem__(self, key: object) -> Any:
+        return operate("[]", self, key)
+
+    def __getattr__(self, name: str) -> Any:
+        return member(self, name)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -148,16 +156,21 @@ class Traced:
         raise TypeError("a traced field cannot be iterated over")
 
     def __len__(self) -> NoReturn:
-        raise TypeError("len() cannot be traced")
+        raise TypeError("len() cannot be traced; use `tl.length(…)`")
 
     def __index__(self) -> NoReturn:
-        raise TypeError("a traced field has no value yet, so it cannot be converted")
+        raise TypeError(
+            "a traced field has no value yet, so it cannot be converted; use `tl.cast(field, int)`"
+        )
 
     __int__ = __index__
     __float__ = __index__
 
     def __format__(self, spec: str) -> NoReturn:
         raise TypeError("a traced field has no text yet, so it cannot stand in an f-string")
+
+    def __str__(self) -> NoReturn:
+        raise TypeError("a traced field has no text yet; use `tl.cast(field, str)`")
 
     def __repr__(self) -> str:
         return f"<traced {self.expr!r}>"

@@ -1,5 +1,6 @@
 """Compile: from query and table values to SQL statements, as pure functions."""
 
+from tierline.sql import functions
 from tierline.sql.compile import compile_count, compile_exists, compile_page, compile_query
 from tierline.sql.ddl import create_schema_sql, create_table_sql, drop_table_sql
 from tierline.sql.statement import ResultColumn, Statement
@@ -18,3 +19,6 @@ __all__ = [
     "drop_table_sql",
     "table_statements",
 ]
+
+# Imported for the text of its nodes, which it adds to that of `expressions`.
+_ADDED_BY = (functions,)

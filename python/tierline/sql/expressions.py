@@ -88,6 +88,10 @@ def _render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one sig
     raise TypeError(f"no SQL for {type(node).__name__}")
 
 
+# Other modules of this package add the text of their nodes with it.
+register = _render.register
+
+
 @_render.register
 def _(node: ColumnRef, parameters: Parameters) -> str:
     return parameters.column(node)
@@ -139,6 +143,8 @@ def _(node: TextMatch, parameters: Parameters) -> str:
 @_render.register
 def _(node: Arithmetic, parameters: Parameters) -> str:
     left, right = render(node.left, parameters), render(node.right, parameters)
+    if "date" in (node.left.type.wire, node.right.type.wire):
+        return _date_arithmetic(node, left, right)
     if node.operator in ("//", "%") and len(left) + len(right) > _REPEATED_MAX:
         raise QueryError("the query nests // or % too deeply; compute in steps, or with Decimal")
     if node.operator == "//":
@@ -155,6 +161,15 @@ def _(node: Arithmetic, parameters: Parameters) -> str:
     if node.operator == "/" and node.left.type.wire == node.right.type.wire == "int8":
         return f"({left}::double precision / {right})"
     return f"({left} {node.operator} {right})"
+
+
+def _date_arithmetic(node: Arithmetic, left: str, right: str) -> str:
+    """Of an interval, a date takes the whole days, rounded down as in a timedelta's `days`."""
+    if node.result_type.wire == "interval":
+        return f"make_interval(days => {left} - {right})"
+    if node.left.type.wire == "interval":
+        left, right = right, left
+    return f"({left} {node.operator} floor(extract(epoch FROM {right}) / 86400)::integer)"
 
 
 # Floor division of integers repeats its operands, so nesting multiplies the text.
