@@ -171,7 +171,7 @@ def test_deleting_an_item_is_an_invalidation() -> None:
 def test_a_value_that_one_too_large_displaces_is_counted_as_what_the_listener_is_told() -> None:
     told: list[tuple[str, str, str]] = []
     cache: Cache[str, str] = Cache(
-        3, getsizeof=len, ttl_s=100, listener=lambda *gone: told.append(gone)
+        3, getsizeof=len, ttl_s=100, listener=lambda key, value, why: told.append((key, value, why))
     )
     cache["a"] = "old"
     with pytest.raises(ValueError, match="too large"):
@@ -271,3 +271,31 @@ def test_a_call_in_a_loop_that_no_longer_runs_is_not_waited_for() -> None:
     assert calls == [1, 1]
     first.run_until_complete(asyncio.sleep(0.1))
     first.close()
+
+
+def test_stale_hits_are_answers_and_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = threading.Event()
+
+    def report(_: Any) -> None:
+        reported.set()
+
+    monkeypatch.setattr(sys, "unraisablehook", report)
+    cache: Cache[str, int] = Cache(10, stale_while_revalidate_s=1_000)
+
+    def fail(_: str) -> int:
+        raise ValueError
+
+    # A reload that fails answers nobody.
+    cache.set("a", 1, ttl_s=1)
+    advance_clock(2)
+    assert cache.get_or_load("a", fail) == 1
+    assert reported.wait(10)
+    assert (cache.stats().hits, cache.stats().stale_hits) == (1, 1)
+
+    # What another wrote during a load that failed is fresh.
+    def fail_later(key: str) -> int:
+        cache[key] = 2
+        raise ValueError
+
+    assert cache.get_or_load("b", fail_later) == 2
+    assert (cache.stats().misses, cache.stats().stale_hits) == (1, 1)

@@ -71,6 +71,8 @@ pub struct Wish {
     pub on_error: OnError,
     pub ttl: Option<Ttl>,
     pub tags: Box<[u64]>,
+    /// Whether who asked has been answered already, with a stale value.
+    pub is_reload: bool,
 }
 
 impl Wish {
@@ -238,7 +240,7 @@ fn lead_home<'py>(
         }
         Err(error) => {
             note_absence(cache, key, &lead, wish, &error)?;
-            if let Some(value) = stand_in(cache.get(), key, lead.hash, &error)? {
+            if let Some(value) = stand_in(cache.get(), key, lead.hash, &error, wish)? {
                 lead.land(py, &Outcome::Value(value.clone().unbind()));
                 error.write_unraisable(py, Some(key));
                 return Ok(value);
@@ -271,9 +273,10 @@ pub fn stand_in<'py>(
     key: &Bound<'py, PyAny>,
     hash: u64,
     error: &PyErr,
+    wish: &Wish,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     if error.is_instance_of::<PyException>(key.py()) {
-        Ok(cache.rescue(key, hash)?)
+        Ok(cache.rescue(key, hash, !wish.is_reload)?)
     } else {
         Ok(None)
     }

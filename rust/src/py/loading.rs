@@ -66,7 +66,7 @@ impl Cache {
         tags: Option<&Bound<'py, PyAny>>,
         on_error: OnError,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)? };
+        let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, is_reload: false };
         flight::get_or_load(slf, key, loader, wish)
     }
 
@@ -82,7 +82,7 @@ impl Cache {
         tags: Option<&Bound<'py, PyAny>>,
         on_error: OnError,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)? };
+        let wish = Wish { on_error, ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, is_reload: false };
         many::get_or_load_many(slf, keys, loader, &wish)
     }
 

@@ -135,7 +135,7 @@ fn load_all<'py>(
     });
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return land_failed(cache, leads, found, error),
+        Err(error) => return land_failed(cache, leads, found, error, wish),
     };
     for (key, lead) in leads {
         let when = When::Current(lead.token);
@@ -161,11 +161,12 @@ fn land_failed<'py>(
     leads: Leads<'_, 'py>,
     found: &Bound<'py, PyDict>,
     error: PyErr,
+    wish: &Wish,
 ) -> PyResult<()> {
     let py = cache.py();
     let mut raises = false;
     for (key, lead) in leads {
-        if let Some(value) = stand_in(cache.get(), &key, lead.hash, &error)? {
+        if let Some(value) = stand_in(cache.get(), &key, lead.hash, &error, wish)? {
             lead.land(py, &Outcome::Value(value.clone().unbind()));
             found.set_item(key, value)?;
         } else {

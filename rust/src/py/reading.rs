@@ -107,9 +107,10 @@ impl Cache {
         &self,
         key: &Bound<'py, PyAny>,
         hash: u64,
+        answers: bool,
     ) -> Result<Option<Bound<'py, PyAny>>, Raised> {
         with_slot(self.shard(hash), key, hash, |state, at| {
-            Some(state.cache.rescue(at?, &CLOCK)?.bind(key.py()).clone())
+            Some(state.cache.rescue(at?, answers, &CLOCK)?.bind(key.py()).clone())
         })
     }
 

@@ -57,6 +57,7 @@ impl Reload {
 
     fn new(cache: &Bound<'_, Cache>, what: What, loader: &Bound<'_, PyAny>, wish: Wish) -> Self {
         let (cache, loader) = (cache.clone().unbind(), loader.clone().unbind());
+        let wish = Wish { is_reload: true, ..wish };
         Self { cache, what, loader, wish, _counted: Counted::new() }
     }
 

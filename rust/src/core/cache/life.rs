@@ -167,18 +167,22 @@ impl<K, V> Cache<K, V> {
         }
     }
 
-    /// The stale value that may stand in for a load that failed; there will be no other try for a
-    /// while. Counts a stale hit.
-    pub fn rescue(&mut self, slot: Slot, clock: &impl Clock) -> Option<&V> {
+    /// The value that may stand in for a load that failed; there will be no other try for a while.
+    /// Counts a stale hit if it is stale and `answers` somebody, as a reload does not.
+    pub fn rescue(&mut self, slot: Slot, answers: bool, clock: &impl Clock) -> Option<&V> {
         let now_ms = clock.now_ms();
-        let kept = matches!(self.phase(slot.0, now_ms), Phase::Fresh | Phase::Stale | Phase::Spare);
-        if self.is_beyond_horizon(now_ms) || !kept {
+        let stale = match self.phase(slot.0, now_ms) {
+            Phase::Fresh => false,
+            Phase::Stale | Phase::Spare => true,
+            Phase::Absent | Phase::Dead(_) => return None,
+        };
+        if self.is_beyond_horizon(now_ms) {
             return None;
         }
         if let Some(guard) = self.guards.get_mut(slot.0) {
             guard.retry_at = now_ms.saturating_add(self.retry_ms);
         }
-        self.stats.stale_hits += 1;
+        self.stats.stale_hits += u64::from(stale && answers);
         self.slab.get(slot.0).map(|entry| &entry.value)
     }
 

@@ -197,11 +197,11 @@ impl Model {
 
     pub fn rescue(&mut self, key: u8) -> Option<u32> {
         let now = self.now;
-        let (_, item) = self.phase(key).filter(|(phase, _)| *phase != Phase::Absent)?;
+        let (phase, item) = self.phase(key).filter(|(phase, _)| *phase != Phase::Absent)?;
         if let Some(item) = self.item(key) {
             item.retry_at = now + RETRY_MS;
         }
-        self.stats.stale_hits += 1;
+        self.stats.stale_hits += u64::from(phase != Phase::Fresh);
         Some(item.value)
     }
 

@@ -164,7 +164,7 @@ impl Both {
         let Subject { cache, clock, .. } = &mut self.subject;
         let same = |&stored: &u8| if stored == key { Match::Equal } else { Match::Different };
         let slot = cache.locate(Subject::hash(key), same).unwrap();
-        let rescued = slot.and_then(|slot| cache.rescue(slot, clock).copied());
+        let rescued = slot.and_then(|slot| cache.rescue(slot, true, clock).copied());
         prop_assert_eq!(rescued, self.model.rescue(key));
         Ok(())
     }
