@@ -109,7 +109,6 @@ pub fn start(reload: Reload, py: Python<'_>) -> PyResult<()> {
         RUNNING.store(0, Ordering::Relaxed);
     }
     if RUNNING.fetch_add(1, Ordering::Relaxed) >= MOST {
-        let _counted = Counted;
         return match reload.run(py) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 error.write_unraisable(py, Some(reload.loader.bind(py)));
