@@ -320,7 +320,7 @@ class Cache(MutableMapping[_K, _V]):
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
     def is_current(self, key: _K, token: int, /) -> bool:
-        """Whether `key` was not invalidated since `begin` gave the token."""
+        """Whether nothing was invalidated or announced of `key` since `begin` gave the token."""
     def fill(
         self,
         key: _K,

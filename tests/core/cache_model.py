@@ -189,7 +189,7 @@ class Model:
         self.counted["failed_loads"] += 1
         if isinstance(loaded, KeyError) and self.options.negative_ttl_s:
             self.counted["fills"] += 1
-            self.store(key, None, self.options.negative_ttl_s, absent=True)
+            self.store(key, None, self.options.negative_ttl_s, absent=True, tags=tags)
         elif item and spare:
             self.counted["stale_hits"] += 1
             self.reported.append(type(loaded))

@@ -7,6 +7,7 @@ in the snapshot under which it was read.
 from __future__ import annotations
 
 import struct
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -367,3 +368,22 @@ def test_any_history_ends_as_the_rule_says(steps: list[Any]) -> None:
         for key, (_, held_read) in naive.held.items():
             about = [a for a in naive.announced if a[0] in (None, key) and a[3] > naive.now]
             assert all(held_read and held_read.settles(xid) for _, xid, *_ in about)
+
+
+def test_who_asks_after_an_announcement_shares_no_load_from_before_it() -> None:
+    cache: Cache[str, str] = Cache(4)
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(_key: str) -> str:
+        began.set()
+        assert may_end.wait(10)
+        return "old"
+
+    first = threading.Thread(target=lambda: cache.get_or_load("k", slow))
+    first.start()
+    assert began.wait(10)
+    cache.announce("k", 7)
+    assert cache.get_or_load("k", lambda _key: "new") == "new"
+    may_end.set()
+    first.join()
+    assert cache.get("k") is None

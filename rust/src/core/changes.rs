@@ -15,6 +15,11 @@ pub struct Changes {
     everything: u64,
     keys: Stripes,
     tags: Stripes,
+    /// When changes of keys were announced. What a load reads may include them all the same, so
+    /// its fill is judged by the floors; but who asks after an announcement must not be answered
+    /// with what was read before it.
+    announced: Stripes,
+    announced_everywhere: u64,
 }
 
 impl Changes {
@@ -43,6 +48,27 @@ impl Changes {
         tags.iter().map(|&tag| self.of_tag(tag)).fold(self.of_key(hash), u64::max)
     }
 
+    /// The last moment at which anything happened to what a load of this key with these tags reads:
+    /// who asks now may share a load that began since, and no earlier one.
+    #[must_use]
+    pub fn of_boarding(&self, hash: u64, tags: &[u64]) -> u64 {
+        let announced = self.announced.get(hash).max(self.announced_everywhere);
+        self.of_load(hash, tags).max(announced)
+    }
+
+    /// Notes that a change of a key was announced; returns the moment.
+    pub fn announce_key(&mut self, hash: u64) -> u64 {
+        let now = self.tick();
+        self.announced.set(hash, now);
+        now
+    }
+
+    /// Notes that a change of any keys was announced; returns the moment.
+    pub const fn announce_all(&mut self) -> u64 {
+        self.announced_everywhere = self.tick();
+        self.announced_everywhere
+    }
+
     /// Notes that a key was invalidated.
     pub fn invalidate_key(&mut self, hash: u64) {
         let now = self.tick();
@@ -62,7 +88,7 @@ impl Changes {
     }
 
     /// A moment later than every one before it.
-    pub const fn tick(&mut self) -> u64 {
+    const fn tick(&mut self) -> u64 {
         self.now += 1;
         self.now
     }
@@ -113,6 +139,19 @@ mod tests {
         assert_eq!(changes.invalidate_tag(OTHER_STRIPE), token + 1);
         assert!(changes.of_load(0, &[7, OTHER_STRIPE]) > token);
         assert!(changes.of_load(OTHER_STRIPE, &[]) <= token);
+    }
+
+    #[test]
+    fn after_an_announcement_no_earlier_load_is_boarded_and_none_is_old() {
+        let mut changes = Changes::default();
+        let token = changes.token();
+        assert_eq!(changes.announce_key(0), token + 1);
+        assert!(changes.of_boarding(0, &[]) > token);
+        assert!(changes.of_boarding(OTHER_STRIPE, &[]) <= token);
+        assert!(changes.of_load(0, &[]) <= token);
+        let token = changes.token();
+        changes.announce_all();
+        assert!(changes.of_boarding(OTHER_STRIPE, &[]) > token);
     }
 
     #[test]

@@ -21,10 +21,11 @@ impl<K, V> Cache<K, V> {
         self.changes.token()
     }
 
-    /// The token that a load of this key with these tags must have, at least, to be current.
+    /// The token that a load of this key with these tags must have, at least, for somebody who
+    /// asks now to be answered with what it reads.
     #[must_use]
     pub fn current(&self, hash: u64, tags: &[u64]) -> u64 {
-        self.changes.of_load(hash, tags)
+        self.changes.of_boarding(hash, tags)
     }
 
     /// Whether what a load read may still be stored; counts a refusal.
@@ -75,7 +76,7 @@ impl<K, V> Cache<K, V> {
         xid: u64,
         clock: &impl Clock,
     ) -> Option<Entry<K, V>> {
-        let moment = self.changes.tick();
+        let moment = self.changes.announce_key(hash);
         self.floors.announce(hash, xid, moment, clock.now_ms());
         let slot = slot.filter(|slot| !self.includes(slot.0, xid))?;
         self.invalidate(slot)
@@ -84,7 +85,7 @@ impl<K, V> Cache<K, V> {
     /// Announces that a transaction changed any keys. Returns the entries that do not include it.
     #[must_use = "dropping a key or a value may run foreign code"]
     pub fn announce_all(&mut self, xid: u64, clock: &impl Clock) -> Vec<Entry<K, V>> {
-        let moment = self.changes.tick();
+        let moment = self.changes.announce_all();
         self.floors.announce_all(xid, moment, clock.now_ms());
         let slots: Vec<u32> = self.order.iter().filter(|&slot| !self.includes(slot, xid)).collect();
         slots.into_iter().filter_map(|slot| self.invalidate(Slot(slot))).collect()
