@@ -342,7 +342,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=st.lists(STEP, max_size=40))
 def test_any_history_ends_as_the_rule_says(steps: list[Any]) -> None:
     cache: Cache[int, int] = Cache(8, floor_s=FLOOR_S)
