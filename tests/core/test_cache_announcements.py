@@ -36,36 +36,41 @@ def fill(cache: Cache[str, str], snapshot: bytes | None, key: str = "k", **optio
     return cache.fill(key, "value", cache.begin(key), snapshot=snapshot, **options)
 
 
-# Whether transaction 12 is settled in it.
-SNAPSHOTS = [
-    (pg_snapshot(13, 13), True),
-    (pg_snapshot(10, 15, (10, 11, 14)), True),
-    (pg_snapshot(10, 13, ()), True),
-    (pg_snapshot(10, 15, (12,)), False),
-    (pg_snapshot(10, 15, (11, 12, 14)), False),
-    (pg_snapshot(10, 12), False),
-    (pg_snapshot(12, 12), False),
-    (pg_snapshot(1, 1), False),
-]
+# As `pg_current_snapshot()` prints them, and whether transaction 12 is settled there.
+SNAPSHOTS = {
+    "13:13:": True,
+    "10:15:10,11,14": True,
+    "10:13:": True,
+    "10:15:12": False,
+    "10:15:11,12,14": False,
+    "10:12:": False,
+    "12:12:": False,
+    "1:1:": False,
+}
 
 
-@pytest.mark.parametrize(("snapshot", "settled"), SNAPSHOTS)
+def from_text(text: str) -> bytes:
+    xmin, xmax, running = text.split(":")
+    return pg_snapshot(int(xmin), int(xmax), tuple(map(int, filter(None, running.split(",")))))
+
+
+@pytest.mark.parametrize(("snapshot", "settled"), list(SNAPSHOTS.items()))
 def test_a_value_is_accepted_if_its_snapshot_settles_what_was_announced(
-    snapshot: bytes, *, settled: bool
+    snapshot: str, *, settled: bool
 ) -> None:
     cache = floored()
-    assert fill(cache, snapshot) is settled
+    assert fill(cache, from_text(snapshot)) is settled
     assert cache.get("k") == ("value" if settled else None)
     assert cache.stats().refused_fills == (not settled)
 
 
-@pytest.mark.parametrize(("snapshot", "settled"), SNAPSHOTS)
+@pytest.mark.parametrize(("snapshot", "settled"), list(SNAPSHOTS.items()))
 def test_an_entry_stays_if_its_snapshot_settles_what_is_announced(
-    snapshot: bytes, *, settled: bool
+    snapshot: str, *, settled: bool
 ) -> None:
     told: list[Any] = []
     cache: Cache[str, str] = Cache(8, listener=lambda *left: told.append(left))
-    assert fill(cache, snapshot)
+    assert fill(cache, from_text(snapshot))
     assert cache.announce("k", 12) is not settled
     assert ("k" in cache) is settled
     assert told == ([] if settled else [("k", "value", "invalidated")])
@@ -234,6 +239,7 @@ def test_more_announcements_than_are_remembered_become_one_floor() -> None:
         struct.pack(">iqq", 1, 2, 5),
         struct.pack(">iqq", -1, 2, 5),
     ],
+    ids=repr,
 )
 def test_other_bytes_are_no_snapshot(snapshot: bytes) -> None:
     cache: Cache[str, str] = Cache(8)
@@ -337,7 +343,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=st.lists(STEP, max_size=40))
 def test_any_history_ends_as_the_rule_says(steps: list[Any]) -> None:
     cache: Cache[int, int] = Cache(8, floor_s=FLOOR_S)

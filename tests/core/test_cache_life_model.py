@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.cache_model import MISSING, Model, Options
@@ -209,6 +209,4 @@ class TestCacheAgainstModel(CacheAgainstModel.TestCase):
     settings = settings(
         max_examples=5_000 if LONG else 200,
         stateful_step_count=100 if LONG else 50,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
     )
