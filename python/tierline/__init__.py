@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
 from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
-from tierline.entity import Table, table
+from tierline.entity import Change, Table, change, table
 from tierline.errors import (
     AccessDeniedError,
     CommitUnknownError,
@@ -28,7 +28,20 @@ from tierline.errors import (
     TimeoutError,  # noqa: A004 (the field's word)
     ValidationError,
 )
-from tierline.query import Query, project, select
+from tierline.query import (
+    Assignment,
+    Query,
+    Returning,
+    Write,
+    delete,
+    everything,
+    insert,
+    project,
+    select,
+    update,
+    upsert,
+)
+from tierline.query.assignments import set  # noqa: A004 (the field's word)
 from tierline.query.functions import (
     asc,
     avg,
@@ -51,9 +64,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDeniedError",
+    "Assignment",
     "Cache",
     "CacheInfo",
     "CachedFunction",
+    "Change",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -74,6 +89,7 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "Result",
+    "Returning",
     "SheetLayoutError",
     "Stats",
     "Store",
@@ -82,18 +98,23 @@ __all__ = [
     "TierStats",
     "TimeoutError",
     "ValidationError",
+    "Write",
     "__version__",
     "asc",
     "ask",
     "avg",
     "cached",
+    "change",
     "collect",
     "connect",
     "contains",
     "count",
+    "delete",
     "desc",
     "do",
+    "everything",
     "flow",
+    "insert",
     "is_in",
     "is_null",
     "max",
@@ -104,11 +125,14 @@ __all__ = [
     "read_through",
     "repository",
     "select",
+    "set",
     "some",
     "sum",
     "table",
     "then",
     "unwrap",
+    "update",
+    "upsert",
 ]
 
 # The store imports the drivers, so it is loaded when first used.

@@ -1,6 +1,38 @@
-"""Queries as inert values: expressions, tracing of lambdas, select and project."""
+"""Queries and writes as inert values: expressions, tracing of lambdas, select and project."""
 
+from tierline.query.assignments import Assignment
 from tierline.query.expressions import Expr, Ordering
 from tierline.query.select import Query, project, select
+from tierline.query.writes import (
+    Delete,
+    Insert,
+    OnConflict,
+    Returning,
+    Update,
+    Write,
+    delete,
+    everything,
+    insert,
+    update,
+    upsert,
+)
 
-__all__ = ["Expr", "Ordering", "Query", "project", "select"]
+__all__ = [
+    "Assignment",
+    "Delete",
+    "Expr",
+    "Insert",
+    "OnConflict",
+    "Ordering",
+    "Query",
+    "Returning",
+    "Update",
+    "Write",
+    "delete",
+    "everything",
+    "insert",
+    "project",
+    "select",
+    "update",
+    "upsert",
+]

@@ -9,6 +9,7 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import TEXT, ColumnType, is_tuple
+from tierline.query.deletion import not_deleted
 from tierline.query.expressions import Expr, Ordering, Value, has_aggregate
 from tierline.query.operands import number, type_of
 from tierline.query.tracing import Traced, to_expr, trace, trace_ordering, trace_predicate
@@ -69,6 +70,7 @@ def select(
     order_by: Callable[[T], object] | None = None,
     limit: int | None = None,
     offset: int | None = None,
+    include_deleted: bool = False,
 ) -> Query[T]:
     """Describe which rows of a table to read.
 
@@ -78,15 +80,17 @@ def select(
         order_by: A field, ``tl.desc(field)``, or a tuple of them.
         limit: The most rows to answer with.
         offset: How many rows to skip first.
+        include_deleted: Read softly deleted rows too, if the table has `deleted_at=`.
 
     Raises:
         TypeError: A lambda does something that cannot be traced; the message names what can.
         AttributeError: A lambda names a field that the entity does not have.
         ValueError: `limit` or `offset` is negative.
     """
+    condition = None if where is None else trace_predicate(table, where)
     return Query(
         table,
-        where=None if where is None else trace_predicate(table, where),
+        where=condition if include_deleted else not_deleted(table, condition),
         order_by=() if order_by is None else trace_ordering(table, order_by),
         limit=_row_count("limit", limit),
         offset=_row_count("offset", offset),
@@ -122,7 +126,7 @@ def project(
         "Query[R]",
         msgspec.structs.replace(
             query,
-            projection=_projection(trace(table, into)),
+            projection=projection_of(trace(table, into)),
             group_by=() if group_by is None else _group_keys(table, group_by),
             order_by=query.order_by if order_by is None else trace_ordering(table, order_by),
             limit=query.limit if limit is None else _row_count("limit", limit),
@@ -149,7 +153,12 @@ def _group_keys(table: Table[Any, Any], function: Callable[[Any], object]) -> tu
     return found
 
 
-def _projection(made: object) -> Projection:
+def projection_of(made: object) -> Projection:
+    """What a traced lambda makes of each row.
+
+    Raises:
+        TypeError: It makes nothing from the row.
+    """
     if isinstance(made, Traced):
         return Projection("scalar", object, (Output("value", made.expr),))
     if isinstance(made, msgspec.Struct):

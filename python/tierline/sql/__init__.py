@@ -2,16 +2,22 @@
 
 from tierline.sql.compile import compile_count, compile_exists, compile_query
 from tierline.sql.ddl import create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.staging import Staged
 from tierline.sql.statement import ResultColumn, Statement
 from tierline.sql.tables import TableStatements, table_statements
+from tierline.sql.writes import compile_returning, compile_returning_keys, compile_write
 
 __all__ = [
     "ResultColumn",
+    "Staged",
     "Statement",
     "TableStatements",
     "compile_count",
     "compile_exists",
     "compile_query",
+    "compile_returning",
+    "compile_returning_keys",
+    "compile_write",
     "create_schema_sql",
     "create_table_sql",
     "drop_table_sql",

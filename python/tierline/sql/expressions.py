@@ -62,6 +62,10 @@ def _render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one sig
     raise TypeError(f"no SQL for {type(node).__name__}")
 
 
+register = _render.register
+"""Decorates the function that renders a kind of node."""
+
+
 @_render.register
 def _(node: ColumnRef, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
     return quote(node.name)
