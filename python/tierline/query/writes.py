@@ -228,7 +228,7 @@ def update(
         TypeError: There is no `where`, or a lambda does something that cannot be traced.
     """
     condition = _condition(table, where, "update")
-    assignments = trace_assignments(table, set, cast("Any", trace(table, lambda row: row)))
+    assignments = trace_assignments(table, set, trace(table, lambda row: row))
     return _returned(Update(table, assignments, not_deleted(table, condition)), returning)
 
 

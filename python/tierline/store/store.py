@@ -93,12 +93,13 @@ class Store:
         Raises:
             TypeError: It is no write, or one with `returning`.
         """
-        if not isinstance(write, Write):
+        given: object = write
+        if not isinstance(given, Write):
             raise TypeError(
                 "execute takes tl.insert, upsert, update or delete; what answers with rows goes to "
                 "fetch_all, fetch_one or fetch_maybe"
             )
-        return perform_write(self, write)
+        return perform_write(self, given)
 
     def count(self, query: Query[Any]) -> Result[int, RepositoryError]:
         """How many rows a query has."""
