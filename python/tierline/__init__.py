@@ -29,6 +29,7 @@ from tierline.errors import (
     ValidationError,
 )
 from tierline.query import Query, project, select
+from tierline.query.evaluate import evaluate, matches
 from tierline.query.functions import (
     asc,
     avg,
@@ -93,9 +94,11 @@ __all__ = [
     "count",
     "desc",
     "do",
+    "evaluate",
     "flow",
     "is_in",
     "is_null",
+    "matches",
     "max",
     "min",
     "not_",
