@@ -42,6 +42,7 @@ from tierline.query import (
     upsert,
 )
 from tierline.query.assignments import set  # noqa: A004 (the field's word)
+from tierline.query.evaluate import evaluate, matches
 from tierline.query.functions import (
     asc,
     avg,
@@ -56,7 +57,7 @@ from tierline.query.functions import (
     some,
     sum,  # noqa: A004 (the field's word)
 )
-from tierline.repository import Repository, repository
+from tierline.repository import MemoryRepository, Repository, memory_repository, repository
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ __all__ = [
     "DuplicateError",
     "Failure",
     "FieldError",
+    "MemoryRepository",
     "MigrationError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -112,12 +114,15 @@ __all__ = [
     "delete",
     "desc",
     "do",
+    "evaluate",
     "everything",
     "flow",
     "insert",
     "is_in",
     "is_null",
+    "matches",
     "max",
+    "memory_repository",
     "min",
     "not_",
     "open",

@@ -283,14 +283,14 @@ def _returned(write: W, returning: Callable[[Any], Any] | None) -> W | Returning
 
 
 def _entities(table: Table[Any, Any], given: Any) -> tuple[Any, ...]:
-    entities = (given,) if isinstance(given, table.entity) else tuple(given)
+    is_many = isinstance(given, Iterable) and not isinstance(given, table.entity)
+    entities: tuple[Any, ...] = tuple(cast("Iterable[Any]", given)) if is_many else (given,)
     if not entities:
-        raise TypeError("insert: there is no entity")
+        raise TypeError("a write of new rows takes at least one entity")
     for entity in entities:
         if not isinstance(entity, table.entity):
             raise TypeError(
-                f"insert: expected an instance of {table.entity.__name__}, "
-                f"got {type(entity).__name__}"
+                f"expected an instance of {table.entity.__name__}, got {type(entity).__name__}"
             )
     return entities
 

@@ -114,7 +114,7 @@ class Repository(Bulk[T, K]):
                 return created
             if created.unwrap():
                 return Success((created.unwrap()[0], True))
-        return self._refused(_hidden(self._table), "get_or_create")
+        return self._refused(hidden(self._table), "get_or_create")
 
     def delete(self, key: K | T) -> Result[None, RepositoryError]:
         """Delete the row that has the key; in a table with `deleted_at=` it is marked as deleted.
@@ -239,7 +239,8 @@ def changing(table: Table[T, Any], change: Change[T]) -> Update | None:
     return Update(table, assignments, not_deleted(table, condition))
 
 
-def _hidden(table: Table[Any, Any]) -> RepositoryError:
+def hidden(table: Table[Any, Any]) -> RepositoryError:
+    """Why a row is there for a new one and not for a reader."""
     if table.deleted_at is not None:
         return DuplicateError(
             "a softly deleted row has this key; restore or purge it", columns=table.key

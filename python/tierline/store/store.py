@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 from returns.result import Failure, Success
@@ -93,13 +93,12 @@ class Store:
         Raises:
             TypeError: It is no write, or one with `returning`.
         """
-        given: object = write
-        if not isinstance(given, Write):
+        if not isinstance(cast("object", write), Write):
             raise TypeError(
                 "execute takes tl.insert, upsert, update or delete; what answers with rows goes to "
                 "fetch_all, fetch_one or fetch_maybe"
             )
-        return perform_write(self, given)
+        return perform_write(self, write)
 
     def count(self, query: Query[Any]) -> Result[int, RepositoryError]:
         """How many rows a query has."""
