@@ -1,8 +1,11 @@
 """Queries and writes as inert values: expressions, tracing of lambdas, select and project."""
 
 from tierline.query.assignments import Assignment
+from tierline.query.compounds import cte, except_, for_update, intersect, recursive, union
 from tierline.query.expressions import Expr, Ordering
-from tierline.query.select import Query, project, select
+from tierline.query.joins import anti_join, cross_join, join, left_join, semi_join
+from tierline.query.query import Join2, Join3, Join4, Query
+from tierline.query.select import limit, order_by, project, select, where
 from tierline.query.writes import (
     Delete,
     Insert,
@@ -22,17 +25,34 @@ __all__ = [
     "Delete",
     "Expr",
     "Insert",
+    "Join2",
+    "Join3",
+    "Join4",
     "OnConflict",
     "Ordering",
     "Query",
     "Returning",
     "Update",
     "Write",
+    "anti_join",
+    "cross_join",
+    "cte",
     "delete",
     "everything",
+    "except_",
+    "for_update",
     "insert",
+    "intersect",
+    "join",
+    "left_join",
+    "limit",
+    "order_by",
     "project",
+    "recursive",
     "select",
+    "semi_join",
+    "union",
     "update",
     "upsert",
+    "where",
 ]

@@ -9,9 +9,9 @@ import msgspec
 
 from tierline.entity import Column, ColumnType, Table
 from tierline.entity.types import is_tuple
-from tierline.query.expressions import ColumnRef, Expr, Value, has_aggregate
+from tierline.query.expressions import ColumnRef, Expr, Value, has_aggregate, has_window
 from tierline.query.operands import fitted
-from tierline.query.tracing import Traced, unknown_field
+from tierline.query.tracing import Traced, call_traced, unknown_field
 
 T = TypeVar("T")
 
@@ -75,8 +75,11 @@ def _assigned(value: object, name: str, type_: ColumnType) -> Expr:
     if not isinstance(value, Traced):
         return Value(None if value is None else fitted(value, type_), type_)
     found = value.expr
-    if has_aggregate(found):
-        raise TypeError(f"{name} cannot be set to an aggregate: an update looks at one row")
+    if has_aggregate(found) or has_window(found):
+        raise TypeError(
+            f"{name} cannot be set to an aggregate, because an update looks at one row; use "
+            "tl.scalar(query)"
+        )
     fits = found.type.oid == type_.oid or (
         found.type.is_number and (type_.wire, found.type.wire) in _WIDENED
     )
@@ -114,7 +117,7 @@ def trace_assignments(
         TypeError: It answers with something else than assignments; a column is set twice, or to
             None though its field is not optional, or is one that writes fill in themselves.
     """
-    made = function(*rows)
+    made = call_traced(function, *rows)
     items = made if is_tuple(made) else (made,)
     if not items or not all(isinstance(item, Assignment) for item in items):
         raise TypeError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from tierline.entity import Table
 from tierline.query.expressions import ColumnRef, Expr, IsNull, Logic
+from tierline.query.tracing import depth
 
 
 def not_deleted(table: Table[Any, Any], condition: Expr | None = None) -> Expr | None:
@@ -17,5 +18,6 @@ def not_deleted(table: Table[Any, Any], condition: Expr | None = None) -> Expr |
     """
     if table.deleted_at is None:
         return condition
-    lives = IsNull(ColumnRef(table.deleted_at, table.column(table.deleted_at).type))
+    type_ = table.column(table.deleted_at).type
+    lives = IsNull(ColumnRef(table.deleted_at, type_, (depth(), 0)))
     return lives if condition is None else Logic("and", condition, lives)

@@ -20,7 +20,7 @@ from tierline.query.assignments import (
 from tierline.query.deletion import not_deleted
 from tierline.query.expressions import Expr, has_aggregate
 from tierline.query.select import Projection, projection_of
-from tierline.query.tracing import Traced, boolean, trace, trace_predicate
+from tierline.query.tracing import Traced, boolean, call_traced, trace, trace_predicate
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -196,7 +196,7 @@ def upsert(
         assignments = trace_assignments(table, merge, old, new)
     else:
         assignments = _overwriting(table, columns, overwrite)
-    condition = None if where is None else _boolean(where(cast("T", old), cast("T", new)))
+    condition = None if where is None else _boolean(call_traced(where, old, new))
     conflict = OnConflict(columns, assignments, condition)
     return _returned(Insert(table, _entities(table, entities), conflict), returning)
 
@@ -273,7 +273,7 @@ def _returned(write: W, returning: Callable[[Any], Any] | None) -> W | Returning
     if returning is None:
         return write
     row = trace(write.table, lambda row: row)
-    made = returning(row)
+    made = call_traced(returning, row)
     if made is row:
         return Returning(write)
     projection = projection_of(made)

@@ -1,6 +1,6 @@
 """Compile: from query and table values to SQL statements, as pure functions."""
 
-from tierline.sql.compile import compile_count, compile_exists, compile_query
+from tierline.sql.compile import compile_count, compile_exists, compile_page, compile_query
 from tierline.sql.ddl import create_schema_sql, create_table_sql, drop_table_sql
 from tierline.sql.staging import Staged
 from tierline.sql.statement import ResultColumn, Statement
@@ -14,6 +14,7 @@ __all__ = [
     "TableStatements",
     "compile_count",
     "compile_exists",
+    "compile_page",
     "compile_query",
     "compile_returning",
     "compile_returning_keys",

@@ -8,13 +8,14 @@ from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import QueryError, ValidationError
 from tierline.query.assignments import Assignment, RowRef
-from tierline.query.expressions import Expr
+from tierline.query.expressions import OWN, Alias, Expr
 from tierline.query.select import Projection
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
 from tierline.sql.compile import Compiled
 from tierline.sql.expressions import Parameters, register, render
 from tierline.sql.identifiers import quote, quote_all, table_name
 from tierline.sql.lifecycle import NOW, ended, is_stamp, touched
+from tierline.sql.queries import has_query, render_around
 from tierline.sql.statement import ResultColumn, Statement
 
 PARAMETERS_MAX = 65_535
@@ -93,8 +94,14 @@ def _projected(projection: Projection) -> _Output:
 
 def _compiled(write: Write, operation: str, output: _Output) -> Compiled:
     parameters = Parameters()
+    scope = _scope(write, output)
+    stored = f" AS {quote(STORED)}" if scope else ""
+
+    def build() -> str:
+        return _text(write, stored, parameters) + output.sql(parameters)
+
     try:
-        sql = _text(write, parameters) + output.sql(parameters)
+        sql = render_around(build, parameters, scope) if scope else build()
     except RecursionError:
         raise QueryError("the write is nested too deeply to compile; compute in steps") from None
     if len(parameters.values) > PARAMETERS_MAX:
@@ -109,14 +116,27 @@ def _compiled(write: Write, operation: str, output: _Output) -> Compiled:
     return Compiled(statement, tuple(parameters.values))
 
 
-def _text(write: Write, parameters: Parameters) -> str:
+def _scope(write: Write, output: _Output) -> dict[Alias, str]:
+    """What the written table is called, where queries in the write may speak of it."""
+    expressions: list[Expr | None] = [*output.exprs]
+    match write:
+        case Update(where=where):
+            expressions += [where, *(item.value for item in write.assignments)]
+        case Delete(where=where):
+            expressions.append(where)
+        case _:
+            pass
+    return {OWN: quote(STORED)} if has_query(expressions) else {}
+
+
+def _text(write: Write, stored: str, parameters: Parameters) -> str:
     match write:
         case Insert():
-            return _insert(write, parameters)
+            return _insert(write, stored, parameters)
         case Update():
-            return _update(write.table, write.assignments, write.where, parameters)
+            return _update(write, stored, parameters)
         case Delete():
-            return _delete(write, parameters)
+            return _delete(write, stored, parameters)
         case _:
             return _unknown(write)
 
@@ -125,13 +145,13 @@ def _unknown(write: Write) -> NoReturn:
     raise TypeError(f"no SQL for {type(write).__name__}")
 
 
-def _insert(write: Insert, parameters: Parameters) -> str:
+def _insert(write: Insert, stored: str, parameters: Parameters) -> str:
     table = write.table
     rows = ", ".join(f"({_row(table, row, parameters)})" for row in _values(write))
     names = quote_all(tuple(column.name for column in table.columns))
     conflict = write.on_conflict
     if conflict is None:
-        return f"INSERT INTO {table_name(table)} ({names}) VALUES {rows}"
+        return f"INSERT INTO {table_name(table)}{stored} ({names}) VALUES {rows}"
     sql = f"INSERT INTO {table_name(table)} AS {quote(STORED)} ({names}) VALUES {rows}"
     sql += f" ON CONFLICT ({quote_all(conflict.target)}) DO "
     if not conflict.assignments:
@@ -169,14 +189,10 @@ def _row(table: Table[Any, Any], row: tuple[Any, ...], parameters: Parameters) -
     )
 
 
-def _update(
-    table: Table[Any, Any],
-    assignments: tuple[Assignment, ...],
-    where: Expr | None,
-    parameters: Parameters,
-) -> str:
-    sql = f"UPDATE {table_name(table)} SET {_set(table, assignments, parameters)}"
-    return sql if where is None else f"{sql} WHERE {render(where, parameters)}"
+def _update(write: Update, stored: str, parameters: Parameters) -> str:
+    settings = _set(write.table, write.assignments, parameters)
+    sql = f"UPDATE {table_name(write.table)}{stored} SET {settings}"
+    return sql if write.where is None else f"{sql} WHERE {render(write.where, parameters)}"
 
 
 def _set(
@@ -189,12 +205,12 @@ def _set(
     return ", ".join([*given, *touched(table, stored)])
 
 
-def _delete(write: Delete, parameters: Parameters) -> str:
+def _delete(write: Delete, stored: str, parameters: Parameters) -> str:
     table = write.table
     if write.purge or table.deleted_at is None:
-        sql = f"DELETE FROM {table_name(table)}"
+        sql = f"DELETE FROM {table_name(table)}{stored}"
     else:
-        sql = f"UPDATE {table_name(table)} SET {ended(table)}"
+        sql = f"UPDATE {table_name(table)}{stored} SET {ended(table)}"
     return sql if write.where is None else f"{sql} WHERE {render(write.where, parameters)}"
 
 
