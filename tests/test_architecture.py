@@ -40,8 +40,9 @@ PURE = ("errors", "result", "entity", "query", "sql")
 # What pure packages may import. A list of what is allowed fails closed: a module that does I/O
 # need not be foreseen here.
 PURE_IMPORTS = {
-    "__future__", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
-    "itertools", "math", "msgspec", "operator", "re", "returns", "types", "typing", "uuid",
+    "__future__", "base64", "binascii", "collections", "contextvars", "datetime", "decimal",
+    "difflib", "enum", "functools", "hashlib", "hmac", "itertools", "math", "msgspec", "operator",
+    "re", "returns", "types", "typing", "uuid",
 }  # fmt: skip
 
 # What still reaches the world through the modules above, or through no module at all.

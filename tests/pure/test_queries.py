@@ -211,9 +211,11 @@ def test_a_projection_that_makes_nothing_is_a_type_error(into: Any, says: str) -
     assert says in str(raised.value)
 
 
-def test_a_query_is_projected_once() -> None:
-    with pytest.raises(TypeError, match="already projected"):
-        tl.project(tl.project(ALL, lambda r: r.id), lambda r: r)
+def test_what_was_projected_can_be_projected_again() -> None:
+    first = tl.project(ALL, lambda i: (i.id, i.name))
+    again = tl.project(first, lambda row: row[1])
+    assert again.relation is first
+    assert [output.name for output in again.answer.outputs] == ["value"]
 
 
 @pytest.mark.parametrize("group_by", [lambda r: None, lambda r: (), lambda r: 7, lambda r: [r.id]])

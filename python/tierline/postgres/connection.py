@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.abc import Transformer as TransformerType
@@ -44,17 +44,31 @@ _STALE_STATES = ("0A000", "26000")
 
 _GC_PAUSE_ROWS = 1000
 
+# Ways to read one statement's rows that are kept; the oldest goes first.
+_READINGS_MAX = 15
+
+
+class Reading(NamedTuple):
+    """How the rows of one statement are read."""
+
+    statement: Statement
+    transformer: TransformerType
+    make_row: MakeRow
+
 
 class Prepared:
-    """What one connection knows of one statement."""
+    """What one connection knows of one statement's text.
 
-    __slots__ = ("encoders", "formats", "make_row", "transformer")
+    The same text may be read in several ways: projected into one Struct here, another there.
+    """
+
+    __slots__ = ("encoders", "formats", "reading", "readings")
 
     def __init__(self, encoders: tuple[Encode, ...]) -> None:
         self.encoders = encoders
         self.formats = [Format.BINARY] * len(encoders)
-        self.transformer: TransformerType | None = None
-        self.make_row: MakeRow = tuple
+        self.reading: Reading | None = None
+        self.readings: list[Reading] = []
 
 
 class Connection(psycopg.Connection[Any]):
@@ -82,16 +96,17 @@ class Connection(psycopg.Connection[Any]):
             ValidationError: A value cannot be encoded.
         """
         prepared, result = self._run(statement, values)
-        transformer = prepared.transformer
-        if transformer is None:
-            transformer = self._learn(statement, prepared, result)
+        reading = prepared.reading
+        if reading is None or reading.statement is not statement:
+            reading = prepared.reading = self._reading(statement, prepared, result)
+        _, transformer, make_row = reading
         transformer.set_pgresult(result, set_loaders=False)
         count = result.ntuples
         try:
             if count < _GC_PAUSE_ROWS:
-                return transformer.load_rows(0, count, prepared.make_row)
+                return transformer.load_rows(0, count, make_row)
             with _gc_paused():
-                return transformer.load_rows(0, count, prepared.make_row)
+                return transformer.load_rows(0, count, make_row)
         except psycopg.DataError as error:
             raise _undecodable(statement, transformer, result, error) from error
         except (ValueError, TypeError) as error:
@@ -155,8 +170,18 @@ class Connection(psycopg.Connection[Any]):
         # It may be gone already, and then that is what was wanted.
         self.wait(execute(self.pgconn))
 
-    def _learn(self, statement: Statement, prepared: Prepared, result: PGresult) -> TransformerType:
-        """Check the columns that came back against the expected ones; keep how to read them."""
+    def _reading(self, statement: Statement, prepared: Prepared, result: PGresult) -> Reading:
+        """How to read this statement's rows; learnt at its first run."""
+        for reading in prepared.readings:
+            if _reads_alike(reading.statement, statement):
+                return reading._replace(statement=statement)
+        reading = self._learn(statement, result)
+        del prepared.readings[:-_READINGS_MAX]
+        prepared.readings.append(reading)
+        return reading
+
+    def _learn(self, statement: Statement, result: PGresult) -> Reading:
+        """Check the columns that came back against the expected ones."""
         oids = [result.ftype(n) for n in range(result.nfields)]
         check_types(self, statement, oids)
         transformer = Transformer(self)
@@ -164,9 +189,17 @@ class Connection(psycopg.Connection[Any]):
         nullable: dict[str, bool] = {}
         if statement.shape == "entity" and statement.table is not None:
             nullable = {column.name: column.nullable for column in statement.table.columns}
-        prepared.make_row = row_maker(statement, nullable)
-        prepared.transformer = transformer
-        return transformer
+        return Reading(statement, transformer, row_maker(statement, nullable))
+
+
+def _reads_alike(one: Statement, other: Statement) -> bool:
+    """Whether rows of the same text are made into the same."""
+    return (
+        one.shape == other.shape
+        and one.into is other.into
+        and one.columns == other.columns
+        and (one.table is other.table or one.shape != "entity")
+    )
 
 
 def check_types(connection: Connection, statement: Statement, oids: list[int]) -> None:

@@ -6,6 +6,7 @@ Comparisons follow SQL: with NULL on either side the answer is unknown, and a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -15,7 +16,20 @@ from tierline.entity.types import BOOL, ColumnType
 ComparisonOperator: TypeAlias = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator: TypeAlias = Literal["+", "-", "*", "/", "//", "%"]
 TextTest: TypeAlias = Literal["startswith", "endswith", "contains"]
-AggregateFunction: TypeAlias = Literal["count", "sum", "avg", "min", "max"]
+AggregateFunction: TypeAlias = Literal[
+    "count", "sum", "avg", "min", "max", "array_agg", "string_agg"
+]
+
+
+WindowFunction: TypeAlias = Literal[
+    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile",
+    "lag", "lead", "first_value", "last_value", "nth_value",
+]  # fmt: skip
+Alias: TypeAlias = tuple[int, int]
+"""Which source of which query a column is of: how deep the query is nested in lambdas of others,
+and the source's position in it."""
+
+OWN: Alias = (0, 0)
 
 
 class Expr(msgspec.Struct, frozen=True):
@@ -28,10 +42,11 @@ class Expr(msgspec.Struct, frozen=True):
 
 
 class ColumnRef(Expr, frozen=True):
-    """A column of the selected table."""
+    """A column of a query's table, or of another of its sources."""
 
     name: str
     column_type: ColumnType
+    alias: Alias = OWN
 
     @property
     def type(self) -> ColumnType:
@@ -120,12 +135,21 @@ class Negative(Expr, frozen=True):
 
 
 class Aggregate(Expr, frozen=True):
-    """A function over the rows of a group; without an operand it counts rows."""
+    """A function over the rows of a group; without an operand it counts rows.
+
+    Attributes:
+        separator: What `string_agg` puts between two texts.
+        order_by: In which order `array_agg` and `string_agg` take the values.
+        condition: Which rows are taken; all if there is none.
+    """
 
     function: AggregateFunction
     operand: Expr | None
     distinct: bool
     result_type: ColumnType
+    separator: Expr | None = None
+    order_by: tuple[Ordering, ...] = ()
+    condition: Expr | None = None
 
     @property
     def type(self) -> ColumnType:
@@ -133,17 +157,27 @@ class Aggregate(Expr, frozen=True):
         return self.result_type
 
 
-def has_aggregate(node: Expr) -> bool:
-    """Whether an aggregate stands anywhere in an expression."""
+def parts(node: Expr) -> Iterator[Any]:
+    """An expression and everything in it, tuples opened; nested queries are not entered."""
     # Not recursive: an expression may be nested as deep as its maker liked.
     open_nodes: list[Any] = [node]
     while open_nodes:
         current = open_nodes.pop()
-        if isinstance(current, Aggregate):
-            return True
-        if isinstance(current, Expr):
+        yield current
+        if isinstance(current, (Expr, Ordering)):
             open_nodes += (getattr(current, name) for name in current.__struct_fields__)
-    return False
+        elif type(current) is tuple:
+            open_nodes += current
+
+
+def has_window(node: Expr) -> bool:
+    """Whether a window function stands anywhere in an expression."""
+    return any(isinstance(part, (Window, Ranked)) for part in parts(node))
+
+
+def has_aggregate(node: Expr) -> bool:
+    """Whether an aggregate stands anywhere in an expression."""
+    return any(isinstance(part, Aggregate) for part in parts(node))
 
 
 class Ordering(msgspec.Struct, frozen=True):
@@ -152,3 +186,44 @@ class Ordering(msgspec.Struct, frozen=True):
     operand: Expr
     descending: bool = False
     nulls: Literal["first", "last"] | None = None
+
+
+class Ranked(Expr, frozen=True):
+    """A function that has a value only among other rows; stands in `tl.over`."""
+
+    function: WindowFunction
+    operands: tuple[Expr, ...]
+    result_type: ColumnType
+
+    @property
+    def type(self) -> ColumnType:
+        """The type of the result."""
+        return self.result_type
+
+
+class Frame(Expr, frozen=True):
+    """Which rows around the current one are taken.
+
+    Attributes:
+        unit: What the bounds count.
+        start: How many before (negative) or after; None for all before.
+        end: The same of the last one; None for all after.
+    """
+
+    unit: Literal["ROWS", "GROUPS"]
+    start: int | None
+    end: int | None
+
+
+class Window(Expr, frozen=True):
+    """The value of a function over the rows of a partition."""
+
+    function: Expr
+    partition_by: tuple[Expr, ...]
+    order_by: tuple[Ordering, ...]
+    frame: Frame | None
+
+    @property
+    def type(self) -> ColumnType:
+        """The function's type."""
+        return self.function.type

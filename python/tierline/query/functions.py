@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 import uuid
 from collections.abc import Collection
 from decimal import Decimal
@@ -16,10 +17,12 @@ from typing import Any, Literal, TypeVar, cast, overload
 
 import msgspec
 
-from tierline.entity.types import FLOAT8, INT8, array_of
+from tierline.entity.types import FLOAT8, INT8, TEXT, array_of
 from tierline.query.expressions import (
     Aggregate,
+    Expr,
     IsNull,
+    Logic,
     Membership,
     Not,
     Ordering,
@@ -27,7 +30,9 @@ from tierline.query.expressions import (
     has_aggregate,
 )
 from tierline.query.operands import NUMERIC, fitted
-from tierline.query.tracing import Traced, boolean, text_match
+from tierline.query.query import Query
+from tierline.query.subqueries import in_query
+from tierline.query.tracing import Traced, TracedRow, boolean, columns_of, ordering_of, text_match
 
 T = TypeVar("T")
 N = TypeVar("N", int, float, Decimal)
@@ -51,7 +56,11 @@ def some(value: T | None) -> T:
 
 
 def is_null(value: object) -> bool:
-    """Whether the field is NULL."""
+    """Whether the field is NULL, or whether there is no row on the right side of a left join."""
+    if isinstance(value, TracedRow):
+        # A row that is not there has NULL in every column, one that is has not.
+        tests: list[Expr] = [IsNull(column) for column in columns_of(value)]
+        return cast("bool", Traced(functools.reduce(functools.partial(Logic, "and"), tests)))
     return cast("bool", Traced(IsNull(value.expr))) if isinstance(value, Traced) else value is None
 
 
@@ -67,12 +76,20 @@ def not_(condition: bool) -> bool:  # noqa: FBT001 (a condition is what it negat
 def is_in(value: E | None, values: Collection[E]) -> bool: ...
 @overload
 def is_in(value: P | None, values: Collection[P]) -> bool: ...
-def is_in(value: object, values: Collection[object]) -> bool:
-    """Whether the field equals one of the values.
+@overload
+def is_in(value: P | None, values: Query[P]) -> bool: ...
+@overload
+def is_in(value: E | None, values: Query[E]) -> bool: ...
+def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
+    """Whether the field equals one of the values, or one that a query of one value answers with.
 
     Raises:
         TypeError: A value is None or of another type than the field, or `values` is one text.
     """
+    if isinstance(values, Query):
+        if not isinstance(value, Traced):
+            raise TypeError("is_in takes a traced field beside a query")
+        return cast("bool", in_query(value.expr, values))
     if isinstance(values, (str, bytes)):
         raise TypeError(
             "is_in takes a collection of values; put one in a list, or use tl.contains for text"
@@ -129,6 +146,54 @@ def count(value: object = ..., *, distinct: bool = False) -> int:
 def sum(value: N | None) -> N | None:  # noqa: A001 (the field's word; reached as tl.sum)
     """The sum of a group's values; None if all are NULL."""
     return cast("N | None", _aggregate("sum", value))
+
+
+def filtered(value: T, condition: bool) -> T:  # noqa: FBT001 (a condition is no switch)
+    """An aggregate of those rows only for which a condition is true.
+
+    Example:
+        ``tl.filtered(tl.count(), tl.some(f.dep_delay) > 60)``
+
+    Raises:
+        TypeError: The value is no aggregate.
+    """
+    given: Any = value
+    if not isinstance(given, Traced) or not isinstance(given.expr, Aggregate):
+        raise TypeError("filtered takes an aggregate, such as tl.count(), and a condition")
+    test = boolean(condition, "filtered")
+    return cast("T", Traced(msgspec.structs.replace(given.expr, condition=test)))
+
+
+def array_agg(value: T, *, order_by: object = None) -> list[T]:
+    """The values of a group as a list.
+
+    Args:
+        value: A field that is not optional: a list of a column has no NULL in it.
+        order_by: A field, ``tl.desc(field)``, or a tuple of them; in no particular order if none.
+    """
+    operand = _field(value, "array_agg").expr
+    if operand.type.wire in ("array", "jsonb") or operand.type.choices is not None:
+        raise TypeError(f"array_agg has no meaning for {operand.type.sql} here")
+    ordering = () if order_by is None else ordering_of(order_by)
+    made = Aggregate("array_agg", operand, False, array_of(operand.type), order_by=ordering)
+    return cast("list[T]", Traced(made))
+
+
+def string_agg(value: str, separator: str, *, order_by: object = None) -> str | None:
+    """The texts of a group in one, a separator between them; None if all are NULL.
+
+    Args:
+        value: A text.
+        separator: What stands between two of them.
+        order_by: A field, ``tl.desc(field)``, or a tuple of them; in no particular order if none.
+    """
+    operand = _field(value, "string_agg").expr
+    if operand.type.wire != "text":
+        raise TypeError(f"string_agg needs text, not {operand.type.sql}")
+    ordering = () if order_by is None else ordering_of(order_by)
+    between = Value(fitted(separator, TEXT), TEXT)
+    made = Aggregate("string_agg", operand, False, TEXT, between, ordering)
+    return cast("str | None", Traced(made))
 
 
 def avg(value: M | None) -> M | None:

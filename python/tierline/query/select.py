@@ -1,136 +1,263 @@
-"""`select` and `project`: a query is a frozen value; building one does no I/O."""
+"""`select` and `project`, and what narrows a query: each makes a new value and does no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import TEXT, ColumnType, is_tuple
-from tierline.query.expressions import Expr, Ordering, Value, has_aggregate
+from tierline.entity.types import TEXT, is_tuple
+from tierline.query.expressions import Expr, Logic, Ordering, Value, has_aggregate
 from tierline.query.operands import number, type_of
-from tierline.query.tracing import Traced, to_expr, trace, trace_ordering, trace_predicate
+from tierline.query.query import (
+    Join2,
+    Join3,
+    Join4,
+    JoinedQuery,
+    Output,
+    Projection,
+    Query,
+    Relation,
+    Shape,
+    table_of,
+)
+from tierline.query.tracing import (
+    Traced,
+    call_traced,
+    depth,
+    ordering_of,
+    predicate_of,
+    to_expr,
+)
+
+__all__ = ["Output", "Projection", "Query", "Shape", "project", "select"]
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
-
-Shape: TypeAlias = Literal["entity", "struct", "tuple", "scalar"]
-
-
-class Output(msgspec.Struct, frozen=True):
-    """One column of the answer."""
-
-    name: str
-    expr: Expr
-
-    @property
-    def type(self) -> ColumnType:
-        """The type it is read as."""
-        return self.expr.type
-
-
-class Projection(msgspec.Struct, frozen=True):
-    """What each row of the answer is made into."""
-
-    shape: Shape
-    into: Callable[..., Any]
-    outputs: tuple[Output, ...]
-
-
-class Query(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=True):
-    """An inert query whose rows are `T`; perform it with `store.fetch_all` and the like."""
-
-    table: Table[Any, Any]
-    where: Expr | None = None
-    order_by: tuple[Ordering, ...] = ()
-    limit: int | None = None
-    offset: int | None = None
-    projection: Projection | None = None
-    group_by: tuple[Expr, ...] = ()
-
-    def __repr__(self) -> str:
-        into = self.projection.into if self.projection else self.table.entity
-        given = [
-            name
-            for name in ("where", "group_by", "order_by", "limit", "offset")
-            if getattr(self, name) not in (None, ())
-        ]
-        clauses = f" with {', '.join(given)}" if given else ""
-        return f"<Query of {getattr(into, '__name__', into)} from {self.table.name}{clauses}>"
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
 def select(
-    table: Table[T, Any],
+    source: Table[T, Any] | Query[T],
     *,
     where: Callable[[T], bool] | None = None,
     order_by: Callable[[T], object] | None = None,
     limit: int | None = None,
     offset: int | None = None,
+    distinct: bool = False,
 ) -> Query[T]:
-    """Describe which rows of a table to read.
+    """Describe which rows to read, of a table or of another query.
 
     Args:
-        table: The table to read.
+        source: The table to read, or a query, whose rows are then chosen from.
         where: Keeps the rows for which it is true: ``lambda f: (f.origin == "JFK") & (f.id > 3)``.
         order_by: A field, ``tl.desc(field)``, or a tuple of them.
         limit: The most rows to answer with.
         offset: How many rows to skip first.
+        distinct: Rows that are the same come once.
 
     Raises:
         TypeError: A lambda does something that cannot be traced; the message names what can.
         AttributeError: A lambda names a field that the entity does not have.
         ValueError: `limit` or `offset` is negative.
     """
-    return Query(
-        table,
-        where=None if where is None else trace_predicate(table, where),
-        order_by=() if order_by is None else trace_ordering(table, order_by),
-        limit=_row_count("limit", limit),
-        offset=_row_count("offset", offset),
+    # Whatever it is made of, its rows are what they are: a joined query's are tuples here.
+    relation = None if isinstance(source, Table) else source
+    return narrowed(
+        Query(table_of(source), relation=relation, level=depth()),
+        where=where,
+        order_by=order_by,
+        limit=row_count("limit", limit),
+        offset=row_count("offset", offset),
+        distinct=distinct,
     )
 
 
+@overload
+def where(query: Join2[A, B], condition: Callable[[A, B], bool]) -> Join2[A, B]: ...
+@overload
+def where(query: Join3[A, B, C], condition: Callable[[A, B, C], bool]) -> Join3[A, B, C]: ...
+@overload
+def where(
+    query: Join4[A, B, C, D], condition: Callable[[A, B, C, D], bool]
+) -> Join4[A, B, C, D]: ...
+@overload
+def where(query: Query[T], condition: Callable[[T], bool]) -> Query[T]: ...
+def where(query: Any, condition: Callable[..., bool]) -> Any:
+    """The rows of a query for which a condition is true as well.
+
+    What a query has limited, grouped or projected before is chosen from as it is.
+
+    Args:
+        query: From `tl.select`, `tl.join` and the like.
+        condition: As in `tl.select`; one argument for each source of a joined query.
+    """
+    return narrowed(open_query(query), where=condition)
+
+
+@overload
+def order_by(query: Join2[A, B], keys: Callable[[A, B], object]) -> Join2[A, B]: ...
+@overload
+def order_by(query: Join3[A, B, C], keys: Callable[[A, B, C], object]) -> Join3[A, B, C]: ...
+@overload
+def order_by(
+    query: Join4[A, B, C, D], keys: Callable[[A, B, C, D], object]
+) -> Join4[A, B, C, D]: ...
+@overload
+def order_by(query: Query[T], keys: Callable[[T], object]) -> Query[T]: ...
+def order_by(query: Any, keys: Callable[..., object]) -> Any:
+    """The rows of a query in another order: a field, ``tl.desc(field)``, or a tuple of them."""
+    return narrowed(open_query(query), order_by=keys)
+
+
+Q = TypeVar("Q", bound=Query[Any])
+
+
+def limit(query: Q, rows: int, *, offset: int = 0) -> Q:
+    """At most so many of a query's rows; of one that is limited already, the fewer.
+
+    Args:
+        query: Which rows, and in which order.
+        rows: The most rows.
+        offset: How many of its rows to skip first.
+    """
+    rows, skipped = cast("int", row_count("limit", rows)), cast("int", row_count("offset", offset))
+    if skipped:
+        query = query if query.limit is None and query.offset is None else cast("Q", reading(query))
+        return msgspec.structs.replace(query, limit=rows, offset=skipped)
+    return msgspec.structs.replace(
+        query, limit=rows if query.limit is None else min(query.limit, rows)
+    )
+
+
+def reading(source: Relation) -> Query[Any]:
+    """A query of everything that a source has."""
+    if isinstance(source, Table):
+        return Query(source, level=depth())
+    made: type[Query[Any]] = type(source) if isinstance(source, JoinedQuery) else Query
+    return made(table_of(source), relation=source, level=depth())
+
+
+def open_query(query: Query[Any]) -> Query[Any]:
+    """A query of the same rows to which conditions can be added at this depth."""
+    return query if query.is_plain and query.level == depth() else reading(query)
+
+
+def narrowed(query: Query[Any], **clauses: Any) -> Query[Any]:
+    """The query with further clauses; lambdas are called with what stands for its sources."""
+    changes = {name: value for name, value in clauses.items() if value is not None}
+    rows = query.stand_ins()
+    where = changes.pop("where", None)
+    if where is not None:
+        condition = predicate_of(call_traced(where, *rows))
+        changes["where"] = condition if query.where is None else _both(query.where, condition)
+    order_by = changes.pop("order_by", None)
+    if order_by is not None:
+        changes["order_by"] = ordering_of(call_traced(order_by, *rows))
+    return msgspec.structs.replace(query, **changes)
+
+
+def _both(one: Expr, other: Expr) -> Expr:
+    return Logic("and", one, other)
+
+
+@overload
+def project(
+    query: Join2[A, B],
+    into: Callable[[A, B], R],
+    *,
+    group_by: Callable[[A, B], object] | None = None,
+    having: Callable[[A, B], bool] | None = None,
+    order_by: Callable[[A, B], object] | None = None,
+    limit: int | None = None,
+    distinct: bool = False,
+) -> Query[R]: ...
+@overload
+def project(
+    query: Join3[A, B, C],
+    into: Callable[[A, B, C], R],
+    *,
+    group_by: Callable[[A, B, C], object] | None = None,
+    having: Callable[[A, B, C], bool] | None = None,
+    order_by: Callable[[A, B, C], object] | None = None,
+    limit: int | None = None,
+    distinct: bool = False,
+) -> Query[R]: ...
+@overload
+def project(
+    query: Join4[A, B, C, D],
+    into: Callable[[A, B, C, D], R],
+    *,
+    group_by: Callable[[A, B, C, D], object] | None = None,
+    having: Callable[[A, B, C, D], bool] | None = None,
+    order_by: Callable[[A, B, C, D], object] | None = None,
+    limit: int | None = None,
+    distinct: bool = False,
+) -> Query[R]: ...
+@overload
 def project(
     query: Query[T],
     into: Callable[[T], R],
     *,
     group_by: Callable[[T], object] | None = None,
+    having: Callable[[T], bool] | None = None,
     order_by: Callable[[T], object] | None = None,
     limit: int | None = None,
-) -> Query[R]:
+    distinct: bool = False,
+) -> Query[R]: ...
+def project(
+    query: Any,
+    into: Callable[..., Any],
+    *,
+    group_by: Callable[..., object] | None = None,
+    having: Callable[..., bool] | None = None,
+    order_by: Callable[..., object] | None = None,
+    limit: int | None = None,
+    distinct: bool = False,
+) -> Query[Any]:
     """Describe what to make of a query's rows: a Struct, a tuple or one value.
 
     Args:
-        query: What to read.
+        query: What to read. The lambdas take one argument for each source of a joined query.
         into: ``lambda f: CarrierDelay(f.carrier, tl.avg(f.dep_delay))``, a tuple, or one field.
         group_by: A field or tuple of fields: one row of the answer for each of their values.
+        having: Keeps the groups for which it is true: ``lambda f: tl.count() > 10``.
         order_by: Replaces the query's ordering; aggregates are allowed.
         limit: Replaces the query's limit.
+        distinct: Rows of the answer that are the same come once.
 
     Raises:
-        TypeError: `into` makes nothing from the row, or the query is already projected.
+        TypeError: `into` makes nothing from the row, or rows are limited before they are grouped.
     """
-    if query.projection is not None:
-        raise TypeError("project: the query is already projected")
-    table = query.table
-    if group_by is not None and (query.limit is not None or query.offset is not None):
+    limited = query.limit is not None or query.offset is not None
+    if group_by is not None and limited and query.projection is None:
         raise TypeError("project: limit the groups with project(…, limit=), not the rows before it")
-    return cast(
-        "Query[R]",
-        msgspec.structs.replace(
-            query,
-            projection=_projection(trace(table, into)),
-            group_by=() if group_by is None else _group_keys(table, group_by),
-            order_by=query.order_by if order_by is None else trace_ordering(table, order_by),
-            limit=query.limit if limit is None else _row_count("limit", limit),
-        ),
+    base = query
+    if query.projection is not None or query.distinct or query.level != depth():
+        base = reading(query)
+    rows = base.stand_ins()
+    condition = None if having is None else predicate_of(call_traced(having, *rows), "having")
+    ordering: tuple[Ordering, ...] = base.order_by
+    if order_by is not None:
+        ordering = ordering_of(call_traced(order_by, *rows))
+    return msgspec.structs.replace(
+        base,
+        projection=_projection(call_traced(into, *rows)),
+        group_by=() if group_by is None else _group_keys(call_traced(group_by, *rows)),
+        having=condition,
+        order_by=ordering,
+        limit=base.limit if limit is None else row_count("limit", limit),
+        distinct=distinct,
     )
 
 
-def _row_count(name: str, value: Any) -> int | None:
+def row_count(name: str, value: Any) -> int | None:
+    """A checked number of rows."""
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value is not None and value < 0:
@@ -138,8 +265,7 @@ def _row_count(name: str, value: Any) -> int | None:
     return value
 
 
-def _group_keys(table: Table[Any, Any], function: Callable[[Any], object]) -> tuple[Expr, ...]:
-    traced = trace(table, function)
+def _group_keys(traced: object) -> tuple[Expr, ...]:
     keys = traced if is_tuple(traced) else (traced,)
     if not keys or not all(isinstance(key, Traced) for key in keys):
         raise TypeError("group_by must return a field or a tuple of fields")

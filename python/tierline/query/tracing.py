@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
 from tierline.entity import Table
 from tierline.entity.types import BOOL, TEXT, ColumnType, is_tuple
 from tierline.query.expressions import (
+    Alias,
     Arithmetic,
     ArithmeticOperator,
     ColumnRef,
@@ -24,6 +26,7 @@ from tierline.query.expressions import (
     TextTest,
     Value,
     has_aggregate,
+    has_window,
 )
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
 
@@ -160,31 +163,81 @@ class Traced:
         return f"<traced {self.expr!r}>"
 
 
-class _Row:
-    """Stands in for an entity: attributes answer with a traced column."""
+class TracedRow:
+    """Stands in for a row: attributes answer with a traced column.
 
-    __slots__ = ("_table",)
+    Attributes:
+        maker: What the row would be an instance of.
+        columns: The columns by the fields' Python names.
+    """
 
-    def __init__(self, table: Table[Any, Any]) -> None:
-        self._table = table
+    __slots__ = ("_columns", "_maker")
+
+    def __init__(self, maker: str, columns: Mapping[str, ColumnRef]) -> None:
+        self._maker = maker
+        self._columns = columns
 
     def __getattr__(self, field: str) -> Traced:
-        column = self._table.by_field.get(field)
+        column = self._columns.get(field)
         if column is None:
-            raise AttributeError(unknown_field(self._table, field))
-        return Traced(ColumnRef(column.name, column.type))
+            raise AttributeError(_unknown_field(self._maker, self._columns, field))
+        return Traced(column)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a traced row has no truth value; test an optional one with `tl.is_null`")
+
+    def __repr__(self) -> str:
+        return f"<traced row of {self._maker}>"
+
+
+def columns_of(row: TracedRow) -> tuple[ColumnRef, ...]:
+    """The columns that a row stands for."""
+    # An attribute of a row is a field of its entity, so this is no method of it.
+    columns: Mapping[str, ColumnRef] = object.__getattribute__(row, "_columns")
+    return tuple(columns.values())
 
 
 def unknown_field(table: Table[Any, Any], field: str) -> str:
     """The message for a field that an entity does not have."""
-    close = difflib.get_close_matches(field, table.by_field, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(table.by_field)}"
-    return f"{table.entity.__name__} has no field {field!r}; {hint}"
+    return _unknown_field(table.entity.__name__, table.by_field, field)
+
+
+def _unknown_field(maker: str, fields: Collection[str], field: str) -> str:
+    close = difflib.get_close_matches(field, fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(fields)}"
+    return f"{maker} has no field {field!r}; {hint}"
+
+
+_depth: ContextVar[int] = ContextVar("_depth", default=0)
+
+
+def depth() -> int:
+    """How many lambdas are being traced at the moment, one inside another.
+
+    A query that is made inside a lambda of another one is of a deeper level: its columns and those
+    of the other, which it may use, are told apart by it.
+    """
+    return _depth.get()
+
+
+def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
+    """What the function makes of stand-ins."""
+    token = _depth.set(_depth.get() + 1)
+    try:
+        return function(*rows)
+    finally:
+        _depth.reset(token)
+
+
+def row_of(table: Table[Any, Any], alias: Alias) -> TracedRow:
+    """The stand-in for an entity of a table."""
+    columns = {column.field: ColumnRef(column.name, column.type, alias) for column in table.columns}
+    return TracedRow(table.entity.__name__, columns)
 
 
 def trace(table: Table[Any, Any], function: Callable[[Any], Any]) -> Any:
     """What the function makes of a stand-in for the table's entity."""
-    return function(_Row(table))
+    return call_traced(function, row_of(table, (depth(), 0)))
 
 
 def trace_predicate(table: Table[Any, Any], function: Callable[[Any], Any]) -> Expr:
@@ -193,15 +246,29 @@ def trace_predicate(table: Table[Any, Any], function: Callable[[Any], Any]) -> E
     Raises:
         TypeError: It does not answer with a comparison of fields.
     """
-    traced = trace(table, function)
+    return predicate_of(trace(table, function))
+
+
+def predicate_of(traced: object, clause: str = "where") -> Expr:
+    """The condition that a lambda answered with: a `where`, or another clause of that name.
+
+    Raises:
+        TypeError: It is no comparison of fields, or has an aggregate and is no `having`.
+    """
     if not isinstance(traced, Traced):
         raise TypeError(
-            f"where must return a comparison of fields, such as `lambda e: e.id > 3`; "
+            f"{clause} must return a comparison of fields, such as `lambda e: e.id > 3`; "
             f"this one returned {traced!r}"
         )
-    condition = boolean(traced, "where")
-    if has_aggregate(condition):
-        raise TypeError("where chooses rows before they are grouped; an aggregate has no value yet")
+    condition = boolean(traced, clause)
+    if has_window(condition):
+        raise TypeError(
+            f"{clause} comes before windows; select from the projected query: tl.where(query, …)"
+        )
+    if clause != "having" and has_aggregate(condition):
+        raise TypeError(
+            f"{clause} chooses rows before they are grouped; an aggregate has no value yet"
+        )
     return condition
 
 
@@ -211,7 +278,15 @@ def trace_ordering(table: Table[Any, Any], function: Callable[[Any], Any]) -> tu
     Raises:
         TypeError: It names nothing to order by.
     """
-    traced = trace(table, function)
+    return ordering_of(trace(table, function))
+
+
+def ordering_of(traced: object) -> tuple[Ordering, ...]:
+    """The keys that an `order_by` lambda answered with.
+
+    Raises:
+        TypeError: It names nothing to order by.
+    """
     keys = traced if is_tuple(traced) else (traced,)
     if not keys:
         raise TypeError("order_by names nothing; return a field, or leave order_by out")

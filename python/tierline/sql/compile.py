@@ -11,8 +11,20 @@ from tierline.entity import ColumnType
 from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
-from tierline.sql.expressions import Parameters, render, render_ordering, render_shared
-from tierline.sql.identifiers import quote, table_name
+from tierline.query.expressions import Logic
+from tierline.query.paging import (
+    Keyed,
+    Page,
+    PageQuery,
+    beyond,
+    keyed,
+    ordering,
+    read_cursor,
+    reversed_ordering,
+    write_cursor,
+)
+from tierline.sql.expressions import Parameters
+from tierline.sql.queries import render_query
 from tierline.sql.statement import ResultColumn, Statement
 
 
@@ -32,10 +44,52 @@ def compile_query(query: Query[Any], operation: str = "fetch_all") -> Compiled:
     """
     parameters = Parameters()
     columns, shape, into = _result(query)
-    sql = _guarded(lambda: _select(query, parameters))
+    sql = _guarded(lambda: render_query(query, parameters))
     types = tuple(parameters.types)
     statement = Statement(operation, sql, types, query.table, columns, shape, into)
     return Compiled(statement, tuple(parameters.values))
+
+
+def compile_page(page: PageQuery[Any], secret: bytes) -> tuple[Compiled, Bookmarks]:
+    """The statement that answers a page with one row more than it has, and what its cursors need.
+
+    Raises:
+        ValidationError: The page's cursor is not one of this query.
+    """
+    keys = ordering(page.query)
+    name = compile_query(msgspec.structs.replace(page.query, order_by=keys), "fetch_page")
+    bookmarks = Bookmarks(name.statement.name, secret)
+    query, cursor = keyed(page.query, keys), page.after or page.before
+    along = keys if page.before is None else reversed_ordering(keys)
+    if cursor is not None:
+        values = read_cursor(cursor, keys, bookmarks.statement, secret)
+        condition = beyond(along, values)
+        where = condition if query.where is None else Logic("and", query.where, condition)
+        query = msgspec.structs.replace(query, where=where)
+    query = msgspec.structs.replace(query, order_by=along, limit=page.size + 1)
+    return compile_query(query, "fetch_page"), bookmarks
+
+
+class Bookmarks(NamedTuple):
+    """What the cursors of a query's pages are signed with."""
+
+    statement: bytes
+    secret: bytes
+
+    def page(self, page: PageQuery[Any], rows: list[Keyed]) -> Page[Any]:
+        """The page made of what its statement answered with."""
+        more = len(rows) > page.size
+        kept = rows[: page.size]
+        if page.before is not None:
+            kept.reverse()
+        backward = page.before is not None
+        has_next, has_previous = (True, more) if backward else (more, page.after is not None)
+        ends = [write_cursor(row.keys, *self) for row in (kept[-1], kept[0])] if kept else []
+        return Page(
+            [row.item for row in kept],
+            ends[0] if ends and has_next else None,
+            ends[1] if ends and has_previous else None,
+        )
 
 
 def compile_count(query: Query[Any]) -> Compiled:
@@ -51,8 +105,8 @@ def compile_exists(query: Query[Any]) -> Compiled:
 def _about(query: Query[Any], operation: str, form: str, type_: ColumnType) -> Compiled:
     parameters = Parameters()
     # How many rows there are does not depend on their order, nor on columns unless they aggregate.
-    plain = msgspec.structs.replace(query, order_by=())
-    sql = _guarded(lambda: form.format(_select(plain, parameters, constant="1")))
+    plain = msgspec.structs.replace(query, order_by=(), lock=None)
+    sql = _guarded(lambda: render_query(plain, parameters, form=form))
     types = tuple(parameters.types)
     columns = (ResultColumn(operation, type_),)
     statement = Statement(operation, sql, types, query.table, columns, "scalar")
@@ -69,33 +123,6 @@ def _guarded(build: Callable[[], str]) -> str:
 
 
 def _result(query: Query[Any]) -> tuple[tuple[ResultColumn, ...], Any, Any]:
-    if query.projection is None:
-        columns = tuple(ResultColumn(column.name, column.type) for column in query.table.columns)
-        return columns, "entity", query.table.entity
-    outputs = query.projection.outputs
-    columns = tuple(ResultColumn(output.name, output.type) for output in outputs)
-    return columns, query.projection.shape, query.projection.into
-
-
-def _select(query: Query[Any], parameters: Parameters, *, constant: str | None = None) -> str:
-    # Group keys first: what stands again in outputs and ordering must read the same.
-    keys = ", ".join([render_shared(key, parameters) for key in query.group_by])
-    clauses = [f"SELECT {_outputs(query, parameters, constant)} FROM {table_name(query.table)}"]
-    if query.where is not None:
-        clauses.append(f"WHERE {render(query.where, parameters)}")
-    if keys:
-        clauses.append(f"GROUP BY {keys}")
-    if query.order_by:
-        ordering = ", ".join(render_ordering(key, parameters) for key in query.order_by)
-        clauses.append(f"ORDER BY {ordering}")
-    if query.limit is not None:
-        clauses.append(f"LIMIT {parameters.add(query.limit, INT8)}")
-    if query.offset is not None:
-        clauses.append(f"OFFSET {parameters.add(query.offset, INT8)}")
-    return " ".join(clauses)
-
-
-def _outputs(query: Query[Any], parameters: Parameters, constant: str | None) -> str:
-    if query.projection is not None:
-        return ", ".join(render(output.expr, parameters) for output in query.projection.outputs)
-    return constant or ", ".join(quote(column.name) for column in query.table.columns)
+    answer = query.answer
+    columns = tuple(ResultColumn(output.name, output.type) for output in answer.outputs)
+    return columns, answer.shape, answer.into

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
@@ -9,6 +10,7 @@ from tierline.entity import ColumnType
 from tierline.errors import QueryError
 from tierline.query.expressions import (
     Aggregate,
+    Alias,
     Arithmetic,
     ColumnRef,
     Comparison,
@@ -19,18 +21,31 @@ from tierline.query.expressions import (
     Negative,
     Not,
     Ordering,
+    Ranked,
     TextMatch,
     Value,
+    Window,
 )
+from tierline.query.subqueries import Exists, InQuery, Scalar
 from tierline.sql.identifiers import quote
 
 
 class Parameters:
-    """The parameters of a statement being compiled, in order."""
+    """The parameters of a statement being compiled, in order, and the names in sight.
+
+    Attributes:
+        values: What travels beside the text.
+        types: The types of the values.
+        scopes: For each query that is being rendered, outermost first, the SQL name of each of its
+            sources; empty while there is but one source and its name can be left out.
+        subquery: Renders a query inside an expression.
+    """
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self.types: list[ColumnType] = []
+        self.scopes: list[dict[Alias, str]] = []
+        self.subquery: Callable[[Any], str] = _no_subqueries
         # Expressions that must read the same wherever they stand again, with their text: PostgreSQL
         # takes `a % $1` and `a % $2` for different group keys.
         self.shared: list[tuple[Expr, str]] = []
@@ -40,6 +55,17 @@ class Parameters:
         self.values.append(value)
         self.types.append(type_)
         return f"${len(self.values)}"
+
+    def column(self, node: ColumnRef) -> str:
+        """The text of a column."""
+        for scope in reversed(self.scopes):
+            if node.alias in scope:
+                return f"{scope[node.alias]}.{quote(node.name)}"
+        return quote(node.name)
+
+
+def _no_subqueries(query: Any) -> str:
+    raise QueryError(f"{query!r} cannot stand in this statement")
 
 
 def render(node: Expr, parameters: Parameters) -> str:
@@ -63,8 +89,8 @@ def _render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one sig
 
 
 @_render.register
-def _(node: ColumnRef, parameters: Parameters) -> str:  # noqa: ARG001 (one signature for all)
-    return quote(node.name)
+def _(node: ColumnRef, parameters: Parameters) -> str:
+    return parameters.column(node)
 
 
 @_render.register
@@ -159,17 +185,88 @@ def _(node: Negative, parameters: Parameters) -> str:
 
 @_render.register
 def _(node: Aggregate, parameters: Parameters) -> str:
-    if node.operand is None:
-        return "count(*)"
-    distinct = "DISTINCT " if node.distinct else ""
-    operand = render(node.operand, parameters)
-    if node.function in ("min", "max"):
-        operand = collated(operand, node.operand.type)
-    call = f"{node.function}({distinct}{operand})"
+    return _cast_back(node, _aggregate(node, parameters))
+
+
+def _aggregate(node: Aggregate, parameters: Parameters) -> str:
+    inside = "*" if node.operand is None else render(node.operand, parameters)
+    if node.function in ("min", "max") and node.operand is not None:
+        inside = collated(inside, node.operand.type)
+    if node.distinct:
+        inside = f"DISTINCT {inside}"
+    if node.separator is not None:
+        inside += f", {render(node.separator, parameters)}"
+    if node.order_by:
+        keys = ", ".join(render_ordering(key, parameters) for key in node.order_by)
+        inside += f" ORDER BY {keys}"
+    call = f"{node.function}({inside})"
+    if node.condition is not None:
+        call += f" FILTER (WHERE {render(node.condition, parameters)})"
+    return call
+
+
+def _cast_back(node: Expr, call: str) -> str:
     # PostgreSQL widens: avg and sum of bigint are numeric.
-    if node.function in ("sum", "avg") and node.operand.type.wire == "int8":
+    if (
+        isinstance(node, Aggregate)
+        and node.function in ("sum", "avg")
+        and node.operand is not None
+        and node.operand.type.wire == "int8"
+    ):
         return f"{call}::{node.result_type.sql}"
     return call
+
+
+@_render.register
+def _(node: Ranked, parameters: Parameters) -> str:
+    counts = [f"{render(operand, parameters)}::integer" for operand in node.operands[1:]]
+    if node.function == "ntile":
+        return f"ntile({render(node.operands[0], parameters)}::integer)"
+    first = [render(operand, parameters) for operand in node.operands[:1]]
+    return f"{node.function}({', '.join(first + counts)})"
+
+
+@_render.register
+def _(node: Window, parameters: Parameters) -> str:
+    function = node.function
+    if isinstance(function, Aggregate):
+        call = _aggregate(function, parameters)
+    else:
+        call = render(function, parameters)
+    clauses: list[str] = []
+    if node.partition_by:
+        keys = ", ".join(render(key, parameters) for key in node.partition_by)
+        clauses.append(f"PARTITION BY {keys}")
+    if node.order_by:
+        keys = ", ".join(render_ordering(key, parameters) for key in node.order_by)
+        clauses.append(f"ORDER BY {keys}")
+    if node.frame is not None:
+        start, end = _bound(node.frame.start, "PRECEDING"), _bound(node.frame.end, "FOLLOWING")
+        clauses.append(f"{node.frame.unit} BETWEEN {start} AND {end}")
+    return _cast_back(function, f"{call} OVER ({' '.join(clauses)})")
+
+
+def _bound(rows: int | None, unbounded: str) -> str:
+    if rows is None:
+        return f"UNBOUNDED {unbounded}"
+    if rows == 0:
+        return "CURRENT ROW"
+    return f"{abs(rows)} {'PRECEDING' if rows < 0 else 'FOLLOWING'}"
+
+
+@_render.register
+def _(node: Exists, parameters: Parameters) -> str:
+    return f"EXISTS ({parameters.subquery(node.query)})"
+
+
+@_render.register
+def _(node: Scalar, parameters: Parameters) -> str:
+    return f"({parameters.subquery(node.query)})"
+
+
+@_render.register
+def _(node: InQuery, parameters: Parameters) -> str:
+    return f"({render(node.operand, parameters)} IN ({parameters.subquery(node.query)}))"
 
 
 def render_ordering(ordering: Ordering, parameters: Parameters) -> str:

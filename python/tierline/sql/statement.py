@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tierline.entity import ColumnType, Table
-from tierline.query.select import Shape
+from tierline.query.query import Shape
 
 
 class ResultColumn(msgspec.Struct, frozen=True):

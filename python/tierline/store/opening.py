@@ -24,6 +24,7 @@ def connect(
     pool_size: int = 8,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
+    cursor_secret: bytes | None = None,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
 
@@ -36,6 +37,8 @@ def connect(
         pool_size: The most connections to PostgreSQL at a time.
         timeout_s: Seconds a statement may run, and a caller may wait for a connection.
         connect_timeout_s: Seconds one connection attempt may take; at least 2 in effect.
+        cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
+            process that is to understand them. Made anew for each store if None.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
@@ -49,6 +52,7 @@ def connect(
         )
     try:
         _check_options(pool_size, timeout_s, connect_timeout_s)
+        _check_secret(cursor_secret)
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
         return Failure(error)
@@ -62,6 +66,7 @@ def connect(
                 pool_size=pool_size,
                 timeout_s=timeout_s,
                 connect_timeout_s=connect_timeout_s,
+                cursor_secret=cursor_secret,
             )
         )
     except RepositoryError as error:
@@ -79,6 +84,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     pool_size: int = 8,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
+    cursor_secret: bytes | None = None,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
 
@@ -94,6 +100,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             pool_size=pool_size,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
+            cursor_secret=cursor_secret,
         )
     )
 
@@ -106,6 +113,18 @@ def _check_options(pool_size: int, timeout_s: float, connect_timeout_s: float) -
             raise ConfigurationError(f"{name} must be positive, not {value}", operation="open")
 
 
+def _check_secret(secret: bytes | None) -> None:
+    if secret is not None and len(secret) < _SECRET_BYTES_MIN:
+        raise ConfigurationError(
+            f"cursor_secret must be at least {_SECRET_BYTES_MIN} bytes; make one with "
+            "secrets.token_bytes(32)",
+            operation="open",
+        )
+
+
+_SECRET_BYTES_MIN = 16
+
+
 def _wire(
     server: EmbeddedServer | None,
     conninfo: str,
@@ -115,6 +134,7 @@ def _wire(
     pool_size: int,
     timeout_s: float,
     connect_timeout_s: float,
+    cursor_secret: bytes | None,
 ) -> Store:
     database = Database(
         conninfo, pool_size=pool_size, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
@@ -124,7 +144,7 @@ def _wire(
     except RepositoryError:
         database.close()
         raise
-    return Store(database, Caches(l2, database.schema), server)
+    return Store(database, Caches(l2, database.schema), server, cursor_secret=cursor_secret)
 
 
 def _open_l2(url: str, prefix: str, scope: str) -> RedisTier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,11 +15,13 @@ from tierline.entity import Table
 from tierline.errors import DuplicateError, NotFoundError, QueryError, RepositoryError
 from tierline.postgres import Database, EmbeddedServer
 from tierline.query import Query
+from tierline.query.paging import Page, PageQuery
 from tierline.result import Result
 from tierline.sql import (
     Statement,
     compile_count,
     compile_exists,
+    compile_page,
     compile_query,
     create_schema_sql,
     create_table_sql,
@@ -42,11 +45,17 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, caches: Caches, server: EmbeddedServer | None = None
+        self,
+        database: Database,
+        caches: Caches,
+        server: EmbeddedServer | None = None,
+        *,
+        cursor_secret: bytes | None = None,
     ) -> None:
         self.database = database
         self.caches = caches
         self._server = server
+        self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
 
     def fetch_all(self, query: Query[T]) -> Result[list[T], RepositoryError]:
@@ -81,6 +90,20 @@ class Store:
             return found
         rows = found.unwrap()
         return Success(rows[0] if rows else None)
+
+    def fetch_page(self, page: PageQuery[T]) -> Result[Page[T], RepositoryError]:
+        """A page of a query's rows, from `tl.page`.
+
+        Errors: `ValidationError` for a cursor that is not one of this query and store.
+        """
+        try:
+            compiled, bookmarks = compile_page(page, self._cursor_secret)
+        except RepositoryError as error:
+            return Failure(_about(error, "fetch_page", page.query.table))
+        result = self.database.fetch(*compiled)
+        if isinstance(result, Failure):
+            return result
+        return Success(bookmarks.page(page, result.unwrap()))
 
     def count(self, query: Query[Any]) -> Result[int, RepositoryError]:
         """How many rows a query has."""

@@ -1,0 +1,106 @@
+"""Queries made of whole queries: unions and the like, common table expressions, recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from tierline.query.query import Compound, Cte, CteRef, Lock, Query
+from tierline.query.select import reading
+
+T = TypeVar("T")
+
+
+def union(left: Query[T], right: Query[T], *, keep_duplicates: bool = False) -> Query[T]:
+    """The rows of both queries; the same ones once, unless told to keep them.
+
+    Raises:
+        TypeError: Their rows are not alike.
+    """
+    return _compound("UNION", left, right, keep_duplicates=keep_duplicates)
+
+
+def intersect(left: Query[T], right: Query[T], *, keep_duplicates: bool = False) -> Query[T]:
+    """The rows that both queries have.
+
+    Raises:
+        TypeError: Their rows are not alike.
+    """
+    return _compound("INTERSECT", left, right, keep_duplicates=keep_duplicates)
+
+
+def except_(left: Query[T], right: Query[T], *, keep_duplicates: bool = False) -> Query[T]:
+    """The rows of the first query that the second does not have.
+
+    Raises:
+        TypeError: Their rows are not alike.
+    """
+    return _compound("EXCEPT", left, right, keep_duplicates=keep_duplicates)
+
+
+def _compound(operator: Any, left: Query[T], right: Query[T], *, keep_duplicates: bool) -> Query[T]:
+    _check_alike(operator.lower(), left, right)
+    named: Any = f"{operator} ALL" if keep_duplicates else operator
+    return reading(Compound(named, left, right))
+
+
+def _check_alike(what: str, left: Query[Any], right: Query[Any]) -> None:
+    one, other = left.answer, right.answer
+    types = [[output.type.oid for output in answer.outputs] for answer in (one, other)]
+    if one.shape != other.shape or types[0] != types[1]:
+        raise TypeError(f"{what}: the two queries' rows differ in their columns' number or types")
+
+
+def cte(query: Query[T]) -> Query[T]:
+    """The query as a common table expression: it stands once in a statement that reads it twice."""
+    return reading(Cte(object(), query))
+
+
+def recursive(
+    base: Query[T], step: Callable[[Query[T]], Query[T]], *, keep_duplicates: bool = True
+) -> Query[T]:
+    """The rows of a query, and those that a step makes of them, until it makes none.
+
+    Args:
+        base: What it begins with.
+        step: Makes a query of the rows of the last round, such as a join with them.
+        keep_duplicates: Whether rows that have come before are kept and gone on from; without it a
+            circle in the data ends.
+
+    Raises:
+        TypeError: The step's rows are not like the base's.
+    """
+    mark = object()
+    made = step(reading(CteRef(mark, base)))
+    _check_alike("recursive", base, made)
+    return reading(Cte(mark, base, made, union_all=keep_duplicates))
+
+
+def for_update(
+    query: Query[T],
+    *,
+    strength: Literal["update", "no key update", "share", "key share"] = "update",
+    nowait: bool = False,
+    skip_locked: bool = False,
+) -> Query[T]:
+    """The query, with the rows that it answers with locked until the transaction ends.
+
+    Args:
+        query: It reads rows as they are: no groups, nothing distinct.
+        strength: What others may still do with the rows, in PostgreSQL's words.
+        nowait: A row that another transaction holds is an error at once.
+        skip_locked: Such rows are left out.
+
+    Raises:
+        ValueError: Both `nowait` and `skip_locked`.
+        TypeError: The query has groups, or rows that are distinct.
+    """
+    if nowait and skip_locked:
+        raise ValueError("for_update: give nowait or skip_locked, not both")
+    if query.group_by or query.distinct:
+        raise TypeError("for_update: groups and distinct rows are no rows that could be locked")
+    wait: Any = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
+    named: Any = strength.upper()
+    return msgspec.structs.replace(query, lock=Lock(named, wait))
