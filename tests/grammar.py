@@ -151,6 +151,8 @@ class Plan(NamedTuple):
     outputs: tuple[Recipe, ...] = ()
     form: str = "entity"
     groups: tuple[Recipe, ...] | None = None
+    having: Recipe | None = None
+    distinct: bool = False
 
 
 class Made1(msgspec.Struct, frozen=True):
@@ -179,10 +181,13 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "startswith": lambda text, part: text.startswith(part),
     "endswith": lambda text, part: text.endswith(part),
     "count": tl.count, "kinds": lambda value: tl.count(value, distinct=True),
-    "sum": tl.sum, "avg": tl.avg, "min": tl.min, "max": tl.max,
+    "sum": tl.sum, "avg": tl.avg, "min": tl.min, "max": tl.max, "filtered": tl.filtered,
+    "array_agg": lambda value, key: tl.array_agg(value, order_by=key),
+    "string_agg": lambda value, key: tl.string_agg(value, ", ", order_by=tl.desc(key)),
 }  # fmt: skip
 COMPARE = ("==", "!=", "<", "<=", ">", ">=")
-AGGREGATES = ("count", "kinds", "sum", "avg", "min", "max")
+AGGREGATES = ("count", "kinds", "sum", "avg", "min", "max", "array_agg", "string_agg")
+LISTED = ("int", "float", "decimal", "text", "timestamptz", "interval", "uuid", "bool")
 
 
 def build(recipe: Recipe, over: Any) -> Any:
@@ -219,7 +224,12 @@ def query(table: tl.Table[Any, Any], plan: Plan) -> tl.Query[Any]:
     ordering = order_by if plan.order else None
     if plan.form == "entity":
         return tl.select(
-            table, where=condition, order_by=ordering, limit=plan.limit, offset=plan.offset
+            table,
+            where=condition,
+            order_by=ordering,
+            limit=plan.limit,
+            offset=plan.offset,
+            distinct=plan.distinct,
         )
     grouped = plan.groups is not None
     chosen = tl.select(
@@ -239,13 +249,15 @@ def query(table: tl.Table[Any, Any], plan: Plan) -> tl.Query[Any]:
         made = MADE[len(values)]
         return made(**dict(zip(made.__struct_fields__, values, strict=True)))
 
-    groups = plan.groups
+    groups, having = plan.groups, plan.having
     return tl.project(
         chosen,
         into,
         group_by=(lambda row: tuple(build(key, row) for key in groups)) if groups else None,
         order_by=ordering if grouped else None,
         limit=plan.limit if grouped else None,
+        having=None if having is None else (lambda row: build(having, row)),
+        distinct=plan.distinct,
     )
 
 
@@ -474,11 +486,34 @@ class Grammar:
         form = self.pick("entity", "scalar", "tuple", "struct")
         if form == "entity":
             return Plan(where, order, total, limit, offset)
+        if self.pick(0, 1, 2, 3) == 0:
+            return self.distinct(where, form)
         count = 1 if form == "scalar" else self.pick(1, 2, 3)
         outputs = tuple(self.any(3)[0] for _ in range(count))
         return Plan(where, order, total, limit, offset, outputs, form)
 
+    def distinct(self, where: Recipe | None, form: str) -> Plan:
+        """A query of different rows, in an order that they make total."""
+        count = 1 if form == "scalar" else self.pick(1, 2, 3)
+        made = [self.any(2) for _ in range(count)]
+        order = tuple(
+            (recipe, self.flip(), self.pick(None, "first", "last"))
+            for recipe, kind in made
+            if kind not in UNORDERED
+        )
+        # What has values in it cannot be ordered by; PostgreSQL and we say so alike.
+        total = len(order) == count
+        limit = self.pick(None, 1, 3) if total else None
+        outputs = tuple(recipe for recipe, _ in made)
+        return Plan(where, order, total, limit, None, outputs, form, distinct=True)
+
     def aggregate(self) -> tuple[Recipe, str]:
+        recipe, kind = self.unfiltered()
+        if self.pick(0, 1, 2, 3) == 0:
+            return ("filtered", recipe, self.condition(1)), kind
+        return recipe, kind
+
+    def unfiltered(self) -> tuple[Recipe, str]:
         function = self.pick(*AGGREGATES)
         if function in ("sum", "avg"):
             operand, kind = self.number(2)
@@ -487,6 +522,15 @@ class Grammar:
             return (function, operand), "float" if (function, kind) == ("avg", "int") else kind
         if function == "count" and self.flip():
             return ("count",), "int"
+        if function == "array_agg":
+            fields = [spec for spec in self.specs if spec.kind in LISTED]
+            return (function, ("field", self.pick(*fields).name), ("field", "id")), "list"
+        if function == "string_agg":
+            text = self.text(1)
+            known = text is not None and (text[0] == "+" or self.kind(text) == "text")
+            if known:
+                return (function, text, ("field", "id")), "text"
+            function = "count"
         operand, kind = self.any(2)
         if function in ("min", "max"):
             if kind in (*EXTREMES, "colour", "level", "word"):
@@ -513,10 +557,13 @@ class Grammar:
             order.insert(0, (("count",), self.flip(), None))
         limit = self.pick(None, 1, 2)
         form = "struct" if self.flip() else "tuple"
+        having = None
+        if self.pick(0, 1, 2) == 0:
+            having = (self.pick(*COMPARE), ("count",), ("value", self.pick(0, 1, 2)))
         groups = tuple(key for key, _ in usable)
         return Plan(
             where, tuple(order), is_total=True, limit=limit, offset=None,
-            outputs=(*outputs[:2], ("count",)), form=form, groups=groups,
+            outputs=(*outputs[:2], ("count",)), form=form, groups=groups, having=having,
         )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_clauses_stand_in_sql_order() -> None:
     compiled = compile_query(query)
     assert compiled.statement.sql == (
         f'SELECT {COLUMNS} FROM "rows" WHERE ("id" > $1) '
-        'ORDER BY "delay" DESC NULLS LAST, "name" LIMIT $2 OFFSET $3'
+        'ORDER BY "delay" DESC NULLS LAST, "name" COLLATE "C" LIMIT $2 OFFSET $3'
     )
     assert compiled.values == (1, 2, 5)
     assert [type_.sql for type_ in compiled.statement.parameters] == ["bigint"] * 3

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from tests.conftest import fresh_schema
-from tests.grammar import Plan, Recipe, build, cases, parts, query, table_of
+from tests.grammar import AGGREGATES, Plan, Recipe, build, cases, parts, query, table_of
 
 import tierline as tl
 from tierline.testing import PostgresServer
@@ -111,7 +111,7 @@ def compare(
     if same_outcome(ours, theirs, plan):
         return
     note(f"{server.name}: {theirs}\nmemory: {ours}\n{plan}")
-    if plan.groups is not None and depends_on_order(asked, entities, ours):
+    if (plan.distinct or plan.groups is not None) and depends_on_order(asked, entities, ours):
         tally.open_order += 1
         return
     failures = [isinstance(outcome, tl.Failure) for outcome in (ours, theirs)]
@@ -181,7 +181,7 @@ def spelt_outcome(outcome: Any) -> str:
 
 def recipes(plan: Plan) -> list[Recipe]:
     found = [*plan.outputs, *(key for key, _, _ in plan.order), *(plan.groups or ())]
-    return found if plan.where is None else [plan.where, *found]
+    return found + [recipe for recipe in (plan.where, plan.having) if recipe is not None]
 
 
 def is_conditional(plan: Plan) -> bool:
@@ -200,7 +200,7 @@ def unconditional(plan: Plan) -> list[Recipe]:
         if recipe[0] in ("field", "value"):
             return []
         names = {part[0] for part in parts(recipe)}
-        if names & {"&", "|", "count", "kinds", "sum", "avg", "min", "max"}:
+        if names & {"&", "|", "filtered", *AGGREGATES}:
             return [part for operand in recipe[1:] for part in split(operand)]
         return [recipe]
 

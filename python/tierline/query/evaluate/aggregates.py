@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from tierline.query.evaluate import machine, numeric
 from tierline.query.evaluate.faults import out_of_range
+from tierline.query.evaluate.ordering import sorting
 from tierline.query.evaluate.registry import Scope, compiled
 from tierline.query.evaluate.values import Convert, key, ordered_key
-from tierline.query.expressions import Aggregate
+from tierline.query.expressions import Aggregate, Value
 
 Fold: TypeAlias = Callable[[Sequence[Any]], Any]
 """From the rows of a group to an aggregate's value."""
@@ -31,28 +32,54 @@ def fold(node: Aggregate, scope: Scope) -> Fold:
     Raises:
         TypeError: It cannot be evaluated in memory.
     """
+    take = _taking(node, scope)
     if node.operand is None:
-        return len
+        return lambda rows: len(take(rows))
     operand = compiled(node.operand, scope)
+    finish = _finish(node, scope)
     if node.function == "count":
-        count = _distinct_count(key(node.operand.type)) if node.distinct else len
-        return lambda rows: count([v for row in rows if (v := operand(row)) is not None])
-    finish = _finish(node)
+        return lambda rows: finish([v for row in take(rows) if (v := operand(row)) is not None])
+    # A list is the only aggregate that NULL has a place in.
+    keep_null = node.function == "array_agg"
 
     def run(rows: Sequence[Any]) -> Any:
-        values = [value for row in rows if (value := operand(row)) is not None]
+        values = [value for row in take(rows) if (value := operand(row)) is not None or keep_null]
         return finish(values) if values else None
 
     return run
+
+
+def _taking(node: Aggregate, scope: Scope) -> Fold:
+    """Which rows of the group are taken, and in which order."""
+    holds = None if node.condition is None else compiled(node.condition, scope)
+    sort = sorting(node.order_by, scope) if node.order_by else None
+
+    def take(rows: Sequence[Any]) -> Sequence[Any]:
+        taken = rows if holds is None else [row for row in rows if holds(row) is True]
+        if sort is None:
+            return taken
+        ordered = list(taken)
+        sort(ordered)
+        return ordered
+
+    return take
 
 
 def _distinct_count(convert: Convert | None) -> Callable[[list[Any]], int]:
     return lambda values: len(set(values if convert is None else map(convert, values)))
 
 
-def _finish(node: Aggregate) -> Finish:
+def _finish(node: Aggregate, scope: Scope) -> Finish:
     assert node.operand is not None
     type_ = node.operand.type
+    if node.function == "count":
+        return _distinct_count(key(type_)) if node.distinct else len
+    if node.function == "array_agg":
+        return tuple
+    if node.function == "string_agg":
+        assert isinstance(node.separator, Value)
+        separator: str = node.separator.value
+        return separator.join
     if node.function in ("min", "max"):
         return _extreme(ordered_key(type_), greatest=node.function == "max")
     return _ARITHMETIC[node.function, type_.wire]

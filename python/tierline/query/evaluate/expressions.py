@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from tierline.entity.types import ColumnType
 from tierline.query.evaluate import numeric, temporal
@@ -99,7 +99,7 @@ def _comparison(node: Comparison, scope: Scope) -> Read:
     # The everyday case: a field and a value, whose key is made once.
     fixed = _keyed(cast_to(common.wire, node.right, scope), convert)(None)
 
-    def compare(row: Any) -> bool | None:
+    def compare(row: Any) -> Any:
         value = left(row)
         return None if value is None else test(value, fixed)
 
@@ -116,7 +116,7 @@ def _logic(node: Logic, scope: Scope) -> Read:
     # False decides a conjunction and true a disjunction, whatever else is unknown.
     decisive = node.operator == "or"
 
-    def combine(row: Any) -> bool | None:
+    def combine(row: Any) -> Any:
         first = left(row)
         if first is decisive:
             return decisive
@@ -169,5 +169,4 @@ _TEXT_TESTS: dict[str, Operator] = {
 
 @evaluation(TextMatch)
 def _text_match(node: TextMatch, scope: Scope) -> Read:
-    test = cast("Operator", _TEXT_TESTS[node.test])
-    return strict(test, compiled(node.operand, scope), compiled(node.part, scope))
+    return strict(_TEXT_TESTS[node.test], compiled(node.operand, scope), compiled(node.part, scope))

@@ -8,6 +8,7 @@ NUMERIC_VALUE_OUT_OF_RANGE = "22003"
 DATETIME_FIELD_OVERFLOW = "22008"
 DIVISION_BY_ZERO = "22012"
 GROUPING_ERROR = "42803"
+INVALID_COLUMN_REFERENCE = "42P10"
 
 
 def out_of_range(type_name: str) -> QueryError:
@@ -35,4 +36,13 @@ def ungrouped(column: str) -> QueryError:
         f"column {column!r} must appear in group_by or be used in an aggregate function",
         columns=(column,),
         sqlstate=GROUPING_ERROR,
+    )
+
+
+def unlisted() -> QueryError:
+    """Distinct rows that are ordered by something they do not show."""
+    return QueryError(
+        "rows that are distinct can be ordered only by what is made of them; add it to the "
+        "projection",
+        sqlstate=INVALID_COLUMN_REFERENCE,
     )

@@ -94,12 +94,8 @@ def divide(left: Decimal, right: Decimal) -> Decimal:
         return special
     digits = _quotient_scale(left, right)
     # left / right = (l * 10^-a) / (r * 10^-b), as one division of integers.
-    dividend, divisor = _digits(left), _digits(right)
     shift = digits + scale(right) - scale(left)
-    if shift >= 0:
-        dividend *= 10**shift
-    else:
-        divisor *= 10**-shift
+    dividend, divisor = _shifted(_digits(left), shift), _shifted(_digits(right), -shift)
     quotient, rest = divmod(dividend, divisor)
     if 2 * rest >= divisor:
         quotient += 1
@@ -180,10 +176,14 @@ def _leading(value: Decimal) -> tuple[int, int]:
 
 def _whole_quotient(left: Decimal, right: Decimal) -> int:
     shift = scale(right) - scale(left)
-    dividend, divisor = _digits(left), _digits(right)
-    if shift >= 0:
-        return dividend * 10**shift // divisor
-    return dividend // (divisor * 10**-shift)
+    dividend, divisor = _shifted(_digits(left), shift), _shifted(_digits(right), -shift)
+    return dividend // divisor
+
+
+def _shifted(digits: int, places: int) -> int:
+    """The digits with so many zeros behind them; none for a negative number of places."""
+    power: int = 10 ** max(places, 0)
+    return digits * power
 
 
 def _digits(value: Decimal) -> int:

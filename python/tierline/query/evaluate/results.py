@@ -10,7 +10,7 @@ import msgspec
 from tierline.errors import DecodeError
 from tierline.query.evaluate.registry import Scope, compiled
 from tierline.query.evaluate.values import Read, given
-from tierline.query.select import Projection
+from tierline.query.query import Projection
 
 
 def making(projection: Projection, scope: Scope) -> Callable[[Any], Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from tierline.entity import Table
-from tierline.entity.types import INT8, is_tuple
+from tierline.entity.types import INT8, ColumnType, is_tuple
 from tierline.entity.validation import element_problem
 from tierline.errors import DecodeError, FieldError, QueryError, ValidationError
 from tierline.query.evaluate.registry import SHAPES, Run, compiled, not_in_memory
 from tierline.query.evaluate.scopes import RowScope
-from tierline.query.expressions import Expr, Ordering, Value
-from tierline.query.select import Output, Projection, Query
+from tierline.query.expressions import Expr, Value
+from tierline.query.query import Query
 from tierline.query.tracing import trace_predicate
 from tierline.result import Failure, Success
 
@@ -94,7 +96,7 @@ def _prepared(query: Query[Any]) -> Run:
     # A query is an inert value; like `cached_property`, this remembers what is derived from it.
     memo: dict[str, Any] = vars(query)
     if "_run" not in memo:
-        build = SHAPES.get(type(query))
+        build = next((SHAPES[kind] for kind in type(query).__mro__ if kind in SHAPES), None)
         if build is None:
             raise not_in_memory(type(query))
         _check_values((query,))
@@ -137,11 +139,12 @@ def _values(roots: Iterable[Any]) -> Iterator[Value]:
         if isinstance(node, Value):
             yield node
         elif isinstance(node, Query):
-            yield from (
-                Value(count, INT8) for count in (node.limit, node.offset) if count is not None
-            )
-            open_nodes += (node.where, node.projection, *node.order_by, *node.group_by)
-        elif isinstance(node, (Expr, Ordering, Projection, Output)):
+            counts = (node.limit, node.offset)
+            yield from (Value(count, INT8) for count in counts if count is not None)
+        if isinstance(node, msgspec.Struct) and not isinstance(node, _LEAVES):
             open_nodes += (getattr(node, name) for name in node.__struct_fields__)
         elif is_tuple(node):
             open_nodes += node
+
+
+_LEAVES = (Value, Table, ColumnType)

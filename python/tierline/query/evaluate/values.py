@@ -70,10 +70,20 @@ def given(type_: ColumnType) -> Convert | None:
     if type_.choices is not None:
         return type_.choices.__getitem__
     if type_.wire == "array":
-        convert = given(cast("ColumnType", type_.element))
-        container = cast("Convert", type_.container)
-        return container if convert is None else lambda items: container(list(map(convert, items)))
+        return _given_array(type_)
     return _GIVEN.get(type_.wire)
+
+
+def _given_array(type_: ColumnType) -> Convert:
+    convert = given(cast("ColumnType", type_.element))
+    container = cast("Convert", type_.container)
+
+    def give(items: tuple[Any, ...]) -> Any:
+        if None in items:
+            raise ValueError("an array with NULL items")
+        return container(list(items) if convert is None else list(map(convert, items)))
+
+    return give
 
 
 def reader(column: Column) -> Read:
