@@ -283,8 +283,9 @@ def _returned(write: W, returning: Callable[[Any], Any] | None) -> W | Returning
 
 
 def _entities(table: Table[Any, Any], given: Any) -> tuple[Any, ...]:
-    is_many = isinstance(given, Iterable) and not isinstance(given, table.entity)
-    entities: tuple[Any, ...] = tuple(cast("Iterable[Any]", given)) if is_many else (given,)
+    entities: tuple[Any, ...] = (given,)
+    if isinstance(given, Iterable) and not isinstance(given, table.entity):
+        entities = tuple(cast("Iterable[Any]", given))
     if not entities:
         raise TypeError("a write of new rows takes at least one entity")
     for entity in entities:

@@ -178,6 +178,8 @@ class RepositoryBase(Generic[T, K]):
 
     def _untouched(self, operation: str, key: K, expected: int | None) -> Failure[RepositoryError]:
         """Why a write by key reached no row: there is none, or it has another version."""
+        # What a tier still serves of it is not what is stored.
+        self._store.caches.invalidate(self._table, [key])
         if expected is None or self._table.version is None:
             return self._not_found(operation)
         values = self._table.read_key(key)
