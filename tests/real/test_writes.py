@@ -256,6 +256,21 @@ def test_bulk_writes_of_the_same_rows_do_not_lock_up(store: tl.Store) -> None:
         assert set(map(repr, threads.map(write, range(24)))) == {repr(tl.Success(200))}
 
 
+@pytest.mark.parametrize("count", [1_000, 1_001])
+def test_small_and_large_batches_are_written_alike(store: tl.Store, count: int) -> None:
+    stock = tl.repository(store, ITEMS)
+    batch = [item(n, note=None if n % 2 else f"n{n}", sku=f"ä'{n}") for n in range(count)]
+    stock.create(item(0)).unwrap()
+    sent: list[int] = []
+    assert stock.upsert_many(batch, progress=sent.append) == tl.Success(count)
+    assert sum(sent) == count
+    assert stock.list(order_by=lambda i: i.id) == tl.Success(batch)
+    posts = tl.repository(store, POSTS)
+    assert posts.upsert_many([Post(n, str(n)) for n in range(count)]) == tl.Success(count)
+    assert posts.upsert_many([Post(n, f"{n}!") for n in range(count)]) == tl.Success(count)
+    assert posts.count(version=2, gone=None) == tl.Success(count)
+
+
 # Races
 
 

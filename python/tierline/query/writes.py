@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -284,8 +284,8 @@ def _returned(write: W, returning: Callable[[Any], Any] | None) -> W | Returning
 
 def _entities(table: Table[Any, Any], given: Any) -> tuple[Any, ...]:
     entities: tuple[Any, ...] = (given,)
-    if isinstance(given, Iterable) and not isinstance(given, table.entity):
-        entities = tuple(cast("Iterable[Any]", given))
+    if not isinstance(given, table.entity) and hasattr(given, "__iter__"):
+        entities = tuple(given)
     if not entities:
         raise TypeError("a write of new rows takes at least one entity")
     for entity in entities:

@@ -15,8 +15,15 @@ from tierline.repository.base import ERRORS_MAX, Rows, stale, version_of
 from tierline.repository.reading import Reading
 from tierline.repository.writes import perform_write
 from tierline.result import Result
-from tierline.sql import Staged
-from tierline.sql.staging import staged_create, staged_update, staged_upsert
+from tierline.sql import Staged, Statement
+from tierline.sql.staging import (
+    ARRAYS_ROWS_MAX,
+    create_arrays,
+    staged_create,
+    staged_update,
+    staged_upsert,
+    upsert_arrays,
+)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -41,7 +48,7 @@ class Bulk(Reading[T, K]):
         """
         batch = list(entities)
         if self._table.is_stamped:
-            return self._move(batch, "create_many", staged_create, progress)
+            return self._move(batch, "create_many", staged_create, progress, create_arrays)
         rows = self._rows(batch, "create_many")
         if isinstance(rows, Failure):
             return rows
@@ -67,7 +74,7 @@ class Bulk(Reading[T, K]):
 
         Errors: as `create_many`; a key that occurs twice is a `ValidationError`.
         """
-        return self._move(list(entities), "upsert_many", staged_upsert, progress)
+        return self._move(list(entities), "upsert_many", staged_upsert, progress, upsert_arrays)
 
     def update_many(
         self, entities: Iterable[T], *, progress: Callable[[int], None] | None = None
@@ -121,8 +128,9 @@ class Bulk(Reading[T, K]):
         operation: str,
         stage: Callable[[Table[Any, Any]], Staged],
         progress: Callable[[int], None] | None,
+        arrays: Callable[[Table[Any, Any]], Statement | None] | None = None,
     ) -> Result[int, RepositoryError]:
-        """Validate a batch and write it by way of a temporary table."""
+        """Validate a batch and write it: a small one as arrays, or through a temporary table."""
         rows = self._rows(batch, operation)
         if isinstance(rows, Failure):
             return rows
@@ -133,8 +141,18 @@ class Bulk(Reading[T, K]):
             return self._invalid(twice(self._table, keys), operation)
         try:
             staged = stage(self._table)
+            is_small = arrays is not None and len(batch) <= ARRAYS_ROWS_MAX
+            statement = arrays(self._table) if arrays is not None and is_small else None
         except RepositoryError as error:
             return self._refused(error, operation)
+        if statement is not None:
+            columns = tuple(map(list, zip(*rows.unwrap(), strict=True)))
+            written = self._forgetting(
+                lambda: self._store.database.execute(statement, columns), keys
+            )
+            if progress is not None and isinstance(written, Success):
+                progress(len(batch))
+            return written
         return self._forgetting(
             lambda: self._store.database.move_in(staged, rows.unwrap(), progress), keys
         )
