@@ -196,7 +196,7 @@ def test_a_table_is_created_with_its_rules_and_indexes() -> None:
     )
     assert create_table_sql(ruled) == textwrap.dedent("""\
         CREATE TABLE "air"."legs" (
-          "carrier" text NOT NULL,
+          "carrier" text COLLATE "C" NOT NULL,
           "number" bigint NOT NULL,
           "fare" double precision NOT NULL,
           CONSTRAINT "legs_pkey" PRIMARY KEY ("number", "carrier"),

@@ -92,7 +92,7 @@ def differential(servers: tuple[Server, ...], tally: Tally, case: Any) -> None:
 def test_servers_and_memory_agree(servers: tuple[Server, ...]) -> None:
     tally = Tally()
     differential(servers, tally)
-    print(tally)
+    print(tally)  # noqa: T201 (the report of a long run)
     # Both kinds are open by nature, and few; more would mean that the test looks away.
     assert tally.asked >= 2 * QUERIES
     assert tally.open_errors <= tally.asked * 0.05
@@ -168,7 +168,7 @@ def spelt(value: Any) -> str:
 
 
 def depends_on_order(asked: tl.Query[Any], entities: list[Any], ours: Any) -> bool:
-    """Whether the order of the rows, which SQL leaves open, decides: sums of floats, 1.0 and 1.00."""
+    """Whether the order of the rows, which SQL leaves open, decides: of 1.0 and 1.00, of floats."""
     orders = (entities[::-1], entities[1::2] + entities[::2], sorted(entities, key=repr))
     return any(spelt_outcome(tl.evaluate(asked, rows)) != spelt_outcome(ours) for rows in orders)
 

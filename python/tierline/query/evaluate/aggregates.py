@@ -36,7 +36,7 @@ def fold(node: Aggregate, scope: Scope) -> Fold:
     if node.operand is None:
         return lambda rows: len(take(rows))
     operand = compiled(node.operand, scope)
-    finish = _finish(node, scope)
+    finish = _finish(node)
     if node.function == "count":
         return lambda rows: finish([v for row in take(rows) if (v := operand(row)) is not None])
     # A list is the only aggregate that NULL has a place in.
@@ -69,7 +69,7 @@ def _distinct_count(convert: Convert | None) -> Callable[[list[Any]], int]:
     return lambda values: len(set(values if convert is None else map(convert, values)))
 
 
-def _finish(node: Aggregate, scope: Scope) -> Finish:
+def _finish(node: Aggregate) -> Finish:
     assert node.operand is not None
     type_ = node.operand.type
     if node.function == "count":

@@ -136,15 +136,20 @@ def _values(roots: Iterable[Any]) -> Iterator[Value]:
     open_nodes: list[Any] = list(roots)
     while open_nodes:
         node = open_nodes.pop()
-        if isinstance(node, Value):
-            yield node
-        elif isinstance(node, Query):
-            counts = (node.limit, node.offset)
-            yield from (Value(count, INT8) for count in counts if count is not None)
-        if isinstance(node, msgspec.Struct) and not isinstance(node, _LEAVES):
-            open_nodes += (getattr(node, name) for name in node.__struct_fields__)
-        elif is_tuple(node):
+        yield from _own_values(node)
+        if is_tuple(node):
             open_nodes += node
+        elif isinstance(node, msgspec.Struct) and not isinstance(node, _LEAVES):
+            open_nodes += (getattr(node, name) for name in node.__struct_fields__)
 
 
-_LEAVES = (Value, Table, ColumnType)
+def _own_values(node: Any) -> Iterable[Value]:
+    if isinstance(node, Value):
+        return (node,)
+    if isinstance(node, Query):
+        counts: tuple[int | None, ...] = (node.limit, node.offset)
+        return [Value(count, INT8) for count in counts if count is not None]
+    return ()
+
+
+_LEAVES: tuple[type[Any], ...] = (Value, Table, ColumnType)
