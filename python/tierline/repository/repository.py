@@ -111,6 +111,9 @@ class Repository(Bulk[T, K]):
                 return self._refused(found.failure(), "get_or_create")
             created = perform_returning(self._store, missing, "get_or_create")
             if isinstance(created, Failure):
+                if isinstance(created.failure(), DuplicateError) and _holds(self.exists(key)):
+                    # Another caller's same row was met at a unique value before it was at the key.
+                    continue
                 return created
             if created.unwrap():
                 return Success((created.unwrap()[0], True))
@@ -237,6 +240,10 @@ def changing(table: Table[T, Any], change: Change[T]) -> Update | None:
         test = Comparison("=", ColumnRef(name, type_), Value(value, type_))
         condition = test if condition is None else Logic("and", condition, test)
     return Update(table, assignments, not_deleted(table, condition))
+
+
+def _holds(result: Result[bool, RepositoryError]) -> bool:
+    return isinstance(result, Success) and result.unwrap()
 
 
 def hidden(table: Table[Any, Any]) -> RepositoryError:

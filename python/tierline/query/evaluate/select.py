@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tierline.query.assignments import RowRef
 from tierline.query.evaluate.faults import unlisted
 from tierline.query.evaluate.ordering import sorting
 from tierline.query.evaluate.registry import (
@@ -148,6 +149,7 @@ def _identity(row: Any, reads: list[tuple[Read, Convert | None]]) -> tuple[Any, 
 
 NOT_IN_MEMORY.update(
     {
+        RowRef: "it is of the two rows of an upsert, which the database brings together",
         Join: "it reads rows of several tables",
         Query: "it reads another query's rows; evaluate that one first",
         Compound: "it reads the rows of two queries; evaluate each, and put them together",
