@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
 from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
-from tierline.entity import Table, table
+from tierline.entity import Change, Table, change, table
 from tierline.errors import (
     AccessDeniedError,
     CommitUnknownError,
@@ -29,15 +29,21 @@ from tierline.errors import (
     ValidationError,
 )
 from tierline.query import (
+    Assignment,
     Join2,
     Join3,
     Join4,
     Query,
+    Returning,
+    Write,
     anti_join,
     cross_join,
     cte,
+    delete,
+    everything,
     except_,
     for_update,
+    insert,
     intersect,
     join,
     left_join,
@@ -48,11 +54,15 @@ from tierline.query import (
     select,
     semi_join,
     union,
+    update,
+    upsert,
     where,
 )
 from tierline.query.arrays import all_, any_, contains_all, overlaps
 from tierline.query.casts import cast
 from tierline.query.choices import between, case, coalesce, greatest, least, nullif
+from tierline.query.assignments import set  # noqa: A004 (the field's word)
+from tierline.query.evaluate import evaluate, matches
 from tierline.query.functions import (
     array_agg,
     asc,
@@ -90,7 +100,7 @@ from tierline.query.windows import (
     row_number,
     rows,
 )
-from tierline.repository import Repository, repository
+from tierline.repository import MemoryRepository, Repository, memory_repository, repository
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 
 if TYPE_CHECKING:
@@ -98,9 +108,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDeniedError",
+    "Assignment",
     "Cache",
     "CacheInfo",
     "CachedFunction",
+    "Change",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -113,6 +125,7 @@ __all__ = [
     "Join2",
     "Join3",
     "Join4",
+    "MemoryRepository",
     "MigrationError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -126,6 +139,7 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "Result",
+    "Returning",
     "SheetLayoutError",
     "Stats",
     "Store",
@@ -134,6 +148,7 @@ __all__ = [
     "TierStats",
     "TimeoutError",
     "ValidationError",
+    "Write",
     "__version__",
     "all_",
     "anti_join",
@@ -147,6 +162,7 @@ __all__ = [
     "cached",
     "case",
     "cast",
+    "change",
     "coalesce",
     "collect",
     "connect",
@@ -156,9 +172,12 @@ __all__ = [
     "cross_join",
     "cte",
     "cume_dist",
+    "delete",
     "dense_rank",
     "desc",
     "do",
+    "evaluate",
+    "everything",
     "except_",
     "exists",
     "filtered",
@@ -168,6 +187,7 @@ __all__ = [
     "greatest",
     "groups",
     "ilike",
+    "insert",
     "intersect",
     "is_in",
     "is_null",
@@ -182,6 +202,7 @@ __all__ = [
     "limit",
     "matches",
     "max",
+    "memory_repository",
     "min",
     "not_",
     "nth_value",
@@ -203,6 +224,7 @@ __all__ = [
     "scalar",
     "select",
     "semi_join",
+    "set",
     "some",
     "string_agg",
     "sum",
@@ -211,6 +233,8 @@ __all__ = [
     "trunc",
     "union",
     "unwrap",
+    "update",
+    "upsert",
     "where",
 ]
 

@@ -41,6 +41,7 @@ class RepositoryError(Exception):
         table: The table's name, where one table is concerned.
         constraint: The violated constraint's name.
         columns: The columns concerned.
+        fields: The entity's fields that these columns hold.
         sqlstate: The five-character SQLSTATE, where PostgreSQL gave one.
         elapsed_s: Seconds from the start of the operation to the failure.
         attempt: Which try failed, counted from 1.
@@ -64,6 +65,7 @@ class RepositoryError(Exception):
         self.table = table
         self.constraint = constraint
         self.columns = columns
+        self.fields: tuple[str, ...] = ()
         self.sqlstate = sqlstate
         self.elapsed_s = elapsed_s
         self.attempt = attempt
@@ -143,7 +145,29 @@ class ConstraintError(RepositoryError):
 
 @final
 class ConflictError(RepositoryError):
-    """Somebody else changed the row first, or serialization retries ran out."""
+    """Somebody else changed the row first, or serialization retries ran out.
+
+    Attributes:
+        expected: The version that the caller had read, where a version was checked.
+        actual: The version that the row has now.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        table: str | None = None,
+        sqlstate: str | None = None,
+        elapsed_s: float | None = None,
+        expected: int | None = None,
+        actual: int | None = None,
+    ) -> None:
+        super().__init__(
+            message, operation=operation, table=table, sqlstate=sqlstate, elapsed_s=elapsed_s
+        )
+        self.expected = expected
+        self.actual = actual
 
 
 @final

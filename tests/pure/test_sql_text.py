@@ -102,7 +102,7 @@ def test_clauses_stand_in_sql_order() -> None:
     compiled = compile_query(query)
     assert compiled.statement.sql == (
         f'SELECT {COLUMNS} FROM "rows" WHERE ("id" > $1) '
-        'ORDER BY "delay" DESC NULLS LAST, "name" LIMIT $2 OFFSET $3'
+        'ORDER BY "delay" DESC NULLS LAST, "name" COLLATE "C" LIMIT $2 OFFSET $3'
     )
     assert compiled.values == (1, 2, 5)
     assert [type_.sql for type_ in compiled.statement.parameters] == ["bigint"] * 3
@@ -196,7 +196,7 @@ def test_a_table_is_created_with_its_rules_and_indexes() -> None:
     )
     assert create_table_sql(ruled) == textwrap.dedent("""\
         CREATE TABLE "air"."legs" (
-          "carrier" text NOT NULL,
+          "carrier" text COLLATE "C" NOT NULL,
           "number" bigint NOT NULL,
           "fare" double precision NOT NULL,
           CONSTRAINT "legs_pkey" PRIMARY KEY ("number", "carrier"),

@@ -14,8 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "tierline"
 REVEAL = ROOT / "tests" / "typing" / "reveal.py"
-EXPRESSIONS = ROOT / "tests" / "typing" / "reveal_expressions.py"
 REJECTED = ROOT / "tests" / "typing" / "rejected.py"
+# One file a part: correct use, and mistakes that are marked.
+PARTS = [
+    ROOT / "tests" / "typing" / f"reveal_{part}.py" for part in ("evaluate", "expressions")
+]
 
 MARK = "# rejected"
 LIMIT_S = 110
@@ -94,7 +97,7 @@ def sabotage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["mypy", "pyright"])
 def errors(request: pytest.FixtureRequest, sabotage: Path) -> Errors:
     """Everything one checker finds, in one run."""
-    paths = [REVEAL, EXPRESSIONS, REJECTED, sabotage, PACKAGE]
+    paths = [REVEAL, REJECTED, *PARTS, sabotage, PACKAGE]
     run: dict[str, Callable[[], Errors]] = {
         "mypy": lambda: mypy_errors(paths, sabotage.parent / "cache"),
         "pyright": lambda: pyright_errors(paths),
@@ -116,6 +119,11 @@ def test_expressions_have_their_types_and_mistakes_in_them_are_errors(errors: Er
 
 def test_mistakes_are_errors_and_nothing_else_is(errors: Errors) -> None:
     assert differences(REJECTED, errors) == []
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_a_part_has_the_types_that_users_see(errors: Errors, path: Path) -> None:
+    assert differences(path, errors) == []
 
 
 def test_a_wrong_mark_is_noticed(errors: Errors, sabotage: Path) -> None:

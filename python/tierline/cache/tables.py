@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ from tierline.errors import RepositoryError
 
 T = TypeVar("T")
 K = TypeVar("K")
+E = TypeVar("E", bound=RepositoryError)
 
 Fetched: TypeAlias = Success[T] | Failure[RepositoryError]
 
@@ -50,6 +51,28 @@ class TableCache(Generic[T, K]):
             return self._load(key, fetch)
 
         return self.l1.reader(load)
+
+    def read_many(
+        self, keys: Iterable[K], fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]]
+    ) -> Success[dict[K, T]] | Failure[E]:
+        """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
+
+        L2 is not asked: one statement is as near as it is.
+        """
+        began_s = time.monotonic()
+        found = self.l1.get_many(keys)
+        entities = {
+            key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
+        }
+        tokens = {key: self.l1.begin(key) for key in keys if key not in entities}
+        if not tokens:
+            return Success(entities)
+        fetched = fetch(list(tokens))
+        if isinstance(fetched, Failure):
+            return fetched
+        for key, entity in fetched.unwrap().items():
+            self._fill_l1(key, Success(entity), tokens[key], began_s)
+        return Success(entities | fetched.unwrap())
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
@@ -168,12 +191,25 @@ class Caches:
             for cache in self._dependents(table):
                 self._forget(cache)
 
-    def invalidate_table(self, table: Table[Any, Any]) -> None:
-        """Make every tier forget a table."""
+    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+        """Make every tier forget a table.
+
+        Args:
+            table: The table that was written.
+            deleted: Whether rows were deleted, and rows of other tables perhaps with them.
+        """
         if self.l2 is not None:
             self.l2.invalidate_all(l2_beginning(table, self._schema))
         for cache in self._of(table):
             self._forget(cache)
+        if deleted:
+            for cache in self._dependents(table):
+                self._forget(cache)
+
+    def in_use(self, table: Table[Any, Any]) -> bool:
+        """Whether a tier may hold rows of a table, or rows that its deletions change."""
+        # Other processes may have filled Redis.
+        return self.l2 is not None or bool(self._of(table)) or bool(self._dependents(table))
 
     def all(self) -> list[TableCache[Any, Any]]:
         """Every table's cache."""

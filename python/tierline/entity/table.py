@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
@@ -11,6 +12,7 @@ import msgspec
 
 from tierline.entity.column import Column, column_of
 from tierline.entity.key import check_key_types, key_reader
+from tierline.entity.lifecycle import lifecycle_problem
 from tierline.entity.types import is_tuple
 from tierline.entity.validation import Validator
 
@@ -55,6 +57,10 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
         key: Names of the primary key's columns.
         key_of: The key of an entity.
         copy: Whether a mutable entity is copied each time it is handed out.
+        version: The column that counts an entity's updates, or None.
+        deleted_at: The column that says when a row was deleted, or None: rows are deleted for real.
+        created_at: The column that says when a row was written first, or None.
+        updated_at: The column that says when a row was written last, or None.
     """
 
     entity: type[T]
@@ -67,6 +73,10 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
     uniques: tuple[Unique, ...] = ()
     indexes: tuple[Index, ...] = ()
     copy: bool = False
+    version: str | None = None
+    deleted_at: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
 
     def foreign_key(
         self,
@@ -137,6 +147,17 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
     def key_columns(self) -> tuple[Column, ...]:
         """The primary key's columns, in key order."""
         return tuple(self.column(name) for name in self.key)
+
+    @cached_property
+    def managed(self) -> tuple[str, ...]:
+        """The columns that writes fill in themselves: version, deletion and stamps."""
+        options = (self.version, self.deleted_at, self.created_at, self.updated_at)
+        return tuple(name for name in options if name is not None)
+
+    @cached_property
+    def is_stamped(self) -> bool:
+        """Whether the database's clock fills in a column of a new row."""
+        return self.created_at is not None or self.updated_at is not None
 
     @cached_property
     def has_integer_key(self) -> bool:
@@ -235,6 +256,10 @@ def table(
     key: Callable[[T], K],
     schema: str | None = None,
     copy: bool = False,
+    version: Callable[[T], int] | None = None,
+    deleted_at: Callable[[T], dt.datetime | None] | None = None,
+    created_at: Callable[[T], dt.datetime | None] | None = None,
+    updated_at: Callable[[T], dt.datetime | None] | None = None,
 ) -> Table[T, K]:
     """Describe the table of an entity.
 
@@ -245,10 +270,19 @@ def table(
         schema: The schema it lies in; None uses the connection's search path.
         copy: Allow a mutable Struct and copy it each time it is handed out: what a cache
             hands out is otherwise shared.
+        version: Picks an int field that counts the entity's updates. An update checks it, so that
+            nobody's change is lost, and adds one.
+        deleted_at: Picks an optional datetime field. Deleting then sets it, and reads leave such
+            rows out unless they ask with `include_deleted=True`.
+        created_at: Picks a datetime field that the database's clock sets in new rows.
+        updated_at: Picks a datetime field that the database's clock sets at every write.
 
     Raises:
         TypeError: The entity is no Struct, is mutable, or a field has no column type; the key
-            names no field or a field that may be None.
+            names no field or a field that may be None; an option names a field of another type.
+
+    Example:
+        ``tl.table(Post, name="posts", key=lambda p: p.id, version=lambda p: p.version)``
     """
     given: Any = entity
     if not (isinstance(given, type) and issubclass(given, msgspec.Struct)):
@@ -267,6 +301,26 @@ def table(
     nullable = [column.field for column in columns if column.name in names and column.nullable]
     if nullable:
         raise TypeError(f"{name}.key: field {nullable[0]!r} may be None; a key field may not")
+    picks = {"version": version, "deleted_at": deleted_at, "created_at": created_at,
+             "updated_at": updated_at}  # fmt: skip
+    options = {
+        option: _option(columns, pick, f"{name}.{option}", option)
+        for option, pick in picks.items()
+        if pick is not None
+    }
+    twice = set(options.values()) & set(names) or len(set(options.values())) < len(options)
+    if twice:
+        raise TypeError(f"{name}: a field has two of the parts key, {', '.join(options)}")
     made = Table(entity, name, columns, names, key, schema=schema, copy=copy)
+    made = msgspec.structs.replace(made, **options)
     check_key_types(made.key_columns, f"{name}.key")
     return made
+
+
+def _option(columns: tuple[Column, ...], pick: Callable[[Any], Any], what: str, option: str) -> str:
+    picked = _traced_names(columns, pick, what)
+    column = next(column for column in columns if column.name == picked[0])
+    problem = lifecycle_problem(option, column) if len(picked) == 1 else "takes one field"
+    if problem is not None:
+        raise TypeError(f"{what}: {problem}")
+    return column.name

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Annotated, Any, Optional, TypeAlias, cast
 
@@ -105,6 +105,26 @@ class Validator:
                     raise BadFieldsError(self._all_errors(entity))
         return tuple(row)
 
+    def values_of(self, entity: Any, fields: Collection[str]) -> dict[str, Any]:
+        """Some fields' values as they travel, by column name.
+
+        Raises:
+            BadFieldsError: Fields of these do not fit; all of them are listed.
+        """
+        found: dict[str, Any] = {}
+        errors: list[FieldError] = []
+        for column, type_, step in zip(self._columns, self._types, self._steps, strict=True):
+            if column.field not in fields:
+                continue
+            value, problems = _convert(getattr(entity, column.field), type_)
+            if not problems and value is not None and step is not None:
+                value, problems = step(value)
+            found[column.name] = value
+            errors += (FieldError(f"{column.field}{path}", problem) for path, problem in problems)
+        if errors:
+            raise BadFieldsError(tuple(errors))
+        return found
+
     def _fits(self, values: tuple[Any, ...]) -> bool:
         """Whether PostgreSQL can hold the texts and instants."""
         for position in self._texts:
@@ -118,13 +138,11 @@ class Validator:
         return True
 
     def _all_errors(self, entity: Any) -> tuple[FieldError, ...]:
-        errors: list[FieldError] = []
-        for column, type_, step in zip(self._columns, self._types, self._steps, strict=True):
-            value, problems = _convert(getattr(entity, column.field), type_)
-            if not problems and value is not None and step is not None:
-                _, problems = step(value)
-            errors += (FieldError(f"{column.field}{path}", problem) for path, problem in problems)
-        return tuple(errors)
+        try:
+            self.values_of(entity, [column.field for column in self._columns])
+        except BadFieldsError as bad:
+            return bad.errors
+        return ()
 
 
 def _convert(value: Any, type_: Any) -> tuple[Any, list[FieldError]]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from psycopg import Rollback
 
 from tierline._core import CopyEncoder
 from tierline.entity import Table
 from tierline.errors import FieldError, ValidationError
 from tierline.postgres.codecs import Encode, encoder
 from tierline.postgres.connection import Connection, column_types
-from tierline.sql import Statement
+from tierline.sql import Staged, Statement
 
 # File header and trailer of COPY BINARY: signature, no flags, no extension; -1 ends the rows.
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
 _ROWS_A_CHUNK = 5_000
+
+EncodeRows: TypeAlias = Callable[[Sequence[tuple[Any, ...]], int], bytes]
+"""From rows and the position of the first to COPY BINARY."""
 
 # Types that the core encodes itself, by object identifier.
 _NATIVE = {
@@ -50,9 +55,16 @@ def copy_rows(
     COPY BINARY applies no casts, so the columns' real types are asked first: a
     mismatch is a `DecodeError`, never bytes read as another type.
     """
-    assert statement.table is not None
-    oids = column_types(connection, statement.operation, statement.table)
-    encode = _encoder(connection, statement.table, oids)
+    return _copy(connection, statement, rows, _encoder_for(connection, statement), progress)
+
+
+def _copy(
+    connection: Connection,
+    statement: Statement,
+    rows: Sequence[tuple[Any, ...]],
+    encode: EncodeRows,
+    progress: Callable[[int], None] | None,
+) -> int:
     cursor = connection.cursor()
     with cursor.copy(statement.sql.encode()) as copy:
         copy.write(_HEADER)
@@ -65,9 +77,37 @@ def copy_rows(
     return max(cursor.rowcount, 0)
 
 
-def _encoder(
-    connection: Connection, table: Table[Any, Any], oids: list[int]
-) -> Callable[[Sequence[tuple[Any, ...]], int], bytes]:
+def move_rows(
+    connection: Connection,
+    staged: Staged,
+    rows: Sequence[tuple[Any, ...]],
+    progress: Callable[[int], None] | None,
+) -> int:
+    """Write rows by way of a temporary table, in one transaction; how many were written.
+
+    Of a whole write that reaches fewer rows than are given, nothing stays.
+    """
+    # Before the transaction: asking the columns' types heals a plan that is out of date.
+    encode = _encoder_for(connection, staged.copy_in)
+    count = 0
+    # The statements name a table that each transaction makes anew, so they are not prepared.
+    with connection.transaction() as transaction:
+        connection.execute(staged.create.sql.encode(), prepare=False)
+        _copy(connection, staged.copy_in, rows, encode, progress)
+        moved = connection.execute(staged.move.sql.encode(), prepare=False)
+        count = max(moved.rowcount, 0)
+        if staged.is_whole and count < len(rows):
+            raise Rollback(transaction)
+    return count
+
+
+def _encoder_for(connection: Connection, statement: Statement) -> EncodeRows:
+    assert statement.table is not None
+    oids = column_types(connection, statement.operation, statement.table)
+    return _encoder(connection, statement.table, oids)
+
+
+def _encoder(connection: Connection, table: Table[Any, Any], oids: list[int]) -> EncodeRows:
     kinds = [_NATIVE.get(oid, "other") for oid in oids]
     encoders = [encoder(column.type, oid) for column, oid in zip(table.columns, oids, strict=True)]
     core = CopyEncoder(

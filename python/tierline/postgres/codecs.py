@@ -24,6 +24,7 @@ Encode: TypeAlias = Callable[[Any], bytes]
 
 _INT8 = struct.Struct("!q").pack
 _ITEM = struct.Struct("!i").pack
+_NULL_ITEM = _ITEM(-1)
 _ARRAY_HEAD = struct.Struct("!iiIii").pack
 
 
@@ -107,15 +108,19 @@ def _array_encoder(element: ColumnType) -> Encode:
 
     def encode_array(items: Iterable[Any]) -> bytes:
         parts: list[bytes] = []
-        count = 0
+        count = has_null = 0
         for item in items:
+            count += 1
+            if item is None:
+                has_null = 1
+                parts.append(_NULL_ITEM)
+                continue
             body = encode(item)
             parts += (_ITEM(len(body)), body)
-            count += 1
         if not count:
             return _ARRAY_HEAD(0, 0, element.oid, 0, 0)[:12]
-        # One dimension, no NULLs, lower bound 1: the layout of array_recv in PostgreSQL.
-        return b"".join((_ARRAY_HEAD(1, 0, element.oid, count, 1), *parts))
+        # One dimension, lower bound 1: the layout of array_recv in PostgreSQL.
+        return b"".join((_ARRAY_HEAD(1, has_null, element.oid, count, 1), *parts))
 
     return encode_array
 

@@ -20,7 +20,7 @@ from tierline.errors import (
     DecodeError,
     RepositoryError,
 )
-from tierline.postgres.bulk import copy_rows
+from tierline.postgres.bulk import copy_rows, move_rows
 from tierline.postgres.connection import Connection, column_types
 from tierline.postgres.errors import (
     DRIVER_ERRORS,
@@ -30,7 +30,7 @@ from tierline.postgres.errors import (
     no_connection,
 )
 from tierline.postgres.pool import Pool, PoolStats
-from tierline.sql import Statement
+from tierline.sql import Staged, Statement
 
 _R = TypeVar("_R")
 
@@ -125,7 +125,8 @@ class Database:
             return Failure(_about(error, statement, began))
         finally:
             self._pool.give_back(connection, well=well, now_s=began)
-        self._counters.read(found=bool(rows))
+        if not statement.writes:
+            self._counters.read(found=bool(rows))
         return Success(rows)
 
     def execute(
@@ -148,6 +149,23 @@ class Database:
             progress: Called now and then with how many rows have been sent since the last call.
         """
         return self._perform(statement, lambda c: copy_rows(c, statement, rows, progress))
+
+    def move_in(
+        self,
+        staged: Staged,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Write rows by way of a temporary table, in one transaction; how many were written.
+
+        Of a whole write that would reach fewer rows than are given, nothing stays.
+
+        Args:
+            staged: The statements.
+            rows: Column values, validated.
+            progress: Called now and then with how many rows have been sent since the last call.
+        """
+        return self._perform(staged.move, lambda c: move_rows(c, staged, rows, progress))
 
     def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
         """Run several commands without parameters, all or none."""

@@ -60,6 +60,7 @@ def classify(
         found = (_BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or _refused)(error, statement)
     found.operation = statement.operation
     found.table = error.diag.table_name or statement.table_name
+    found.fields = _fields(found.columns, statement)
     found.sqlstate = state
     found.elapsed_s = elapsed_s
     found.__cause__ = error
@@ -82,6 +83,13 @@ def _columns(constraint: str | None, statement: Statement) -> tuple[str, ...]:
     return rules.get(constraint or "", ())
 
 
+def _fields(columns: tuple[str, ...], statement: Statement) -> tuple[str, ...]:
+    known = {
+        column.name: column.field for column in (statement.table.columns if statement.table else ())
+    }
+    return tuple(known[name] for name in columns if name in known)
+
+
 def _duplicate(error: psycopg.Error, statement: Statement) -> RepositoryError:
     name = error.diag.constraint_name
     columns = _columns(name, statement)
@@ -91,12 +99,15 @@ def _duplicate(error: psycopg.Error, statement: Statement) -> RepositoryError:
     )
 
 
+_DELETES = ("delete", "delete_many", "delete_where", "purge")
+
+
 def _foreign_key(error: psycopg.Error, statement: Statement) -> RepositoryError:
     name = error.diag.constraint_name
     columns = _columns(name, statement)
     rules = statement.table.foreign_keys if statement.table else ()
     rule = next((rule for rule in rules if rule.name == name), None)
-    if statement.operation == "delete" or rule is None:
+    if statement.operation in _DELETES or rule is None:
         message = "other rows refer to this row; delete or change them first"
     else:
         message = (

@@ -1,24 +1,48 @@
-"""Queries as inert values: expressions, tracing of lambdas, select and project."""
+"""Queries and writes as inert values: expressions, tracing of lambdas, select and project."""
 
 from tierline.query import arrays, documents, numbers, text, times
+from tierline.query.assignments import Assignment
 from tierline.query.compounds import cte, except_, for_update, intersect, recursive, union
 from tierline.query.expressions import Expr, Ordering
 from tierline.query.joins import anti_join, cross_join, join, left_join, semi_join
 from tierline.query.query import Join2, Join3, Join4, Query
 from tierline.query.select import limit, order_by, project, select, where
+from tierline.query.writes import (
+    Delete,
+    Insert,
+    OnConflict,
+    Returning,
+    Update,
+    Write,
+    delete,
+    everything,
+    insert,
+    update,
+    upsert,
+)
 
 __all__ = [
+    "Assignment",
+    "Delete",
     "Expr",
+    "Insert",
     "Join2",
     "Join3",
     "Join4",
+    "OnConflict",
     "Ordering",
     "Query",
+    "Returning",
+    "Update",
+    "Write",
     "anti_join",
     "cross_join",
     "cte",
+    "delete",
+    "everything",
     "except_",
     "for_update",
+    "insert",
     "intersect",
     "join",
     "left_join",
@@ -29,6 +53,8 @@ __all__ = [
     "select",
     "semi_join",
     "union",
+    "update",
+    "upsert",
     "where",
 ]
 

@@ -130,8 +130,9 @@ class Negative(Expr, frozen=True):
 
     @property
     def type(self) -> ColumnType:
-        """The operand's type."""
-        return self.operand.type
+        """The operand's type; of an Enum's number, the number's."""
+        type_ = self.operand.type
+        return type_ if type_.choices is None else msgspec.structs.replace(type_, choices=None)
 
 
 class Aggregate(Expr, frozen=True):

@@ -240,6 +240,9 @@ def _aggregate(
         result = INT8
     elif function == "avg":
         result = NUMERIC if type_.wire == "numeric" else FLOAT8
+    elif function == "sum":
+        # The sum of an Enum's numbers is a number, not a member.
+        result = msgspec.structs.replace(type_, choices=None)
     else:
         result = type_
     return Traced(Aggregate(function, operand, distinct, result))

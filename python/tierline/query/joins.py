@@ -149,11 +149,10 @@ def _joined(
 
 
 def _unwrapped(source: Table[Any, Any] | Query[Any]) -> Relation:
-    """The table itself, where a query does no more than read it."""
-    if isinstance(source, Query):
-        plain = (
-            source.is_plain and source.where is None and not source.joins and not source.order_by
-        )
-        if plain:
-            return source.table if source.relation is None else source.relation
+    """The table itself, where a query does no more than read it; its living rows otherwise."""
+    if isinstance(source, Table):
+        return source if source.deleted_at is None else reading(source)
+    plain = source.is_plain and source.where is None and not source.joins and not source.order_by
+    if plain:
+        return source.table if source.relation is None else source.relation
     return source

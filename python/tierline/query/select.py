@@ -9,6 +9,7 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import TEXT, is_tuple
+from tierline.query.deletion import not_deleted
 from tierline.query.expressions import Expr, Logic, Ordering, Value, has_aggregate
 from tierline.query.operands import number, type_of
 from tierline.query.query import (
@@ -50,6 +51,7 @@ def select(
     limit: int | None = None,
     offset: int | None = None,
     distinct: bool = False,
+    include_deleted: bool = False,
 ) -> Query[T]:
     """Describe which rows to read, of a table or of another query.
 
@@ -60,6 +62,7 @@ def select(
         limit: The most rows to answer with.
         offset: How many rows to skip first.
         distinct: Rows that are the same come once.
+        include_deleted: Read softly deleted rows too, of a table with `deleted_at=`.
 
     Raises:
         TypeError: A lambda does something that cannot be traced; the message names what can.
@@ -68,8 +71,11 @@ def select(
     """
     # Whatever it is made of, its rows are what they are: a joined query's are tuples here.
     relation = None if isinstance(source, Table) else source
+    if include_deleted and relation is not None:
+        raise TypeError("include_deleted belongs in the select of the table itself")
+    lives = not_deleted(source) if isinstance(source, Table) and not include_deleted else None
     return narrowed(
-        Query(table_of(source), relation=relation, level=depth()),
+        Query(table_of(source), where=lives, relation=relation, level=depth()),
         where=where,
         order_by=order_by,
         limit=row_count("limit", limit),
@@ -136,9 +142,9 @@ def limit(query: Q, rows: int, *, offset: int = 0) -> Q:
 
 
 def reading(source: Relation) -> Query[Any]:
-    """A query of everything that a source has."""
+    """A query of everything that a source has; of a table without the softly deleted rows."""
     if isinstance(source, Table):
-        return Query(source, level=depth())
+        return Query(source, where=not_deleted(source), level=depth())
     made: type[Query[Any]] = type(source) if isinstance(source, JoinedQuery) else Query
     return made(table_of(source), relation=source, level=depth())
 
@@ -247,7 +253,7 @@ def project(
         ordering = ordering_of(call_traced(order_by, *rows))
     return msgspec.structs.replace(
         base,
-        projection=_projection(call_traced(into, *rows)),
+        projection=projection_of(call_traced(into, *rows)),
         group_by=() if group_by is None else _group_keys(call_traced(group_by, *rows)),
         having=condition,
         order_by=ordering,
@@ -275,7 +281,12 @@ def _group_keys(traced: object) -> tuple[Expr, ...]:
     return found
 
 
-def _projection(made: object) -> Projection:
+def projection_of(made: object) -> Projection:
+    """What a traced lambda makes of each row.
+
+    Raises:
+        TypeError: It makes nothing from the row.
+    """
     if isinstance(made, Traced):
         return Projection("scalar", object, (Output("value", made.expr),))
     if isinstance(made, msgspec.Struct):

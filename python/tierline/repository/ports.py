@@ -10,7 +10,7 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
-from tierline.sql import Statement
+from tierline.sql import Staged, Statement
 
 if TYPE_CHECKING:
     from tierline.cache.tables import TableCache
@@ -43,6 +43,15 @@ class DatabasePort(Protocol):
         """How many rows were written, all or none."""
         ...
 
+    def move_in(
+        self,
+        staged: Staged,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """How many rows a bulk write changed; of a whole one that changed fewer, nothing stays."""
+        ...
+
 
 class CachesPort(Protocol):
     """Keeps entities above the database."""
@@ -55,6 +64,14 @@ class CachesPort(Protocol):
         self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
     ) -> None:
         """Make every tier forget rows."""
+        ...
+
+    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+        """Make every tier forget a table."""
+        ...
+
+    def in_use(self, table: Table[Any, Any]) -> bool:
+        """Whether a tier may hold rows of a table, or rows that its deletions change."""
         ...
 
 

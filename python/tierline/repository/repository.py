@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeVar, cast
 
-import msgspec
 from returns.result import Failure, Success
 
 from tierline.cache import ReadThrough
-from tierline.entity import Table
+from tierline.entity import Change, Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import (
-    ConnectionError,  # noqa: A004
+    ConflictError,
+    DuplicateError,
     NotFoundError,
     RepositoryError,
-    ValidationError,
 )
-from tierline.query import Query, select
-from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
-from tierline.query.tracing import to_expr, unknown_field
+from tierline.query.assignments import Assignment, refuse_managed
+from tierline.query.deletion import not_deleted
+from tierline.query.expressions import ColumnRef, Comparison, Expr, Logic, Value
+from tierline.query.writes import Returning, Update, upsert
+from tierline.repository.base import Rows, version_of
+from tierline.repository.bulk import Bulk
 from tierline.repository.ports import StorePort
+from tierline.repository.writes import perform_returning
 from tierline.result import Result
-from tierline.sql import Statement, TableStatements, compile_count, compile_query, table_statements
 
 T = TypeVar("T")
 K = TypeVar("K")
 
-Rows: TypeAlias = list[T]
-"""`list`, under a name that the verb `list` does not hide."""
+_TRIES = 3
 
 
-class Repository(Generic[T, K]):
+class Repository(Bulk[T, K]):
     """Reads and writes entities of one table; make it with `tl.repository`.
 
     Operating errors are answered as `Failure`; a wrong argument type raises.
@@ -42,260 +41,218 @@ class Repository(Generic[T, K]):
             cache it is a native function that runs no Python bytecode on a hit.
     """
 
-    __slots__ = ("_cached", "_statements", "_store", "_table", "get_by_id")
-
-    get_by_id: Callable[[K], Result[T, RepositoryError]]
-
-    def __init__(
-        self, store: StorePort, table: Table[T, K], cache: ReadThrough | None = None
-    ) -> None:
-        self._store = store
-        self._table = table
-        self._cached = cache
-        self._statements = table_statements(table)
-        if cache is None:
-            self.get_by_id = self._fetch
-        elif table.copy:
-            read = store.caches.open(table, cache).reader(self._fetch)
-            self.get_by_id = lambda key: _copied(read(key))
-        else:
-            self.get_by_id = store.caches.open(table, cache).reader(self._fetch)
+    __slots__ = ()
 
     def create(self, entity: T) -> Result[T, RepositoryError]:
-        """Write a new row; answers with the entity.
+        """Write a new row; answers with the entity, as it is stored.
 
         Errors: `ValidationError` with every bad field, `DuplicateError`, `ConstraintError`.
         """
         checked = self._values(entity, "create")
         if isinstance(checked, Failure):
             return checked
-        result = self._write("create", lambda s: s.insert, checked.unwrap(), [entity])
+        values, keys = checked.unwrap(), [self._table.key_of(entity)]
+        if self._table.is_stamped:
+            return self._only("create", self._answered("create", lambda s: s.insert, values, keys))
+        result = self._changed("create", lambda s: s.insert, values, keys)
         return result if isinstance(result, Failure) else Success(entity)
 
-    def update(self, entity: T) -> Result[T, RepositoryError]:
-        """Replace the row that has the entity's key; answers with the entity.
+    def update(self, entity: T | Change[T]) -> Result[T, RepositoryError]:
+        """Replace the row that has the entity's key; answers with the entity, as it is stored.
 
-        Errors: `NotFoundError`, `ValidationError`, `DuplicateError`, `ConstraintError`.
+        Args:
+            entity: The entity as it is to be, or from `tl.change` only what is to be different:
+                then only these columns are written, and nothing if nothing differs.
+
+        Errors: `NotFoundError`, `ValidationError`, `DuplicateError`, `ConstraintError`; with a
+        version `ConflictError`, if the row has another one than the entity.
         """
+        if isinstance(entity, Change):
+            return self._change(cast("Change[T]", entity))
         checked = self._values(entity, "update")
         if isinstance(checked, Failure):
             return checked
-        result = self._write("update", lambda s: s.update, checked.unwrap(), [entity])
+        key, values = self._table.key_of(entity), checked.unwrap()
+        if self._table.managed:
+            answered = self._answered("update", lambda s: s.update, values, [key])
+            return self._only("update", answered, key, self._version_of(entity))
+        result = self._changed("update", lambda s: s.update, values, [key])
         if isinstance(result, Failure):
             return result
         return Success(entity) if result.unwrap() else self._not_found("update")
 
-    def delete(self, key: K) -> Result[None, RepositoryError]:
-        """Delete the row that has the key.
+    def upsert(self, entity: T) -> Result[T, RepositoryError]:
+        """Write a new row, or replace the one that has the entity's key; answers with it.
+
+        No version is checked: the last writer wins. `tl.upsert` says more precisely what to do.
+
+        Errors: `ValidationError`, `ConstraintError`, `DuplicateError` of a unique constraint.
+        """
+        write = upsert(self._table, entity, returning=lambda row: row)
+        return self._only("upsert", perform_returning(self._store, write, "upsert"))
+
+    def get_or_create(self, entity: T) -> Result[tuple[T, bool], RepositoryError]:
+        """The row that has the entity's key, or else the entity written as a new row.
+
+        Of several callers at the same time one creates the row, and all get it.
+
+        Returns:
+            The stored entity, and whether it was created.
+
+        Errors: as `create`; `DuplicateError` also if the row was softly deleted.
+        """
+        key = self._table.key_of(entity)
+        missing = upsert(self._table, entity, ignore=True, returning=lambda row: row)
+        for _ in range(_TRIES):
+            found = self.get_by_id(key)
+            if isinstance(found, Success):
+                return Success((found.unwrap(), False))
+            if not isinstance(found.failure(), NotFoundError):
+                return self._refused(found.failure(), "get_or_create")
+            created = perform_returning(self._store, missing, "get_or_create")
+            if isinstance(created, Failure):
+                if isinstance(created.failure(), DuplicateError) and _holds(self.exists(key)):
+                    # Another caller's same row was met at a unique value before it was at the key.
+                    continue
+                return created
+            if created.unwrap():
+                return Success((created.unwrap()[0], True))
+        return self._refused(hidden(self._table), "get_or_create")
+
+    def delete(self, key: K | T) -> Result[None, RepositoryError]:
+        """Delete the row that has the key; in a table with `deleted_at=` it is marked as deleted.
+
+        Args:
+            key: The key; or an entity, and then only in the version it was read in.
+
+        Errors: `NotFoundError`; `ConstraintError` if other rows refer to it; for an entity
+        `ConflictError`, if the row has another version.
+        """
+        expected: int | None = None
+        if isinstance(key, self._table.entity):
+            expected, key = self._version_of(key), self._table.key_of(key)
+        found = cast("K", key)
+        values = self._key(found, "delete")
+        if isinstance(values, Failure):
+            return values
+        if expected is None:
+            result = self._changed(
+                "delete", lambda s: s.delete, values.unwrap(), [found], deleted=True
+            )
+        else:
+            checked = (*values.unwrap(), expected)
+            result = self._changed(
+                "delete", lambda s: s.delete_version, checked, [found], deleted=True
+            )
+        if isinstance(result, Failure):
+            return result
+        return Success(None) if result.unwrap() else self._untouched("delete", found, expected)
+
+    def purge(self, key: K) -> Result[None, RepositoryError]:
+        """Delete the row that has the key for real, whether it was softly deleted or not.
 
         Errors: `NotFoundError`; `ConstraintError` if other rows refer to it.
         """
-        values = self._key(key, "delete")
+        values = self._key(key, "purge")
         if isinstance(values, Failure):
             return values
-        result = self._write("delete", lambda s: s.delete, values.unwrap(), keys=[key])
+        result = self._changed("purge", lambda s: s.purge, values.unwrap(), [key], deleted=True)
         if isinstance(result, Failure):
             return result
-        return Success(None) if result.unwrap() else self._not_found("delete")
+        return Success(None) if result.unwrap() else self._not_found("purge")
 
-    def create_many(
-        self, entities: Iterable[T], *, progress: Callable[[int], None] | None = None
-    ) -> Result[int, RepositoryError]:
-        """Write many new rows by COPY, all or none; answers with how many.
+    def restore(self, key: K) -> Result[T, RepositoryError]:
+        """Let a softly deleted row live again; answers with the entity.
 
-        Args:
-            entities: All are validated before anything is sent.
-            progress: Called now and then with how many rows were sent since the last call.
-
-        Errors: `ValidationError`, whose paths begin with the entity's position, such as
-        `[3].origin`, for the first hundred bad fields; `DuplicateError`, `ConstraintError`.
-        """
-        batch = list(entities)
-        rows = self._rows(batch)
-        if isinstance(rows, Failure):
-            return rows
-        if not batch:
-            return Success(0)
-        try:
-            statement = self._statements.copy_in
-        except RepositoryError as error:
-            return self._refused(error, "create_many")
-        result = self._store.database.copy_in(statement, rows.unwrap(), progress)
-        self._forget(result, [self._table.key_of(entity) for entity in batch])
-        return result
-
-    def exists(self, key: K) -> Result[bool, RepositoryError]:
-        """Whether a row has the key."""
-        values = self._key(key, "exists")
-        if isinstance(values, Failure):
-            return values
-        try:
-            statement = self._statements.exists
-        except RepositoryError as error:
-            return self._refused(error, "exists")
-        result = self._store.database.fetch(statement, values.unwrap())
-        return result if isinstance(result, Failure) else Success(result.unwrap()[0])
-
-    def count(
-        self, *, where: Callable[[T], bool] | None = None, **filters: object
-    ) -> Result[int, RepositoryError]:
-        """How many rows fit; `where` and filters as in `list`."""
-        query = self._query(filters, where=where)
-        try:
-            statement, values = compile_count(query)
-        except RepositoryError as error:
-            return self._refused(error, "count")
-        result = self._store.database.fetch(statement, values)
-        return result if isinstance(result, Failure) else Success(result.unwrap()[0])
-
-    def list(
-        self,
-        *,
-        where: Callable[[T], bool] | None = None,
-        order_by: Callable[[T], object] | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        **filters: object,
-    ) -> Result[Rows[T], RepositoryError]:
-        """The entities that fit.
-
-        Args:
-            where: A condition, such as ``lambda f: f.dep_delay > 60``.
-            order_by: A field, ``tl.desc(field)``, or a tuple of them.
-            limit: The most entities to answer with.
-            offset: How many to skip first.
-            **filters: Fields and the values they must equal; None asks for NULL.
+        Errors: `NotFoundError` if no deleted row has the key.
 
         Raises:
-            TypeError: A filter names no field or has a value of another type.
+            TypeError: The table has no `deleted_at=`.
         """
-        query = self._query(filters, where=where, order_by=order_by, limit=limit, offset=offset)
-        try:
-            statement, values = compile_query(query, "list")
-        except RepositoryError as error:
-            return self._refused(error, "list")
-        return self._store.database.fetch(statement, values)
+        if self._table.deleted_at is None:
+            raise TypeError(f"{self._table.name}.restore: the table has no deleted_at=")
+        values = self._key(key, "restore")
+        if isinstance(values, Failure):
+            return values
+        answered = self._answered("restore", lambda s: s.restore, values.unwrap(), [key])
+        return self._only("restore", answered, key)
 
-    def _fetch(self, key: K) -> Result[T, RepositoryError]:
-        """`get_by_id` from L3."""
+    def _change(self, change: Change[T]) -> Result[T, RepositoryError]:
         try:
-            values = self._table.read_key(key)
-            statement = self._statements.get
+            write = changing(self._table, change)
         except BadFieldsError as bad:
-            return self._invalid(bad, "get_by_id")
-        except RepositoryError as error:
-            return self._refused(error, "get_by_id")
-        result = self._store.database.fetch(statement, values)
-        if isinstance(result, Success):
-            rows = result.unwrap()
-            return Success(rows[0]) if rows else self._not_found("get_by_id")
-        return result
-
-    def _write(
-        self,
-        operation: str,
-        pick: Callable[[TableStatements], Statement],
-        values: tuple[Any, ...],
-        entities: Rows[T] | None = None,
-        *,
-        keys: Rows[K] | None = None,
-    ) -> Result[int, RepositoryError]:
-        try:
-            statement = pick(self._statements)
-        except RepositoryError as error:
-            return self._refused(error, operation)
-        deleted = keys is not None
-        written = keys or [self._table.key_of(entity) for entity in entities or ()]
-        try:
-            result = self._store.database.execute(statement, values)
-        except BaseException:
-            # Interrupted: it may have happened.
-            self._store.caches.invalidate(self._table, written, deleted=deleted)
-            raise
-        self._forget(result, written, deleted=deleted)
-        return result
-
-    def _forget(
-        self, result: Result[int, RepositoryError], keys: Rows[K], *, deleted: bool = False
-    ) -> None:
-        """After a write that happened, or may have, no tier serves what was before it."""
-        if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
-            self._store.caches.invalidate(self._table, keys, deleted=deleted)
-
-    def _values(self, entity: T, operation: str) -> Result[tuple[Any, ...], ValidationError]:
-        try:
-            return Success(self._table.validator.values(entity))
-        except BadFieldsError as bad:
-            return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
-
-    def _rows(self, batch: Rows[T]) -> Result[Rows[tuple[Any, ...]], ValidationError]:
-        """Every entity's values, or the first bad fields with the entities' positions."""
-        values = self._table.validator.values
-        rows: Rows[tuple[Any, ...]] = []
-        errors: Rows[Any] = []
-        for position, entity in enumerate(batch):
-            try:
-                rows.append(values(entity))
-            except BadFieldsError as bad:
-                errors += [
-                    error._replace(path=f"[{position}].{error.path}") for error in bad.errors
-                ]
-                if len(errors) >= _ERRORS_MAX:
-                    break
-        if errors:
-            return Failure(
-                ValidationError(
-                    tuple(errors[:_ERRORS_MAX]), operation="create_many", table=self._table.name
-                )
-            )
-        return Success(rows)
-
-    def _key(self, key: K, operation: str) -> Result[tuple[Any, ...], ValidationError]:
-        try:
-            return Success(self._table.read_key(key))
-        except BadFieldsError as bad:
-            return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
-
-    def _refused(self, error: RepositoryError, operation: str) -> Failure[RepositoryError]:
-        error.operation, error.table = operation, self._table.name
-        return Failure(error)
-
-    def _invalid(self, bad: BadFieldsError, operation: str) -> Failure[ValidationError]:
-        return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
-
-    def _not_found(self, operation: str) -> Failure[RepositoryError]:
-        return Failure(
-            NotFoundError("no row has this key", operation=operation, table=self._table.name)
+            return self._invalid(bad, "update")
+        if write is None:
+            return Success(change.before)
+        returning = Returning[T](write)
+        key, version = self._table.key_of(change.before), self._version_of(change.before)
+        return self._only(
+            "update", perform_returning(self._store, returning, "update"), key, version
         )
 
-    def _query(self, filters: dict[str, object], **clauses: Any) -> Query[T]:
-        query = select(self._table, **clauses)
-        condition = query.where
-        for field, value in filters.items():
-            test = self._equals(field, value)
-            condition = test if condition is None else Logic("and", condition, test)
-        return msgspec.structs.replace(query, where=condition)
-
-    def _equals(self, field: str, value: object) -> Expr:
-        column = self._table.by_field.get(field)
-        if column is None:
-            raise TypeError(unknown_field(self._table, field))
-        reference = ColumnRef(column.name, column.type)
-        if value is None:
-            return IsNull(reference)
-        return Comparison("=", reference, to_expr(value, column.type))
+    def _only(
+        self,
+        operation: str,
+        answered: Result[Rows[T], RepositoryError],
+        key: Any = None,
+        version: int | None = None,
+    ) -> Result[T, RepositoryError]:
+        """The row that a write by key answered with, or why there is none."""
+        if isinstance(answered, Failure):
+            return answered
+        rows = answered.unwrap()
+        return Success(rows[0]) if rows else self._untouched(operation, key, version)
 
     def __repr__(self) -> str:
         cached = f", {self._cached!r}" if self._cached else ""
         return f"<Repository of {self._table.entity.__name__} in {self._table.name}{cached}>"
 
 
-_ERRORS_MAX = 100
-"""Bad fields listed for one `create_many`: more would help nobody."""
+def changing(table: Table[T, Any], change: Change[T]) -> Update | None:
+    """The update that a change asks for; None if nothing differs.
+
+    Raises:
+        TypeError: It is of another entity, or changes the key or what writes set themselves.
+        BadFieldsError: New values do not fit; all of them are listed.
+    """
+    if not isinstance(change.before, table.entity):
+        raise TypeError(
+            f"expected a change of {table.entity.__name__}, got {type(change.before).__name__}"
+        )
+    for field in change.fields:
+        column = table.by_field[field]
+        if column.name in table.key:
+            raise TypeError(f"change: {field!r} is part of the key; create another row instead")
+        refuse_managed(table, column)
+    if not change.fields:
+        return None
+    wire = table.validator.values_of(change.after, change.fields)
+    assignments = tuple(
+        Assignment(name, Value(value, table.column(name).type)) for name, value in wire.items()
+    )
+    key = table.read_key(table.key_of(change.before))
+    tests = dict(zip(table.key, key, strict=True))
+    if table.version is not None:
+        tests[table.version] = version_of(table, change.before)
+    condition: Expr | None = None
+    for name, value in tests.items():
+        type_ = table.column(name).type
+        test = Comparison("=", ColumnRef(name, type_), Value(value, type_))
+        condition = test if condition is None else Logic("and", condition, test)
+    return Update(table, assignments, not_deleted(table, condition))
 
 
-def _copied(result: Result[T, RepositoryError]) -> Result[T, RepositoryError]:
-    return result if isinstance(result, Failure) else Success(copy.deepcopy(result.unwrap()))
+def _holds(result: Result[bool, RepositoryError]) -> bool:
+    return isinstance(result, Success) and result.unwrap()
+
+
+def hidden(table: Table[Any, Any]) -> RepositoryError:
+    """Why a row is there for a new one and not for a reader."""
+    if table.deleted_at is not None:
+        return DuplicateError(
+            "a softly deleted row has this key; restore or purge it", columns=table.key
+        )
+    return ConflictError("the row came and went while it was looked for; call again")
 
 
 def repository(

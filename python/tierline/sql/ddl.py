@@ -8,6 +8,7 @@ from typing import Any
 from tierline.entity import Column, Table
 from tierline.entity.column import Check
 from tierline.errors import ConfigurationError
+from tierline.sql.expressions import collated
 from tierline.sql.identifiers import quote, quote_all, table_name
 
 
@@ -59,7 +60,9 @@ def drop_table_sql(table: Table[Any, Any], *, missing_ok: bool = False) -> str:
 
 
 def _column(column: Column) -> str:
-    return f"{quote(column.name)} {column.type.sql}{'' if column.nullable else ' NOT NULL'}"
+    # Queries order text by code point; only an index in the same collation helps them.
+    type_ = collated(column.type.sql, column.type)
+    return f"{quote(column.name)} {type_}{'' if column.nullable else ' NOT NULL'}"
 
 
 def _rule(name: str, text: str) -> str:

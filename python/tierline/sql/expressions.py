@@ -88,8 +88,8 @@ def _render(node: Expr, parameters: Parameters) -> str:  # noqa: ARG001 (one sig
     raise TypeError(f"no SQL for {type(node).__name__}")
 
 
-# Other modules of this package add the text of their nodes with it.
 register = _render.register
+"""Decorates the function that renders a kind of node."""
 
 
 @_render.register
@@ -104,7 +104,19 @@ def _(node: Value, parameters: Parameters) -> str:
 
 @_render.register
 def _(node: Comparison, parameters: Parameters) -> str:
-    return f"({render(node.left, parameters)} {node.operator} {render(node.right, parameters)})"
+    left, right = render(node.left, parameters), render(node.right, parameters)
+    if node.operator not in ("=", "<>"):
+        right = collated(right, node.right.type)
+    return f"({left} {node.operator} {right})"
+
+
+def collated(text: str, type_: ColumnType) -> str:
+    """An operand that is put in order: text by code point, whatever the database's collation.
+
+    Equality needs no collation, so it can use an index of any.
+    """
+    ordered = type_.element or type_
+    return f'{text} COLLATE "C"' if ordered.wire == "text" else text
 
 
 @_render.register
@@ -193,6 +205,8 @@ def _(node: Aggregate, parameters: Parameters) -> str:
 
 def _aggregate(node: Aggregate, parameters: Parameters) -> str:
     inside = "*" if node.operand is None else render(node.operand, parameters)
+    if node.function in ("min", "max") and node.operand is not None:
+        inside = collated(inside, node.operand.type)
     if node.distinct:
         inside = f"DISTINCT {inside}"
     if node.separator is not None:
@@ -274,4 +288,5 @@ def render_ordering(ordering: Ordering, parameters: Parameters) -> str:
     """One key of an ORDER BY clause."""
     direction = " DESC" if ordering.descending else ""
     nulls = f" NULLS {ordering.nulls.upper()}" if ordering.nulls else ""
-    return f"{render(ordering.operand, parameters)}{direction}{nulls}"
+    operand = collated(render(ordering.operand, parameters), ordering.operand.type)
+    return f"{operand}{direction}{nulls}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from tierline.entity import Table
 from tierline.entity.types import INT8
 from tierline.query import Query
-from tierline.query.expressions import parts
+from tierline.query.expressions import Alias, parts
 from tierline.query.query import Compound, Cte, CteRef, Relation
 from tierline.query.subqueries import Exists, InQuery, Scalar
-from tierline.sql.expressions import Parameters, render, render_ordering, render_shared
+from tierline.sql.expressions import Parameters, collated, render, render_ordering, render_shared
 from tierline.sql.identifiers import quote, table_name
 
 
@@ -34,6 +35,11 @@ def _needs_names(query: Query[Any]) -> bool:
     expressions = [query.where, query.having, *query.order_by, *query.group_by]
     if query.projection is not None:
         expressions += [output.expr for output in query.projection.outputs]
+    return has_query(expressions)
+
+
+def has_query(expressions: Iterable[object]) -> bool:
+    """Whether a query stands in one of these expressions."""
     nested = (Exists, Scalar, InQuery)
     return any(
         isinstance(part, nested)
@@ -41,6 +47,19 @@ def _needs_names(query: Query[Any]) -> bool:
         if expression is not None
         for part in parts(cast("Any", expression))
     )
+
+
+def render_around(build: Callable[[], str], parameters: Parameters, scope: dict[Alias, str]) -> str:
+    """The text of a statement whose expressions hold queries.
+
+    Args:
+        build: Renders the statement.
+        parameters: Takes the values.
+        scope: What the sources of the statement itself are called in it.
+    """
+    renderer = _Renderer(parameters, named=True)
+    parameters.scopes.append(scope)
+    return renderer.with_ctes(build())
 
 
 class _Renderer:
@@ -63,13 +82,21 @@ class _Renderer:
         texts = ", ".join(f"{name} AS ({text})" for name, text in map(self._ctes.get, self._order))  # type: ignore[misc]
         return f"WITH {'RECURSIVE ' if self._is_recursive else ''}{texts} {body}"
 
-    def select(self, query: Query[Any], *, constant: str | None = None, named: bool = False) -> str:
+    def select(
+        self,
+        query: Query[Any],
+        *,
+        constant: str | None = None,
+        named: bool = False,
+        collate: bool = False,
+    ) -> str:
         """The text of a query.
 
         Args:
             query: What is asked.
             constant: What stands for its columns where they do not matter.
             named: Whether its columns get the names under which an outer query knows them.
+            collate: Whether its texts are to have one collation whatever they are made of.
         """
         parameters = self._parameters
         scope: dict[Any, str] = {}
@@ -79,18 +106,30 @@ class _Renderer:
                 self._sources += 1
         parameters.scopes.append(scope)
         try:
-            return self._clauses(query, scope, constant, named=named)
+            return self._clauses(query, scope, constant, named=named, collate=collate)
         finally:
             parameters.scopes.pop()
 
     def _clauses(
-        self, query: Query[Any], scope: dict[Any, str], constant: str | None, *, named: bool
+        self,
+        query: Query[Any],
+        scope: dict[Any, str],
+        constant: str | None,
+        *,
+        named: bool,
+        collate: bool,
     ) -> str:
         parameters = self._parameters
         # Group keys first: what stands again in outputs and ordering must read the same.
         keys = ", ".join([render_shared(key, parameters) for key in query.group_by])
         distinct = "DISTINCT " if query.distinct else ""
-        outputs = self._outputs(query, None if query.distinct else constant, named=named)
+        # What orders distinct rows must read as one of their columns does.
+        outputs = self._outputs(
+            query,
+            None if query.distinct else constant,
+            named=named,
+            collate=collate or query.distinct,
+        )
         clauses = [f"SELECT {distinct}{outputs} FROM {self._sources_text(query, scope)}"]
         if query.where is not None:
             clauses.append(f"WHERE {render(query.where, parameters)}")
@@ -109,15 +148,17 @@ class _Renderer:
             clauses.append(f"FOR {query.lock.strength}{query.lock.wait}")
         return " ".join(clauses)
 
-    def _outputs(self, query: Query[Any], constant: str | None, *, named: bool) -> str:
+    def _outputs(
+        self, query: Query[Any], constant: str | None, *, named: bool, collate: bool
+    ) -> str:
         if constant is not None and query.projection is None:
             return constant
-        return ", ".join(
-            f"{render(output.expr, self._parameters)} AS {quote(output.name)}"
-            if named
-            else render(output.expr, self._parameters)
-            for output in query.answer.outputs
-        )
+        texts: list[str] = []
+        for output in query.answer.outputs:
+            text = render(output.expr, self._parameters)
+            text = collated(text, output.type) if collate else text
+            texts.append(f"{text} AS {quote(output.name)}" if named else text)
+        return ", ".join(texts)
 
     def _sources_text(self, query: Query[Any], scope: dict[Any, str]) -> str:
         def source(relation: Relation, position: int) -> str:
@@ -153,11 +194,14 @@ class _Renderer:
             self._ctes[mark] = (name, None)
             # It is apart from the queries around it, whose columns it cannot see.
             outer, self._parameters.scopes = self._parameters.scopes, []
-            text = self.select(cte.base, named=True)
+            # A recursion's two parts must agree in their texts' collations.
+            is_recursive = cte.step is not None
+            text = self.select(cte.base, named=True, collate=is_recursive)
             if cte.step is not None:
                 self._is_recursive = True
                 operator = "UNION ALL" if cte.union_all else "UNION"
-                text = f"({text}) {operator} ({self.select(cte.step, named=True)})"
+                step = self.select(cte.step, named=True, collate=True)
+                text = f"({text}) {operator} ({step})"
             self._parameters.scopes = outer
             self._ctes[mark] = (name, text)
             self._order.append(mark)

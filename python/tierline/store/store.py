@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 from returns.result import Failure, Success
@@ -14,8 +14,9 @@ from tierline.cache.tables import Caches
 from tierline.entity import Table
 from tierline.errors import DuplicateError, NotFoundError, QueryError, RepositoryError
 from tierline.postgres import Database, EmbeddedServer
-from tierline.query import Query
+from tierline.query import Query, Returning, Write
 from tierline.query.paging import Page, PageQuery
+from tierline.repository.writes import perform_returning, perform_write
 from tierline.result import Result
 from tierline.sql import (
     Statement,
@@ -58,15 +59,17 @@ class Store:
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
 
-    def fetch_all(self, query: Query[T]) -> Result[list[T], RepositoryError]:
-        """Every row of a query."""
+    def fetch_all(self, query: Query[T] | Returning[T]) -> Result[list[T], RepositoryError]:
+        """Every row of a query, or of a write with `returning`."""
+        if isinstance(query, Returning):
+            return perform_returning(self, query, "fetch_all")
         compiled = _compiled(query, "fetch_all")
         if isinstance(compiled, Failure):
             return compiled
         return self.database.fetch(*compiled.unwrap())
 
-    def fetch_one(self, query: Query[T]) -> Result[T, RepositoryError]:
-        """The only row of a query.
+    def fetch_one(self, query: Query[T] | Returning[T]) -> Result[T, RepositoryError]:
+        """The only row of a query, or of a write with `returning`.
 
         Errors: `NotFoundError` if there is none, `QueryError` if there are more.
         """
@@ -80,8 +83,8 @@ class Store:
             NotFoundError("no row fits the query", operation="fetch_one", table=query.table.name)
         )
 
-    def fetch_maybe(self, query: Query[T]) -> Result[T | None, RepositoryError]:
-        """The only row of a query, or None.
+    def fetch_maybe(self, query: Query[T] | Returning[T]) -> Result[T | None, RepositoryError]:
+        """The only row of a query, or of a write with `returning`; or None.
 
         Errors: `QueryError` if there are more.
         """
@@ -90,6 +93,21 @@ class Store:
             return found
         rows = found.unwrap()
         return Success(rows[0] if rows else None)
+
+    def execute(self, write: Write) -> Result[int, RepositoryError]:
+        """Perform a write; answers with how many rows it changed.
+
+        Errors: `ValidationError`, `DuplicateError`, `ConstraintError`.
+
+        Raises:
+            TypeError: It is no write, or one with `returning`.
+        """
+        if not isinstance(cast("object", write), Write):
+            raise TypeError(
+                "execute takes tl.insert, upsert, update or delete; what answers with rows goes to "
+                "fetch_all, fetch_one or fetch_maybe"
+            )
+        return perform_write(self, write)
 
     def fetch_page(self, page: PageQuery[T]) -> Result[Page[T], RepositoryError]:
         """A page of a query's rows, from `tl.page`.
@@ -214,15 +232,24 @@ class Store:
             return self.database.script(statement)
         return result
 
-    def _at_most_one(self, query: Query[T], operation: str) -> Result[list[T], RepositoryError]:
-        compiled = _compiled(query, operation)
-        if isinstance(compiled, Failure):
-            return compiled
-        result = self.database.fetch(*compiled.unwrap())
+    def _at_most_one(
+        self, query: Query[T] | Returning[T], operation: str
+    ) -> Result[list[T], RepositoryError]:
+        result: Result[list[T], RepositoryError]
+        if isinstance(query, Returning):
+            result = perform_returning(self, query, operation)
+        else:
+            compiled = _compiled(query, operation)
+            if isinstance(compiled, Failure):
+                return compiled
+            result = self.database.fetch(*compiled.unwrap())
         if isinstance(result, Success) and len(result.unwrap()) > 1:
             return Failure(
                 QueryError(
-                    "more than one row fits the query; use fetch_all, or limit=1 for any of them",
+                    "the write is done and has more than one row; use fetch_all for such a one"
+                    if isinstance(query, Returning)
+                    else "more than one row fits the query; use fetch_all, or limit=1 for any of "
+                    "them",
                     operation=operation,
                     table=query.table.name,
                 )

@@ -1,0 +1,15 @@
+"""Queries on plain objects, with the answers that PostgreSQL gives: pure functions, no I/O."""
+
+# What a module registers is known once it is imported.
+from tierline.query.evaluate import arithmetic, expressions, select
+from tierline.query.evaluate.run import EvaluationError, evaluate, matches, predicate
+
+__all__ = [
+    "EvaluationError",
+    "arithmetic",
+    "evaluate",
+    "expressions",
+    "matches",
+    "predicate",
+    "select",
+]

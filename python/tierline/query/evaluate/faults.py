@@ -1,0 +1,48 @@
+"""What goes wrong while a query is evaluated: the errors that PostgreSQL would answer with."""
+
+from __future__ import annotations
+
+from tierline.errors import QueryError
+
+NUMERIC_VALUE_OUT_OF_RANGE = "22003"
+DATETIME_FIELD_OVERFLOW = "22008"
+DIVISION_BY_ZERO = "22012"
+GROUPING_ERROR = "42803"
+INVALID_COLUMN_REFERENCE = "42P10"
+
+
+def out_of_range(type_name: str) -> QueryError:
+    """A number that its type cannot hold."""
+    return _fault(f"{type_name} out of range", NUMERIC_VALUE_OUT_OF_RANGE)
+
+
+def time_out_of_range(type_name: str) -> QueryError:
+    """An instant or interval that its type cannot hold."""
+    return _fault(f"{type_name} out of range", DATETIME_FIELD_OVERFLOW)
+
+
+def division_by_zero() -> QueryError:
+    """A divisor of zero."""
+    return _fault("division by zero", DIVISION_BY_ZERO)
+
+
+def _fault(problem: str, sqlstate: str) -> QueryError:
+    return QueryError(f"{problem}; check the query's values and arithmetic", sqlstate=sqlstate)
+
+
+def ungrouped(column: str) -> QueryError:
+    """A column beside an aggregate that is no key of the groups."""
+    return QueryError(
+        f"column {column!r} must appear in group_by or be used in an aggregate function",
+        columns=(column,),
+        sqlstate=GROUPING_ERROR,
+    )
+
+
+def unlisted() -> QueryError:
+    """Distinct rows that are ordered by something they do not show."""
+    return QueryError(
+        "rows that are distinct can be ordered only by what is made of them; add it to the "
+        "projection",
+        sqlstate=INVALID_COLUMN_REFERENCE,
+    )

@@ -1,0 +1,127 @@
+"""The tables of what can be evaluated: one for expressions, one for queries.
+
+To add a kind of node, write a function from the node and a scope to a `Read`, and register it:
+
+    @evaluation(Case)
+    def _(node: Case, scope: Scope) -> Read:
+        ...
+
+in a module that `evaluate/__init__.py` imports. What cannot be evaluated goes into `NOT_IN_MEMORY`
+with its reason, which is then said when the query is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from tierline.query.evaluate.values import Read
+from tierline.query.expressions import Aggregate, ColumnRef, Expr
+
+N = TypeVar("N", bound=Expr)
+Q = TypeVar("Q")
+
+Run: TypeAlias = Callable[[Iterable[Any]], list[Any]]
+"""From rows to the answer: what a query becomes."""
+
+
+class Scope(Protocol):
+    """Where an expression's leaves get their values: one row, or a group of rows."""
+
+    def known(self, node: Expr) -> Read | None:
+        """How to read an expression that has its value already, such as a group's key."""
+        ...
+
+    def column(self, node: ColumnRef) -> Read:
+        """How to read a column.
+
+        Raises:
+            QueryError: The column has no one value here.
+        """
+        ...
+
+    def aggregate(self, node: Aggregate) -> Read:
+        """How to read an aggregate.
+
+        Raises:
+            TypeError: There are no groups here.
+        """
+        ...
+
+
+Compile: TypeAlias = Callable[[Any, Scope], Read]
+
+EXPRESSIONS: dict[type[Expr], Compile] = {}
+"""How to compile each kind of expression."""
+
+SHAPES: dict[type[Any], Callable[[Any], Run]] = {}
+"""How to compile each kind of query."""
+
+NOT_IN_MEMORY: dict[type[Any], str] = {}
+"""Kinds of expressions and queries that only a database can answer, with the reason."""
+
+
+def evaluation(kind: type[N]) -> Callable[[Callable[[N, Scope], Read]], None]:
+    """Register how a kind of expression is compiled."""
+
+    def register(build: Callable[[N, Scope], Read]) -> None:
+        EXPRESSIONS[kind] = build
+
+    return register
+
+
+def shape(kind: type[Q]) -> Callable[[Callable[[Q], Run]], None]:
+    """Register how a kind of query is compiled."""
+
+    def register(build: Callable[[Q], Run]) -> None:
+        SHAPES[kind] = build
+
+    return register
+
+
+def compiled(node: Expr, scope: Scope) -> Read:
+    """The function that an expression becomes.
+
+    Raises:
+        TypeError: It cannot be evaluated in memory.
+        QueryError: It has no meaning in the scope, as PostgreSQL would say too.
+    """
+    known = scope.known(node)
+    if known is not None:
+        return known
+    build = EXPRESSIONS.get(type(node))
+    if build is None:
+        raise not_in_memory(type(node))
+    return build(node, scope)
+
+
+def not_in_memory(kind: type[Any]) -> TypeError:
+    """What is raised for a construct that only a database can answer."""
+    reason = NOT_IN_MEMORY.get(kind, "no evaluation is known for it")
+    return TypeError(f"{kind.__name__} cannot be evaluated in memory: {reason}")
+
+
+def strict(function: Callable[..., Any], *operands: Read) -> Read:
+    """Apply a function to values; NULL if one of them is NULL, after all were looked at."""
+    if len(operands) == 1:
+        (only,) = operands
+
+        def apply_one(row: Any) -> Any:
+            value = only(row)
+            return None if value is None else function(value)
+
+        return apply_one
+    if len(operands) == 2:
+        first, second = operands
+
+        def apply_two(row: Any) -> Any:
+            left, right = first(row), second(row)
+            return None if left is None or right is None else function(left, right)
+
+        return apply_two
+
+    def apply_all(row: Any) -> Any:
+        values = [operand(row) for operand in operands]
+        return None if None in values else function(*values)
+
+    return apply_all

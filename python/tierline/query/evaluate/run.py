@@ -1,0 +1,155 @@
+"""`evaluate` and `matches`: queries and conditions on plain objects, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from tierline.entity import Table
+from tierline.entity.types import INT8, ColumnType, is_tuple
+from tierline.entity.validation import element_problem
+from tierline.errors import DecodeError, FieldError, QueryError, ValidationError
+from tierline.query.evaluate.registry import SHAPES, Run, compiled, not_in_memory
+from tierline.query.evaluate.scopes import RowScope
+from tierline.query.expressions import Expr, Value
+from tierline.query.query import Query
+from tierline.query.tracing import trace_predicate
+from tierline.result import Failure, Success
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+EvaluationError: TypeAlias = QueryError | DecodeError | ValidationError
+"""What a query on plain objects can fail with."""
+
+_TOO_DEEP = "the query is nested too deeply; use is_in for long lists of alternatives"
+
+
+def evaluate(query: Query[R], rows: Iterable[Any]) -> Success[list[R]] | Failure[EvaluationError]:
+    """Run a query on plain objects: what `store.fetch_all` answers if the table holds these rows.
+
+    Text compares by code point (PostgreSQL's C collation) and days begin in UTC. Rows that tie in
+    the ordering keep the order they are given in. Without a projection the answer is the given
+    objects themselves.
+
+    Args:
+        query: What to read, from `tl.select` or `tl.project`.
+        rows: Entities of the query's table.
+
+    Returns:
+        The answer, or a Failure of the error that PostgreSQL answers with: a `QueryError` for a
+        number out of range or a division by zero, a `DecodeError` for a value that Python cannot
+        hold, a `ValidationError` for a value in the query that no parameter can carry. Whether the
+        error of one operand shows beside another that already decides the condition is as
+        undefined as it is in PostgreSQL.
+
+    Raises:
+        TypeError: The query cannot be evaluated in memory, or a row is no entity of the table.
+
+    Example:
+        ``tl.evaluate(tl.select(PLANES, where=lambda p: p.seats > 150), planes)``
+    """
+    try:
+        run = _prepared(query)
+        return Success(run(rows))
+    except (QueryError, DecodeError, ValidationError) as error:
+        return Failure(_about(error, query))
+    except RecursionError:
+        return Failure(_about(QueryError(_TOO_DEEP), query))
+
+
+def matches(table: Table[T, Any], where: Callable[[T], bool]) -> Callable[[T], bool]:
+    """A condition as a plain function: true for an entity that a query with this `where` keeps.
+
+    Unknown, as of a comparison with None, is not true. The function raises a QueryError where
+    PostgreSQL would answer with one, such as for a division by zero.
+
+    Args:
+        table: The entity's table.
+        where: As in `tl.select`.
+
+    Raises:
+        TypeError: The lambda cannot be traced, or not evaluated in memory.
+        ValidationError: A value in the condition is one that no parameter can carry.
+
+    Example:
+        ``large = tl.matches(PLANES, lambda p: p.seats > 150)``
+    """
+    condition = trace_predicate(table, where)
+    _check_values((condition,))
+    holds = predicate(table, condition)
+    return lambda entity: holds(entity) is True
+
+
+def predicate(table: Table[T, Any], condition: Expr) -> Callable[[T], bool | None]:
+    """A traced condition as a function from an entity to true, false, or None for unknown.
+
+    Raises:
+        TypeError: It cannot be evaluated in memory.
+    """
+    return compiled(condition, RowScope(table))
+
+
+def _prepared(query: Query[Any]) -> Run:
+    # A query is an inert value; like `cached_property`, this remembers what is derived from it.
+    memo: dict[str, Any] = vars(query)
+    if "_run" not in memo:
+        build = next((SHAPES[kind] for kind in type(query).__mro__ if kind in SHAPES), None)
+        if build is None:
+            raise not_in_memory(type(query))
+        _check_values((query,))
+        memo["_run"] = build(query)
+    return cast("Run", memo["_run"])
+
+
+def _about(error: EvaluationError, query: Query[Any]) -> EvaluationError:
+    error.operation = "evaluate"
+    error.table = query.table.name
+    return error
+
+
+def _check_values(roots: Iterable[Any]) -> None:
+    """Refuse the values that cannot travel to a server, as the store does."""
+    errors = [
+        FieldError("", problem)
+        for value in _values(roots)
+        if value.value is not None and (problem := _problem(value)) is not None
+    ]
+    if errors:
+        raise ValidationError(tuple(errors))
+
+
+def _problem(node: Value) -> str | None:
+    type_ = node.value_type
+    if type_.wire == "array" and type_.element is not None:
+        element = type_.element
+        return next(
+            (found for item in node.value if (found := element_problem(item, element))), None
+        )
+    return element_problem(node.value, type_)
+
+
+def _values(roots: Iterable[Any]) -> Iterator[Value]:
+    """Every value in a query. Not recursive: it may be nested as deep as its maker liked."""
+    open_nodes: list[Any] = list(roots)
+    while open_nodes:
+        node = open_nodes.pop()
+        yield from _own_values(node)
+        if is_tuple(node):
+            open_nodes += node
+        elif isinstance(node, msgspec.Struct) and not isinstance(node, _LEAVES):
+            open_nodes += (getattr(node, name) for name in node.__struct_fields__)
+
+
+def _own_values(node: Any) -> Iterable[Value]:
+    if isinstance(node, Value):
+        return (node,)
+    if isinstance(node, Query):
+        counts: tuple[int | None, ...] = (node.limit, node.offset)
+        return [Value(count, INT8) for count in counts if count is not None]
+    return ()
+
+
+_LEAVES: tuple[type[Any], ...] = (Value, Table, ColumnType)

@@ -1,0 +1,227 @@
+"""What the verbs of a repository share: its parts, and writes that the caches hear of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from returns.result import Failure, Success
+
+from tierline.cache import ReadThrough
+from tierline.entity import Table
+from tierline.entity.validation import BadFieldsError
+from tierline.errors import (
+    ConflictError,
+    ConnectionError,  # noqa: A004
+    NotFoundError,
+    RepositoryError,
+    ValidationError,
+)
+from tierline.repository.ports import StorePort
+from tierline.result import Result
+from tierline.sql import Statement, TableStatements, table_statements
+
+T = TypeVar("T")
+K = TypeVar("K")
+A = TypeVar("A")
+
+Rows: TypeAlias = list[T]
+"""`list`, under a name that the verb `list` does not hide."""
+
+
+class RepositoryBase(Generic[T, K]):
+    """The parts of a repository, and what its verbs share."""
+
+    __slots__ = ("_cache", "_cached", "_statements", "_store", "_table", "get_by_id")
+
+    get_by_id: Callable[[K], Result[T, RepositoryError]]
+
+    def __init__(
+        self, store: StorePort, table: Table[T, K], cache: ReadThrough | None = None
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._cached = cache
+        self._statements = table_statements(table)
+        self._cache = None if cache is None else store.caches.open(table, cache)
+        if self._cache is None:
+            self.get_by_id = self._fetch
+        elif table.copy:
+            read = self._cache.reader(self._fetch)
+            self.get_by_id = lambda key: copied(read(key))
+        else:
+            self.get_by_id = self._cache.reader(self._fetch)
+
+    def _fetch(self, key: K) -> Result[T, RepositoryError]:
+        """`get_by_id` from L3."""
+        try:
+            values = self._table.read_key(key)
+            statement = self._statements.get
+        except BadFieldsError as bad:
+            return self._invalid(bad, "get_by_id")
+        except RepositoryError as error:
+            return self._refused(error, "get_by_id")
+        result = self._store.database.fetch(statement, values)
+        if isinstance(result, Success):
+            rows = result.unwrap()
+            return Success(rows[0]) if rows else self._not_found("get_by_id")
+        return result
+
+    def _changed(
+        self,
+        operation: str,
+        pick: Callable[[TableStatements], Statement],
+        values: tuple[Any, ...],
+        keys: Rows[K],
+        *,
+        deleted: bool = False,
+    ) -> Result[int, RepositoryError]:
+        """Run a write; how many rows it changed."""
+        try:
+            statement = pick(self._statements)
+        except RepositoryError as error:
+            return self._refused(error, operation)
+        database = self._store.database
+        return self._forgetting(lambda: database.execute(statement, values), keys, deleted=deleted)
+
+    def _answered(
+        self,
+        operation: str,
+        pick: Callable[[TableStatements], Statement],
+        values: tuple[Any, ...],
+        keys: Rows[K],
+        *,
+        deleted: bool = False,
+    ) -> Result[Rows[T], RepositoryError]:
+        """Run a write that answers with its rows."""
+        try:
+            statement = pick(self._statements)
+        except RepositoryError as error:
+            return self._refused(error, operation)
+        database = self._store.database
+        return self._forgetting(lambda: database.fetch(statement, values), keys, deleted=deleted)
+
+    def _forgetting(
+        self,
+        action: Callable[[], Result[A, RepositoryError]],
+        keys: Rows[K],
+        *,
+        deleted: bool = False,
+    ) -> Result[A, RepositoryError]:
+        """After a write that happened, or may have, no tier serves what was before it."""
+        try:
+            result = action()
+        except BaseException:
+            # Interrupted: it may have happened.
+            self._store.caches.invalidate(self._table, keys, deleted=deleted)
+            raise
+        if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
+            self._store.caches.invalidate(self._table, keys, deleted=deleted)
+        return result
+
+    def _values(self, entity: T, operation: str) -> Result[tuple[Any, ...], ValidationError]:
+        try:
+            return Success(self._table.validator.values(entity))
+        except BadFieldsError as bad:
+            return self._invalid(bad, operation)
+
+    def _rows(
+        self, batch: Rows[T], operation: str
+    ) -> Result[Rows[tuple[Any, ...]], ValidationError]:
+        """Every entity's values, or the first bad fields with the entities' positions."""
+        values = self._table.validator.values
+        rows: Rows[tuple[Any, ...]] = []
+        errors: Rows[Any] = []
+        for position, entity in enumerate(batch):
+            try:
+                rows.append(values(entity))
+            except BadFieldsError as bad:
+                errors += [
+                    error._replace(path=f"[{position}].{error.path}") for error in bad.errors
+                ]
+                if len(errors) >= ERRORS_MAX:
+                    break
+        return (
+            self._invalid(BadFieldsError(tuple(errors[:ERRORS_MAX])), operation)
+            if errors
+            else (Success(rows))
+        )
+
+    def _key(self, key: K, operation: str) -> Result[tuple[Any, ...], ValidationError]:
+        try:
+            return Success(self._table.read_key(key))
+        except BadFieldsError as bad:
+            return self._invalid(bad, operation)
+
+    def _keys(
+        self, keys: Iterable[K], operation: str
+    ) -> Result[tuple[Rows[Any], ...], ValidationError]:
+        """One array of values a key column."""
+        try:
+            values = [self._table.read_key(key) for key in keys]
+        except BadFieldsError as bad:
+            return self._invalid(bad, operation)
+        return Success(tuple([row[n] for row in values] for n in range(len(self._table.key))))
+
+    def _refused(self, error: RepositoryError, operation: str) -> Failure[RepositoryError]:
+        error.operation, error.table = operation, self._table.name
+        return Failure(error)
+
+    def _invalid(self, bad: BadFieldsError, operation: str) -> Failure[ValidationError]:
+        return Failure(ValidationError(bad.errors, operation=operation, table=self._table.name))
+
+    def _not_found(self, operation: str) -> Failure[RepositoryError]:
+        return Failure(
+            NotFoundError("no row has this key", operation=operation, table=self._table.name)
+        )
+
+    def _untouched(self, operation: str, key: K, expected: int | None) -> Failure[RepositoryError]:
+        """Why a write by key reached no row: there is none, or it has another version."""
+        # What a tier still serves of it is not what is stored.
+        self._store.caches.invalidate(self._table, [key])
+        if expected is None or self._table.version is None:
+            return self._not_found(operation)
+        values = self._table.read_key(key)
+        found = self._store.database.fetch(self._statements.stored_version, values)
+        if isinstance(found, Failure):
+            return self._refused(found.failure(), operation)
+        if not found.unwrap():
+            return self._not_found(operation)
+        return stale(operation, self._table, expected, found.unwrap()[0])
+
+    def _version_of(self, entity: T) -> int | None:
+        return version_of(self._table, entity)
+
+
+ERRORS_MAX = 100
+"""Bad fields listed for one bulk write: more would help nobody."""
+
+
+def version_of(table: Table[Any, Any], entity: Any) -> int | None:
+    """The version that an entity was read in; None where its table counts none."""
+    if table.version is None:
+        return None
+    found: int = getattr(entity, table.column(table.version).field)
+    return found
+
+
+def stale(
+    operation: str, table: Table[Any, Any], expected: int, actual: int | None
+) -> Failure[RepositoryError]:
+    """The answer to a write of an entity that somebody else changed meanwhile."""
+    return Failure(
+        ConflictError(
+            f"somebody else changed the row: it was read in version {expected} and has version "
+            f"{actual} now; read it again and repeat the change",
+            operation=operation,
+            table=table.name,
+            expected=expected,
+            actual=actual,
+        )
+    )
+
+
+def copied(result: Result[T, RepositoryError]) -> Result[T, RepositoryError]:
+    """A copy of a mutable entity that a cache holds."""
+    return result if isinstance(result, Failure) else Success(copy.deepcopy(result.unwrap()))

@@ -1,0 +1,104 @@
+"""Writes by value: performed in L3, and what they touched forgotten by the tiers above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from returns.result import Failure, Success
+
+from tierline.errors import (
+    ConnectionError,  # noqa: A004
+    RepositoryError,
+)
+from tierline.query.writes import Delete, Insert, Returning, Update, Write
+from tierline.repository.ports import StorePort
+from tierline.result import Result
+from tierline.sql import compile_returning, compile_returning_keys, compile_write
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+def perform_write(
+    store: StorePort, write: Write, operation: str = "execute"
+) -> Result[int, RepositoryError]:
+    """Perform a write; how many rows it changed."""
+    caches, table = store.caches, write.table
+    if not caches.in_use(table):
+        try:
+            statement, values = compile_write(write, operation)
+        except RepositoryError as error:
+            return _refused(error, write, operation)
+        try:
+            return store.database.execute(statement, values)
+        finally:
+            # A cache that was opened meanwhile may have read what was there before.
+            if caches.in_use(table):
+                caches.invalidate_table(table, deleted=isinstance(write, Delete))
+    try:
+        statement, values = compile_returning_keys(write, operation)
+    except RepositoryError as error:
+        return _refused(error, write, operation)
+    keys = _forgetting(store, write, lambda: store.database.fetch(statement, values))
+    if isinstance(keys, Failure):
+        return keys
+    _forget(store, write, None if _moves_keys(write) else keys.unwrap())
+    return Success(len(keys.unwrap()))
+
+
+def perform_returning(
+    store: StorePort, returning: Returning[T], operation: str = "fetch_all"
+) -> Result[list[T], RepositoryError]:
+    """Perform a write; what it answers with for each row."""
+    write = returning.write
+    try:
+        statement, values = compile_returning(returning, operation)
+    except RepositoryError as error:
+        return _refused(error, write, operation)
+    result = _forgetting(store, write, lambda: store.database.fetch(statement, values))
+    if isinstance(result, Failure):
+        return result
+    rows = result.unwrap()
+    whole = returning.projection is None and not _moves_keys(write)
+    _forget(store, write, [write.table.key_of(row) for row in rows] if whole else None)
+    return Success(rows)
+
+
+def _forgetting(
+    store: StorePort, write: Write, action: Callable[[], Result[A, RepositoryError]]
+) -> Result[A, RepositoryError]:
+    """Perform a write; if it only may have happened, every tier forgets the table."""
+    try:
+        result = action()
+    except BaseException:
+        _forget(store, write, None)
+        raise
+    if isinstance(result, Failure) and isinstance(result.failure(), ConnectionError):
+        _forget(store, write, None)
+    return result
+
+
+def _forget(store: StorePort, write: Write, keys: list[Any] | None) -> None:
+    deleted = isinstance(write, Delete)
+    if keys is None:
+        store.caches.invalidate_table(write.table, deleted=deleted)
+    elif keys:
+        store.caches.invalidate(write.table, keys, deleted=deleted)
+
+
+def _moves_keys(write: Write) -> bool:
+    """Whether rows may have had another key before the write."""
+    match write:
+        case Update(assignments=assignments):
+            pass
+        case Insert(on_conflict=conflict) if conflict is not None:
+            assignments = conflict.assignments
+        case _:
+            return False
+    return any(item.column in write.table.key for item in assignments)
+
+
+def _refused(error: RepositoryError, write: Write, operation: str) -> Failure[RepositoryError]:
+    error.operation, error.table = operation, write.table.name
+    return Failure(error)
