@@ -132,6 +132,12 @@ KINDS: dict[str, Kind] = {
 NUMBERS = ("int", "float", "decimal")
 INSTANTS = ("timestamptz", "timestamp", "date")
 UNORDERED = ("json",)
+THEMES = (
+    ("int", "float", "decimal", "level"),
+    ("timestamptz", "timestamp", "date", "interval"),
+    ("time", "timetz", "interval", "float"),
+    ("text", "colour", "word", "bool"),
+)
 EXTREMES = ("int", "float", "decimal", "text", "timestamptz", "timestamp", "date", "time",
             "timetz", "interval")  # fmt: skip
 
@@ -279,8 +285,10 @@ def table_of(name: str, specs: tuple[Spec, ...]) -> tl.Table[Any, Any]:
 
 @st.composite
 def columns(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(KINDS)) -> tuple[Spec, ...]:
-    """Between one and six columns."""
-    chosen = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=6))
+    """Between one and six columns, often of kinds that belong together."""
+    themes = [kinds, *(theme for theme in THEMES if set(theme) <= set(kinds))]
+    theme = draw(st.sampled_from(themes))
+    chosen = draw(st.lists(st.sampled_from(theme), min_size=1, max_size=6))
     return tuple(Spec(f"{kind}_{n}", kind, draw(st.booleans())) for n, kind in enumerate(chosen))
 
 
@@ -339,9 +347,9 @@ class Grammar:
     def number(self, depth: int) -> tuple[Recipe, str]:
         """A number and its kind."""
         leaf, kind = self.field(*NUMBERS, "level") or (("field", "id"), "int")
-        if not self.arithmetic or depth <= 0 or self.pick(0, 1, 2) == 0:
+        if not self.arithmetic or depth <= 0 or self.pick(0, 1, 2, 3) == 0:
             return leaf, kind
-        if self.pick(0, 1, 2, 3) == 0:
+        if self.pick(0, 1, 2, 3, 4) == 0:
             inner, kind = self.number(depth - 1)
             return ("neg", inner), "int" if kind == "level" else kind
         left, left_kind = self.number(depth - 1)
@@ -402,7 +410,11 @@ class Grammar:
 
     def any(self, depth: int = 2) -> tuple[Recipe, str]:
         """An expression of any kind."""
-        match self.pick("field", "number", "text", "interval", "instant", "condition"):
+        # A theme's own operations first: most columns are of it.
+        own = {"level": "number", "timestamptz": "instant", "interval": "interval"}
+        own |= dict.fromkeys(NUMBERS, "number")
+        themed = [own[spec.kind] for spec in self.specs if spec.kind in own]
+        match self.pick("field", "text", "interval", "instant", "condition", *themed):
             case "number":
                 return self.number(depth)
             case "text" if (text := self.text(depth)) is not None:

@@ -99,6 +99,27 @@ def test_servers_and_memory_agree(servers: tuple[Server, ...]) -> None:
     assert tally.open_order <= tally.asked * 0.05
 
 
+@given(case=cases(QUERIES_EACH))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_count_and_exists_follow_the_rows(servers: tuple[Server, ...], case: Any) -> None:
+    specs, values, plans = case
+    table = table_of(f"drawn_{next(_numbers)}", specs)
+    entities = [table.entity(n, *fields) for n, fields in enumerate(values)]
+    store = servers[0].store
+    try:
+        store.create_table(table).unwrap()
+        tl.repository(store, table).create_many(entities).unwrap()
+        for plan in plans:
+            asked = query(table, plan)
+            rows = store.fetch_all(asked)
+            if isinstance(rows, tl.Success):
+                found = len(rows.unwrap())
+                assert store.count(asked) == tl.Success(found)
+                assert store.exists(asked) == tl.Success(found > 0)
+    finally:
+        store.drop_table(table, missing_ok=True).unwrap()
+
+
 def compare(
     server: Server, table: tl.Table[Any, Any], entities: list[Any], plan: Plan, tally: Tally
 ) -> None:
