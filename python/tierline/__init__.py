@@ -59,10 +59,10 @@ from tierline.query import (
     where,
 )
 from tierline.query.arrays import all_, any_, contains_all, overlaps
+from tierline.query.assignments import set  # noqa: A004 (the field's word)
 from tierline.query.casts import cast
 from tierline.query.choices import between, case, coalesce, greatest, least, nullif
-from tierline.query.assignments import set  # noqa: A004 (the field's word)
-from tierline.query.evaluate import evaluate, matches
+from tierline.query.evaluate import evaluate, row_filter
 from tierline.query.functions import (
     array_agg,
     asc,
@@ -219,6 +219,7 @@ __all__ = [
     "read_through",
     "recursive",
     "repository",
+    "row_filter",
     "row_number",
     "rows",
     "scalar",

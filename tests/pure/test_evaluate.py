@@ -1,4 +1,4 @@
-"""`tl.evaluate` and `tl.matches`: answers without a server, and what they refuse."""
+"""`tl.evaluate` and `tl.row_filter`: answers without a server, and what they refuse."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_errors_are_those_of_the_server(into: Any, row: Row, sqlstate: str) -> N
 
 def test_an_instant_beyond_python_compares_but_cannot_be_handed_out() -> None:
     row = Row(1, length=dt.timedelta(4_000_000))
-    assert tl.matches(ROWS, lambda r: r.at + r.length > r.at)(row)
+    assert tl.row_filter(ROWS, lambda r: r.at + r.length > r.at)(row)
     error = failure(tl.project(ALL, lambda r: r.at + r.length), row)
     assert isinstance(error, tl.DecodeError)
     assert error.columns == ("value",)
@@ -131,7 +131,7 @@ def test_a_value_that_no_parameter_can_carry_is_a_validation_error() -> None:
     ):
         assert isinstance(failure(asked, Row(1)), tl.ValidationError)
     with pytest.raises(tl.ValidationError, match="NUL"):
-        tl.matches(ROWS, lambda r: r.name == "\0")
+        tl.row_filter(ROWS, lambda r: r.name == "\0")
 
 
 def test_instants_of_one_zone_compare_by_when_they_are() -> None:
@@ -139,26 +139,26 @@ def test_instants_of_one_zone_compare_by_when_they_are() -> None:
     early = late.replace(fold=0)
     # Python takes them for the same.
     assert late == early
-    later = tl.matches(ROWS, lambda r: r.at > early)
+    later = tl.row_filter(ROWS, lambda r: r.at > early)
     assert later(Row(1, at=late))
     assert not later(Row(1, at=early))
 
 
 def test_unknown_does_not_match() -> None:
-    small = tl.matches(ROWS, lambda r: tl.some(r.delay) < 5)
-    large = tl.matches(ROWS, lambda r: tl.not_(tl.some(r.delay) < 5))
+    small = tl.row_filter(ROWS, lambda r: tl.some(r.delay) < 5)
+    large = tl.row_filter(ROWS, lambda r: tl.not_(tl.some(r.delay) < 5))
     assert [small(Row(1, delay=n)) for n in (None, 1, 9)] == [False, True, False]
     assert [large(Row(1, delay=n)) for n in (None, 1, 9)] == [False, False, True]
 
 
 def test_a_predicate_that_fails_raises_the_servers_error() -> None:
     with pytest.raises(tl.QueryError, match="division by zero"):
-        tl.matches(ROWS, lambda r: 1 // r.id > 0)(Row(0))
+        tl.row_filter(ROWS, lambda r: 1 // r.id > 0)(Row(0))
 
 
 def test_nan_is_the_greatest_and_equals_itself() -> None:
     nan = float("nan")
-    assert tl.matches(ROWS, lambda r: (r.ratio == nan) & (r.ratio > float("inf")))(
+    assert tl.row_filter(ROWS, lambda r: (r.ratio == nan) & (r.ratio > float("inf")))(
         Row(1, ratio=float("nan"))
     )
 

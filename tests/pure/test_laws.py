@@ -142,7 +142,7 @@ def test_a_row_is_kept_by_a_condition_its_negation_or_neither(world: World) -> N
 @given(world=worlds())
 @law_settings
 def test_a_where_keeps_the_rows_that_match(world: World) -> None:
-    matches = tl.matches(world.table, world.p)
+    matches = tl.row_filter(world.table, world.p)
     assert answer(kept(world, world.p), world.rows) == [r for r in world.rows if matches(r)]
 
 

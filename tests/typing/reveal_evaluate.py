@@ -39,7 +39,7 @@ def an_answer_stands_where_a_stores_would(planes: list[Plane]) -> None:
 
 
 def conditions_are_plain_functions(planes: list[Plane]) -> None:
-    large = tl.matches(PLANES, lambda p: (p.seats > 150) & (tl.some(p.year) < 2000))
+    large = tl.row_filter(PLANES, lambda p: (p.seats > 150) & (tl.some(p.year) < 2000))
     assert_type(large, Callable[[Plane], bool])
     assert_type(list(filter(large, planes)), list[Plane])
 
@@ -48,8 +48,8 @@ def mistakes(planes: list[Plane]) -> None:
     tl.evaluate(PLANES, planes)  # rejected
     tl.evaluate(tl.select(PLANES))  # rejected
     tl.evaluate(tl.select(PLANES), 3)  # rejected
-    tl.matches(PLANES, lambda p: p.seat > 3)  # rejected
-    tl.matches(PLANES, lambda p: p.seats)  # rejected
-    tl.matches(Plane, lambda p: p.seats > 3)  # rejected
-    tl.matches(PLANES, lambda p: p.seats > 3)("N1")  # rejected
+    tl.row_filter(PLANES, lambda p: p.seat > 3)  # rejected
+    tl.row_filter(PLANES, lambda p: p.seats)  # rejected
+    tl.row_filter(Plane, lambda p: p.seats > 3)  # rejected
+    tl.row_filter(PLANES, lambda p: p.seats > 3)("N1")  # rejected
     _wrong: list[Size] = tl.unwrap(tl.evaluate(tl.select(PLANES), planes))  # rejected

@@ -2,14 +2,14 @@
 
 # What a module registers is known once it is imported.
 from tierline.query.evaluate import arithmetic, expressions, select
-from tierline.query.evaluate.run import EvaluationError, evaluate, matches, predicate
+from tierline.query.evaluate.run import EvaluationError, evaluate, predicate, row_filter
 
 __all__ = [
     "EvaluationError",
     "arithmetic",
     "evaluate",
     "expressions",
-    "matches",
     "predicate",
+    "row_filter",
     "select",
 ]

@@ -1,4 +1,4 @@
-"""`evaluate` and `matches`: queries and conditions on plain objects, without a database."""
+"""`evaluate` and `row_filter`: queries and conditions on plain objects, without a database."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def evaluate(query: Query[R], rows: Iterable[Any]) -> Success[list[R]] | Failure
         return Failure(_about(QueryError(_TOO_DEEP), query))
 
 
-def matches(table: Table[T, Any], where: Callable[[T], bool]) -> Callable[[T], bool]:
+def row_filter(table: Table[T, Any], where: Callable[[T], bool]) -> Callable[[T], bool]:
     """A condition as a plain function: true for an entity that a query with this `where` keeps.
 
     Unknown, as of a comparison with None, is not true. The function raises a QueryError where
@@ -75,7 +75,7 @@ def matches(table: Table[T, Any], where: Callable[[T], bool]) -> Callable[[T], b
         ValidationError: A value in the condition is one that no parameter can carry.
 
     Example:
-        ``large = tl.matches(PLANES, lambda p: p.seats > 150)``
+        ``large = tl.row_filter(PLANES, lambda p: p.seats > 150)``
     """
     condition = trace_predicate(table, where)
     _check_values((condition,))
