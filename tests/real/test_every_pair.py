@@ -111,6 +111,9 @@ def test_every_operator_agrees_on_every_pair(server: Server, kinds: tuple[str, s
 
         if kinds[0] in UNORDERED and symbol in ("<", "<=", ">", ">="):
             continue
+        if "date" in kinds and symbol in ("+", "-"):
+            # Not in memory: PostgreSQL's dates reach further than Python's.
+            continue
         try:
             asked(table, into, "id", [], grouped=False)
         except (TypeError, AttributeError):

@@ -10,8 +10,8 @@ from typing import Final
 
 CATALOGUE: Final[dict[str, str]] = {
     # Text.
-    "lower": "text in lower case; letters beyond ASCII as the database's locale maps them",
-    "upper": "text in upper case; letters beyond ASCII as the database's locale maps them",
+    "lower": "text in lower case; letters beyond ASCII as the column's collation maps them",
+    "upper": "text in upper case; letters beyond ASCII as the column's collation maps them",
     "strip": "text without the characters of the second operand at both ends",
     "lstrip": "text without the characters of the second operand at its beginning",
     "rstrip": "text without the characters of the second operand at its end",
@@ -24,7 +24,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "text_slice": "text[start:stop], as Python slices",
     "text_reverse": "the code points in the opposite order",
     "like": "whether the whole text fits a pattern: % any text, _ one code point, \\ escapes",
-    "ilike": "like, without regard to case as the database's locale maps it",
+    "ilike": "like, without regard to case as the column's collation maps it",
     "matches": "whether a POSIX advanced regular expression matches anywhere in the text",
     # Bytes.
     "bytes_length": "the number of bytes",

@@ -48,6 +48,9 @@ _INSTANTS: dict[str, Operator] = {
 @evaluation(Arithmetic)
 def _arithmetic(node: Arithmetic, scope: Scope) -> Read:
     wire = node.result_type.wire
+    if "date" in (node.left.type.wire, node.right.type.wire):
+        # PostgreSQL's dates reach further than Python's, so what lies between may be compared.
+        raise TypeError("date arithmetic cannot be evaluated in memory; use timestamps, or a store")
     if wire in _NUMBERS:
         left, right = cast_to(wire, node.left, scope), cast_to(wire, node.right, scope)
         return strict(_NUMBERS[wire][node.operator], left, right)
