@@ -7,7 +7,7 @@ from typing import Any, cast
 from tierline.entity import Table
 from tierline.entity.types import INT8
 from tierline.query import Query
-from tierline.query.expressions import parts
+from tierline.query.expressions import ColumnRef, Expr, parts
 from tierline.query.query import Compound, Cte, CteRef, Relation
 from tierline.query.subqueries import Exists, InQuery, Scalar
 from tierline.sql.expressions import Parameters, render, render_ordering, render_shared
@@ -41,6 +41,11 @@ def _needs_names(query: Query[Any]) -> bool:
         if expression is not None
         for part in parts(cast("Any", expression))
     )
+
+
+def _reads(expression: Expr, scope: dict[Any, str]) -> bool:
+    """Whether an expression has a column of one of the sources."""
+    return any(isinstance(part, ColumnRef) and part.alias in scope for part in parts(expression))
 
 
 class _Renderer:
@@ -78,10 +83,14 @@ class _Renderer:
                 scope[query.level, position] = f"t{self._sources}"
                 self._sources += 1
         parameters.scopes.append(scope)
+        # Its own columns hide those of the queries around it, and so do its group keys.
+        outer = parameters.shared
+        parameters.shared = [pair for pair in outer if not _reads(pair[0], scope)]
         try:
             return self._clauses(query, scope, constant, named=named)
         finally:
             parameters.scopes.pop()
+            parameters.shared = outer
 
     def _clauses(
         self, query: Query[Any], scope: dict[Any, str], constant: str | None, *, named: bool
@@ -153,12 +162,15 @@ class _Renderer:
             self._ctes[mark] = (name, None)
             # It is apart from the queries around it, whose columns it cannot see.
             outer, self._parameters.scopes = self._parameters.scopes, []
-            text = self.select(cte.base, named=True)
-            if cte.step is not None:
-                self._is_recursive = True
-                operator = "UNION ALL" if cte.union_all else "UNION"
-                text = f"({text}) {operator} ({self.select(cte.step, named=True)})"
-            self._parameters.scopes = outer
+            shared, self._parameters.shared = self._parameters.shared, []
+            try:
+                text = self.select(cte.base, named=True)
+                if cte.step is not None:
+                    self._is_recursive = True
+                    operator = "UNION ALL" if cte.union_all else "UNION"
+                    text = f"({text}) {operator} ({self.select(cte.step, named=True)})"
+            finally:
+                self._parameters.scopes, self._parameters.shared = outer, shared
             self._ctes[mark] = (name, text)
             self._order.append(mark)
         return self._ctes[mark][0]
