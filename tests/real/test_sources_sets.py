@@ -67,7 +67,7 @@ def test_unions_nest_in_the_order_they_are_written(store: tl.Store) -> None:
     assert sorted(rows(store, right)) == sorted({*FROM, *TO})
     limited = tl.union(
         tl.limit(tl.order_by(ORIGINS, lambda origin: (origin,)), 1),
-        tl.limit(tl.order_by(DESTS, lambda d: tl.desc(d)), 1),
+        tl.limit(tl.order_by(DESTS, tl.desc), 1),
     )
     assert sorted(rows(store, limited)) == ["EWR", "SFO"]
     nulls = tl.project(tl.select(FLIGHTS), lambda f: f.tail)
