@@ -188,7 +188,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
         ),
         (
             "SELECT f.id, p.model, a.name, o.name FROM flights f JOIN planes p USING (tailnum) "
-            "JOIN airlines a USING (carrier) JOIN airports o ON f.dest = o.faa ORDER BY f.id LIMIT 50"
+            "JOIN airlines a USING (carrier) JOIN airports o ON f.dest = o.faa "
+            "ORDER BY f.id LIMIT 50"
         ),
     ),
     "delay by wind": (
@@ -213,7 +214,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda f, w: (tl.desc(w.precip), f.id),
         ),
         (
-            "SELECT f.id, dep_delay, precip FROM flights f JOIN weather w ON f.origin = w.origin AND "
+            "SELECT f.id, dep_delay, precip FROM flights f JOIN weather w ON "
+            "f.origin = w.origin AND "
             "f.time_hour = w.time_hour WHERE precip > 0 AND dep_delay > 120 "
             "ORDER BY precip DESC, f.id"
         ),
@@ -226,8 +228,10 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda f, w: (f.origin, f.time_hour),
         ),
         (
-            "SELECT f.origin, f.time_hour, count(*) FROM flights f LEFT JOIN weather w ON f.origin = "
-            "w.origin AND f.time_hour = w.time_hour WHERE w.origin IS NULL GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT f.origin, f.time_hour, count(*) FROM flights f LEFT JOIN "
+            "weather w ON f.origin = "
+            "w.origin AND f.time_hour = w.time_hour WHERE w.origin IS NULL GROUP "
+            "BY 1, 2 ORDER BY 1, 2"
         ),
     ),
     "flights with the temperature, if it is known": (
@@ -250,7 +254,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda f: (tl.desc(tl.count()), f.carrier),
         ),
         (
-            "SELECT carrier, count(*) FROM flights f WHERE NOT EXISTS (SELECT 1 FROM planes p WHERE "
+            "SELECT carrier, count(*) FROM flights f WHERE NOT EXISTS (SELECT 1 "
+            "FROM planes p WHERE "
             "p.tailnum = f.tailnum) GROUP BY carrier ORDER BY count(*) DESC, carrier"
         ),
     ),
@@ -287,7 +292,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             limit=30,
         ),
         (
-            "SELECT faa FROM airports a WHERE tz = -9 AND NOT EXISTS (SELECT 1 FROM flights f WHERE "
+            "SELECT faa FROM airports a WHERE tz = -9 AND NOT EXISTS (SELECT 1 "
+            "FROM flights f WHERE "
             "f.dest = a.faa) ORDER BY faa LIMIT 30"
         ),
     ),
@@ -331,7 +337,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda d: (d.carrier, d.day),
         ),
         (
-            "SELECT carrier, day, avg(count(*)::float8) OVER (PARTITION BY carrier ORDER BY day ROWS "
+            "SELECT carrier, day, avg(count(*)::float8) OVER (PARTITION BY carrier "
+            "ORDER BY day ROWS "
             "BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM flights GROUP BY carrier, day "
             "ORDER BY carrier, day"
         ),
@@ -368,7 +375,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
         ),
         (
             "SELECT origin, place, id, dep_delay FROM (SELECT *, row_number() OVER (PARTITION BY "
-            "origin ORDER BY dep_delay DESC, id) AS place FROM flights WHERE dep_delay IS NOT NULL) r "
+            "origin ORDER BY dep_delay DESC, id) AS place FROM flights WHERE "
+            "dep_delay IS NOT NULL) r "
             "WHERE place <= 3 ORDER BY origin, place"
         ),
     ),
@@ -489,8 +497,10 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
     "within three flights of Newark": (
         tl.order_by(reachable(3), lambda p: (p.legs, p.faa)),
         (
-            "WITH RECURSIVE r(faa, legs) AS (SELECT dest, 1::bigint FROM flights WHERE origin = 'EWR' "
-            "UNION SELECT l.origin, r.legs + 1 FROM r JOIN (SELECT DISTINCT origin, dest FROM flights) "
+            "WITH RECURSIVE r(faa, legs) AS (SELECT dest, 1::bigint FROM flights "
+            "WHERE origin = 'EWR' "
+            "UNION SELECT l.origin, r.legs + 1 FROM r JOIN (SELECT DISTINCT "
+            "origin, dest FROM flights) "
             "l ON l.dest = r.faa WHERE r.legs < 3) SELECT faa, legs FROM r ORDER BY legs, faa"
         ),
     ),
@@ -502,8 +512,10 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda p: p.faa,
         ),
         (
-            "WITH RECURSIVE r(faa, legs) AS (SELECT dest, 1::bigint FROM flights WHERE origin = 'EWR' "
-            "UNION SELECT l.origin, r.legs + 1 FROM r JOIN (SELECT DISTINCT origin, dest FROM flights) "
+            "WITH RECURSIVE r(faa, legs) AS (SELECT dest, 1::bigint FROM flights "
+            "WHERE origin = 'EWR' "
+            "UNION SELECT l.origin, r.legs + 1 FROM r JOIN (SELECT DISTINCT "
+            "origin, dest FROM flights) "
             "l ON l.dest = r.faa WHERE r.legs < 4) SELECT faa, min(legs) FROM r GROUP BY faa "
             "ORDER BY faa"
         ),
@@ -650,7 +662,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda a: a.name,
         ),
         (
-            "SELECT name, (SELECT tailnum FROM flights f WHERE f.carrier = a.carrier AND tailnum IS "
+            "SELECT name, (SELECT tailnum FROM flights f WHERE f.carrier = "
+            "a.carrier AND tailnum IS "
             "NOT NULL GROUP BY tailnum ORDER BY count(*) DESC, tailnum LIMIT 1) FROM airlines a "
             "ORDER BY name"
         ),
@@ -672,7 +685,8 @@ QUESTIONS: dict[str, tuple[tl.Query[Any], str]] = {
             order_by=lambda busy, p: p.model,
         ),
         (
-            "SELECT model, count(*), sum(n)::bigint FROM (SELECT tailnum, count(*) AS n FROM flights "
+            "SELECT model, count(*), sum(n)::bigint FROM (SELECT tailnum, count(*) "
+            "AS n FROM flights "
             "GROUP BY tailnum HAVING count(*) >= 20) b JOIN planes USING (tailnum) GROUP BY model "
             "ORDER BY model"
         ),

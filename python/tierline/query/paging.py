@@ -94,7 +94,8 @@ def page(
             same, or are ordered by JSON.
     """
     query_given("page", query)
-    row_count("page: size", size)
+    if row_count("page: size", size) is None:
+        raise TypeError("page: size must be an int, not None")
     for cursor in cast("tuple[Any, ...]", (after, before)):
         if cursor is not None and not isinstance(cursor, str):
             raise TypeError(f"page: a cursor is the text that a page gave, not {cursor!r}")
