@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from tierline.query.query import Compound, Cte, CteRef, Lock, Query
+from tierline.query.checks import check_lockable
+from tierline.query.query import Compound, Cte, CteRef, Lock, Projection, Query, query_given
 from tierline.query.select import reading
 
 T = TypeVar("T")
@@ -47,15 +48,28 @@ def _compound(operator: Any, left: Query[T], right: Query[T], *, keep_duplicates
 
 
 def _check_alike(what: str, left: Query[Any], right: Query[Any]) -> None:
-    one, other = left.answer, right.answer
-    types = [[output.type.oid for output in answer.outputs] for answer in (one, other)]
-    if one.shape != other.shape or types[0] != types[1]:
-        raise TypeError(f"{what}: the two queries' rows differ in their columns' number or types")
+    if _kind(query_given(what, left).answer) != _kind(query_given(what, right).answer):
+        raise TypeError(
+            f"{what}: the two queries' rows differ in their columns' number or types, or are "
+            "different Structs"
+        )
+
+
+def _kind(answer: Projection) -> tuple[Any, ...]:
+    """What the rows of queries that are put together have in common."""
+    types = [(output.type.oid, output.type.choices) for output in answer.outputs]
+    match answer.shape:
+        case "entity" | "struct":
+            return ("struct", answer.into, types)
+        case "joined":
+            return ("joined", [(part.into, part.fields) for part in answer.parts], types)
+        case shape:
+            return (shape, None, types)
 
 
 def cte(query: Query[T]) -> Query[T]:
     """The query as a common table expression: it stands once in a statement that reads it twice."""
-    return reading(Cte(object(), query))
+    return reading(Cte(object(), query_given("cte", query)))
 
 
 def recursive(
@@ -73,9 +87,12 @@ def recursive(
         TypeError: The step's rows are not like the base's.
     """
     mark = object()
-    made = step(reading(CteRef(mark, base)))
+    made = step(reading(CteRef(mark, query_given("recursive", base))))
     _check_alike("recursive", base, made)
     return reading(Cte(mark, base, made, union_all=keep_duplicates))
+
+
+_STRENGTHS = ("update", "no key update", "share", "key share")
 
 
 def for_update(
@@ -94,13 +111,15 @@ def for_update(
         skip_locked: Such rows are left out.
 
     Raises:
-        ValueError: Both `nowait` and `skip_locked`.
-        TypeError: The query has groups, or rows that are distinct.
+        ValueError: Both `nowait` and `skip_locked`, or an unknown strength.
+        TypeError: The query answers with no rows that could be locked: groups, distinct ones, those
+            of a left join, of a union or of a common table expression.
     """
     if nowait and skip_locked:
         raise ValueError("for_update: give nowait or skip_locked, not both")
-    if query.group_by or query.distinct:
-        raise TypeError("for_update: groups and distinct rows are no rows that could be locked")
+    if strength not in _STRENGTHS:
+        raise ValueError(f"for_update: strength must be one of {_STRENGTHS}, not {strength!r}")
+    check_lockable(query_given("for_update", query))
     wait: Any = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
     named: Any = strength.upper()
     return msgspec.structs.replace(query, lock=Lock(named, wait))

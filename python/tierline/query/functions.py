@@ -29,6 +29,7 @@ from tierline.query.expressions import (
     Ordering,
     Value,
     has_aggregate,
+    has_window,
 )
 from tierline.query.operands import NUMERIC, fitted
 from tierline.query.query import Query
@@ -127,18 +128,32 @@ def contains(text: str, part: str) -> bool:
 
 def asc(value: object, *, nulls: Literal["first", "last"] | None = None) -> Ordering:
     """Order ascending; NULL comes last unless `nulls` says otherwise."""
-    return Ordering(_field(value, "asc").expr, nulls=nulls)
+    return Ordering(_field(value, "asc").expr, nulls=_nulls(nulls))
 
 
 def desc(value: object, *, nulls: Literal["first", "last"] | None = None) -> Ordering:
     """Order descending; NULL comes first, as in PostgreSQL, unless `nulls` says otherwise."""
-    return Ordering(_field(value, "desc").expr, descending=True, nulls=nulls)
+    return Ordering(_field(value, "desc").expr, descending=True, nulls=_nulls(nulls))
+
+
+def _nulls(place: Literal["first", "last"] | None) -> Literal["first", "last"] | None:
+    if place not in ("first", "last", None):
+        raise ValueError(f"nulls come 'first' or 'last', not {place!r}")
+    return place
 
 
 def _field(value: object, function: str) -> Traced:
     if isinstance(value, Traced):
         return value
     raise TypeError(f"{function} takes a field of the traced entity, not {value!r}")
+
+
+def _grouped(function: str, value: object) -> Expr:
+    """What an aggregate is of."""
+    operand = _field(value, function).expr
+    if has_aggregate(operand) or has_window(operand):
+        raise TypeError(f"{function} of an aggregate has no meaning; project the groups first")
+    return operand
 
 
 def count(value: object = ..., *, distinct: bool = False) -> int:
@@ -168,17 +183,21 @@ def filtered(value: T, condition: bool) -> T:  # noqa: FBT001 (a condition is no
     if not isinstance(given, Traced) or not isinstance(given.expr, Aggregate):
         raise TypeError("filtered takes an aggregate, such as tl.count(), and a condition")
     test = boolean(condition, "filtered")
+    if has_aggregate(test) or has_window(test):
+        raise TypeError("filtered chooses rows before they are grouped; use having, or project")
+    if given.expr.condition is not None:
+        test = Logic("and", given.expr.condition, test)
     return cast("T", Traced(msgspec.structs.replace(given.expr, condition=test)))
 
 
 def array_agg(value: T, *, order_by: object = None) -> list[T]:
-    """The values of a group as a list.
+    """The values of a group as a list; an empty one of no rows.
 
     Args:
         value: A field that is not optional: a list of a column has no NULL in it.
         order_by: A field, ``tl.desc(field)``, or a tuple of them; in no particular order if none.
     """
-    operand = _field(value, "array_agg").expr
+    operand = _grouped("array_agg", value)
     if operand.type.wire in ("array", "jsonb") or operand.type.choices is not None:
         raise TypeError(f"array_agg has no meaning for {operand.type.sql} here")
     ordering = () if order_by is None else ordering_of(order_by)
@@ -194,7 +213,7 @@ def string_agg(value: str, separator: str, *, order_by: object = None) -> str | 
         separator: What stands between two of them.
         order_by: A field, ``tl.desc(field)``, or a tuple of them; in no particular order if none.
     """
-    operand = _field(value, "string_agg").expr
+    operand = _grouped("string_agg", value)
     if operand.type.wire != "text":
         raise TypeError(f"string_agg needs text, not {operand.type.sql}")
     ordering = () if order_by is None else ordering_of(order_by)
@@ -228,10 +247,8 @@ _ORDERED = frozenset(
 def _aggregate(
     function: Literal["count", "sum", "avg", "min", "max"], value: object, *, distinct: bool = False
 ) -> Traced:
-    operand = _field(value, function).expr
+    operand = _grouped(function, value)
     type_ = operand.type
-    if has_aggregate(operand):
-        raise TypeError(f"{function} of an aggregate has no meaning; project the groups first")
     if function in ("min", "max") and type_.wire not in _ORDERED:
         raise TypeError(f"{function} has no meaning for {type_.sql}")
     if function in ("sum", "avg") and not type_.is_number:

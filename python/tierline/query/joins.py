@@ -15,9 +15,11 @@ from tierline.query.query import (
     JoinedQuery,
     Query,
     Relation,
+    query_of,
+    source_given,
     stand_in,
 )
-from tierline.query.select import narrowed, open_query, reading
+from tierline.query.select import narrowed, open_query, reading, select
 from tierline.query.subqueries import exists
 from tierline.query.tracing import call_traced, depth, predicate_of
 
@@ -105,7 +107,7 @@ def semi_join(left: Source[A], right: Source[B], on: Callable[[A, B], bool]) -> 
     def condition(row: A) -> bool:
         return exists(_matching(right, row, on))
 
-    return narrowed(_base(left), where=condition)
+    return narrowed(_rows_of(left), where=condition)
 
 
 def anti_join(left: Source[A], right: Source[B], on: Callable[[A, B], bool]) -> Query[A]:
@@ -114,14 +116,20 @@ def anti_join(left: Source[A], right: Source[B], on: Callable[[A, B], bool]) -> 
     def condition(row: A) -> bool:
         return not_(exists(_matching(right, row, on)))
 
-    return narrowed(_base(left), where=condition)
+    return narrowed(_rows_of(left), where=condition)
 
 
 def _matching(right: Source[B], row: A, on: Callable[[A, B], bool]) -> Query[B]:
     def condition(other: B) -> bool:
         return on(row, other)
 
-    return narrowed(_base(right), where=condition)
+    return narrowed(_rows_of(right), where=condition)
+
+
+def _rows_of(source: object) -> Query[Any]:
+    """A query of a source whose lambdas take one argument, a tuple if it is a join."""
+    given = source_given("semi_join", source)
+    return select(given) if isinstance(given, JoinedQuery) else _base(given)
 
 
 def _base(source: Table[Any, Any] | Query[Any]) -> Query[Any]:
@@ -134,18 +142,27 @@ def _joined(
     right: Any,
     on: Callable[..., bool] | None,
 ) -> Any:
-    base = _base(left)
-    if base.order_by or (base.joins and not isinstance(base, JoinedQuery)):
+    base = _base(source_given("join", left))
+    if base.order_by:
         base = reading(base)
-    relation = _unwrapped(right)
-    position = len(base.sources)
-    if position >= len(_JOINS) - 1:
+    relation = _unwrapped(source_given("join", right))
+    if not isinstance(base, JoinedQuery):
+        _check_row(base)
+    if not isinstance(relation, Table):
+        _check_row(query_of(relation))
+    before = base.stand_ins()
+    if len(before) >= len(_JOINS) - 1:
         raise TypeError("join: four sources are the most; project a join into a Struct first")
-    row = stand_in(relation, (depth(), position))
-    condition = None if on is None else predicate_of(call_traced(on, *base.stand_ins(), row), "on")
+    row = stand_in(relation, (depth(), len(base.sources)))
+    condition = None if on is None else predicate_of(call_traced(on, *before, row), "on")
     fields = {name: getattr(base, name) for name in base.__struct_fields__}
     fields["joins"] = (*base.joins, Join(kind, relation, condition))
-    return _JOINS[position + 1](**fields)
+    return _JOINS[len(before) + 1](**fields)
+
+
+def _check_row(query: Query[Any]) -> None:
+    if query.answer.shape in ("tuple", "joined"):
+        raise TypeError("join: project a query of tuples into a Struct before joining it")
 
 
 def _unwrapped(source: Table[Any, Any] | Query[Any]) -> Relation:

@@ -12,13 +12,14 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, Generic, TypeVar, Union, cast
 
 import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import BOOL, ColumnType
 from tierline.errors import FieldError, ValidationError
+from tierline.query.checks import is_aggregate, outputs_of
 from tierline.query.expressions import (
     ColumnRef,
     Comparison,
@@ -28,9 +29,21 @@ from tierline.query.expressions import (
     Not,
     Ordering,
     Value,
+    has_window,
 )
 from tierline.query.operands import fitted
-from tierline.query.query import Output, Projection, Query, Relation, query_of
+from tierline.query.query import (
+    Compound,
+    Cte,
+    CteRef,
+    Output,
+    Projection,
+    Query,
+    Relation,
+    query_given,
+    query_of,
+)
+from tierline.query.select import row_count
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -76,19 +89,29 @@ def page(
 
     Raises:
         ValueError: `size` is out of range, or both cursors are given.
-        TypeError: The query is limited, grouped or distinct; ``tl.order_by(query, …)`` makes it one
-            whose rows can be ordered.
+        TypeError: The query is limited, grouped or distinct, or has windows;
+            ``tl.order_by(query, …)`` makes it one whose rows can be ordered. Or its rows may be the
+            same, or are ordered by JSON.
     """
+    query_given("page", query)
+    if row_count("page: size", size) is None:
+        raise TypeError("page: size must be an int, not None")
+    for cursor in cast("tuple[Any, ...]", (after, before)):
+        if cursor is not None and not isinstance(cursor, str):
+            raise TypeError(f"page: a cursor is the text that a page gave, not {cursor!r}")
     if not 1 <= size <= SIZE_MAX:
         raise ValueError(f"page: size must be from 1 to {SIZE_MAX:,}, not {size}")
     if after is not None and before is not None:
         raise ValueError("page: give after or before, not both")
     limited = query.limit is not None or query.offset is not None
-    if limited or query.group_by or query.distinct or query.lock is not None:
+    windows = any(map(has_window, [*outputs_of(query), *(key.operand for key in query.order_by)]))
+    if limited or query.distinct or query.lock is not None or windows or is_aggregate(query):
         raise TypeError(
-            "page: the query is limited, grouped or distinct; tl.order_by(query, …) orders what it "
-            "comes to, and that can be paged"
+            "page: the query is limited, grouped, distinct or locked, or has windows; "
+            "tl.order_by(query, …) orders what it comes to, and that can be paged"
         )
+    if any(key.operand.type.wire == "jsonb" for key in ordering(query)):
+        raise TypeError("page: rows ordered by JSON have no place to go on from; use other fields")
     return PageQuery(query, size, after, before)
 
 
@@ -100,26 +123,63 @@ class Keyed(msgspec.Struct, frozen=True):
 
 
 def ordering(query: Query[Any]) -> tuple[Ordering, ...]:
-    """The query's ordering, completed so that no two rows are the same in it."""
+    """The query's ordering, completed so that no two rows are the same in it.
+
+    Raises:
+        TypeError: Rows may be the same in all they have.
+    """
     known = [key.operand for key in query.order_by]
-    rest = [
-        Ordering(column)
+    rest = [Ordering(column) for column in _sources_identity(query) if column not in known]
+    return (*query.order_by, *rest)
+
+
+def _sources_identity(query: Query[Any]) -> list[ColumnRef]:
+    """Columns in which no two rows of all sources together are the same."""
+    return [
+        column
         for position, source in enumerate(query.sources)
         for column in _identity(source, (query.level, position))
-        if column not in known
     ]
-    return (*query.order_by, *rest)
 
 
 def _identity(source: Relation, alias: tuple[int, int]) -> list[ColumnRef]:
     if isinstance(source, Table):
         return [ColumnRef(column.name, column.type, alias) for column in source.key_columns]
-    outputs = query_of(source).answer.outputs
-    return [
-        ColumnRef(output.name, output.type, alias)
-        for output in outputs
-        if output.type.wire not in ("jsonb", "array")
-    ]
+    return [ColumnRef(output.name, output.type, alias) for output in _telling(source)]
+
+
+def _telling(source: Query[Any] | Compound | Cte | CteRef) -> list[Output]:
+    """What a source answers with that is not the same in any two of its rows."""
+    outputs = list(query_of(source).answer.outputs)
+    match source:
+        case Query():
+            return outputs if source.distinct else _telling_of_query(source, outputs)
+        case Compound(operator="UNION" | "INTERSECT" | "EXCEPT") | Cte(union_all=False):
+            return outputs
+        case Cte(step=None):
+            return _telling(source.base)
+        case _:
+            raise _may_be_same()
+
+
+def _telling_of_query(query: Query[Any], outputs: list[Output]) -> list[Output]:
+    if query.group_by:
+        columns: Sequence[Expr] = query.group_by
+    elif is_aggregate(query):
+        return outputs
+    else:
+        columns = _sources_identity(query)
+    found = [output for output in outputs if output.expr in columns]
+    if any(column not in [output.expr for output in found] for column in columns):
+        raise _may_be_same()
+    return found
+
+
+def _may_be_same() -> TypeError:
+    return TypeError(
+        "page: some of these rows may be the same, and one may be lost between two pages; project "
+        "the key too, or let them come once with distinct=True or keep_duplicates=False"
+    )
 
 
 def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
@@ -208,7 +268,7 @@ def read_cursor(
         ValidationError: It was not made by this query, or with another secret, or is torn.
     """
     try:
-        whole = base64.urlsafe_b64decode(cursor.encode())
+        whole = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
         signature, content = whole[:_SIGNATURE_BYTES], whole[_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, _sign(content, statement, secret)):
             raise _foreign()

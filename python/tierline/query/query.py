@@ -160,7 +160,11 @@ class Query(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=True):
             return answers[0]
         optional = [False, *(join.kind == "LEFT JOIN" for join in self.joins)]
         outputs = [output for answer in answers for output in answer.outputs]
-        parts = tuple(map(_part, answers, optional))
+        parts = tuple(
+            part
+            for answer, may_miss in zip(answers, optional, strict=True)
+            for part in _parts(answer, may_miss)
+        )
         return Projection(
             "joined",
             _tuple_maker(parts),
@@ -193,9 +197,9 @@ class JoinedQuery(Query[T_co], frozen=True, eq=False, dict=True):
 
     def stand_ins(self) -> Sequence[Any]:
         """What its lambdas are called with, one for each source that was joined."""
-        rows = super().stand_ins()
-        # Read from as a whole it is one source, whose rows are tuples of those.
-        return rows if self.joins else rows[0]
+        first, *others = super().stand_ins()
+        # A join that was limited or ordered is one source, whose rows are tuples.
+        return (*first, *others) if isinstance(self.relation, JoinedQuery) else (first, *others)
 
 
 class Join2(JoinedQuery[tuple[A, B]], Generic[A, B], frozen=True, eq=False, dict=True):
@@ -299,16 +303,16 @@ class Part(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
 
 
-def _part(answer: Projection, optional: bool) -> Part:  # noqa: FBT001 (mapped over)
+def _parts(answer: Projection, optional: bool) -> tuple[Part, ...]:  # noqa: FBT001 (mapped over)
     width = len(answer.outputs)
     match answer.shape:
-        case "entity" | "struct":
-            fields = tuple(field.name for field in msgspec.structs.fields(cast("Any", answer.into)))
-            return Part(answer.into, width, optional, fields)
+        case "joined":
+            return answer.parts
         case "scalar":
-            return Part(_itself, width, optional)
+            return (Part(_itself, width, optional),)
         case _:
-            raise TypeError("join: project a query of tuples into a Struct before joining it")
+            fields = tuple(field.name for field in msgspec.structs.fields(cast("Any", answer.into)))
+            return (Part(answer.into, width, optional, fields),)
 
 
 def _itself(value: Any) -> Any:
@@ -333,3 +337,28 @@ def _tuple_maker(parts: tuple[Part, ...]) -> Callable[..., tuple[Any, ...]]:
         return tuple(made)
 
     return row
+
+
+def query_given(what: str, given: object) -> Query[Any]:
+    """The query that a function was given.
+
+    Raises:
+        TypeError: It is something else, such as a table.
+    """
+    if isinstance(given, Query):
+        query: Query[Any] = cast("Any", given)
+        return query
+    advice = "tl.select(TABLE) makes one of a table" if isinstance(given, Table) else repr(given)
+    raise TypeError(f"{what} takes a query: {advice}")
+
+
+def source_given(what: str, given: object) -> Table[Any, Any] | Query[Any]:
+    """The table or query that a function was given.
+
+    Raises:
+        TypeError: It is something else, such as an entity.
+    """
+    if isinstance(given, (Table, Query)):
+        source: Table[Any, Any] | Query[Any] = cast("Any", given)
+        return source
+    raise TypeError(f"{what} takes a table or a query, not {given!r}")

@@ -9,8 +9,15 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import TEXT, is_tuple
+from tierline.query.checks import (
+    check_distinct,
+    check_lockable,
+    check_ranked,
+    is_aggregate,
+    outputs_of,
+)
 from tierline.query.deletion import not_deleted
-from tierline.query.expressions import Expr, Logic, Ordering, Value, has_aggregate
+from tierline.query.expressions import Expr, Logic, Value, has_aggregate, has_window
 from tierline.query.operands import number, type_of
 from tierline.query.query import (
     Join2,
@@ -22,6 +29,8 @@ from tierline.query.query import (
     Query,
     Relation,
     Shape,
+    query_given,
+    source_given,
     table_of,
 )
 from tierline.query.tracing import (
@@ -70,12 +79,13 @@ def select(
         ValueError: `limit` or `offset` is negative.
     """
     # Whatever it is made of, its rows are what they are: a joined query's are tuples here.
-    relation = None if isinstance(source, Table) else source
+    given = source_given("select", source)
+    relation = None if isinstance(given, Table) else given
     if include_deleted and relation is not None:
         raise TypeError("include_deleted belongs in the select of the table itself")
-    lives = not_deleted(source) if isinstance(source, Table) and not include_deleted else None
+    lives = not_deleted(given) if isinstance(given, Table) and not include_deleted else None
     return narrowed(
-        Query(table_of(source), where=lives, relation=relation, level=depth()),
+        Query(table_of(given), where=lives, relation=relation, level=depth()),
         where=where,
         order_by=order_by,
         limit=row_count("limit", limit),
@@ -103,7 +113,7 @@ def where(query: Any, condition: Callable[..., bool]) -> Any:
         query: From `tl.select`, `tl.join` and the like.
         condition: As in `tl.select`; one argument for each source of a joined query.
     """
-    return narrowed(open_query(query), where=condition)
+    return narrowed(open_query(query_given("where", query)), where=condition)
 
 
 @overload
@@ -118,7 +128,7 @@ def order_by(
 def order_by(query: Query[T], keys: Callable[[T], object]) -> Query[T]: ...
 def order_by(query: Any, keys: Callable[..., object]) -> Any:
     """The rows of a query in another order: a field, ``tl.desc(field)``, or a tuple of them."""
-    return narrowed(open_query(query), order_by=keys)
+    return narrowed(open_query(query_given("order_by", query)), order_by=keys)
 
 
 Q = TypeVar("Q", bound=Query[Any])
@@ -132,6 +142,7 @@ def limit(query: Q, rows: int, *, offset: int = 0) -> Q:
         rows: The most rows.
         offset: How many of its rows to skip first.
     """
+    query_given("limit", query)
     rows, skipped = cast("int", row_count("limit", rows)), cast("int", row_count("offset", offset))
     if skipped:
         query = query if query.limit is None and query.offset is None else cast("Q", reading(query))
@@ -165,7 +176,9 @@ def narrowed(query: Query[Any], **clauses: Any) -> Query[Any]:
     order_by = changes.pop("order_by", None)
     if order_by is not None:
         changes["order_by"] = ordering_of(call_traced(order_by, *rows))
-    return msgspec.structs.replace(query, **changes)
+    made = msgspec.structs.replace(query, **changes)
+    check_distinct(made)
+    return made
 
 
 def _both(one: Expr, other: Expr) -> Expr:
@@ -240,26 +253,42 @@ def project(
     Raises:
         TypeError: `into` makes nothing from the row, or rows are limited before they are grouped.
     """
-    limited = query.limit is not None or query.offset is not None
-    if group_by is not None and limited and query.projection is None:
-        raise TypeError("project: limit the groups with project(…, limit=), not the rows before it")
-    base = query
-    if query.projection is not None or query.distinct or query.level != depth():
-        base = reading(query)
+    base = query_given("project", query)
+    if base.projection is not None or base.distinct or base.level != depth():
+        base = reading(base)
+    if having is not None and group_by is None:
+        raise TypeError("project: having chooses groups; give group_by, or choose rows: tl.where")
     rows = base.stand_ins()
-    condition = None if having is None else predicate_of(call_traced(having, *rows), "having")
-    ordering: tuple[Ordering, ...] = base.order_by
+    fields = {name: getattr(base, name) for name in base.__struct_fields__}
+    fields["projection"] = projection_of(call_traced(into, *rows))
+    fields["group_by"] = () if group_by is None else _group_keys(call_traced(group_by, *rows))
+    fields["distinct"] = distinct
+    if having is not None:
+        fields["having"] = predicate_of(call_traced(having, *rows), "having")
+    # Not a joined query any more: further lambdas take one argument, what was made of each row.
+    made: Query[Any] = Query(**fields)
+    _check_limited(made)
     if order_by is not None:
-        ordering = ordering_of(call_traced(order_by, *rows))
-    return msgspec.structs.replace(
-        base,
-        projection=projection_of(call_traced(into, *rows)),
-        group_by=() if group_by is None else _group_keys(call_traced(group_by, *rows)),
-        having=condition,
-        order_by=ordering,
-        limit=base.limit if limit is None else row_count("limit", limit),
-        distinct=distinct,
-    )
+        made = msgspec.structs.replace(made, order_by=ordering_of(call_traced(order_by, *rows)))
+    elif is_aggregate(made) and not made.group_by:
+        made = msgspec.structs.replace(made, order_by=())
+    if limit is not None:
+        made = msgspec.structs.replace(made, limit=row_count("limit", limit))
+    check_distinct(made)
+    if made.lock is not None:
+        check_lockable(made)
+    return made
+
+
+def _check_limited(query: Query[Any]) -> None:
+    limited = query.limit is not None or query.offset is not None
+    if limited and query.group_by:
+        raise TypeError("project: limit the groups with project(…, limit=), not the rows before it")
+    if limited and (is_aggregate(query) or any(map(has_window, outputs_of(query)))):
+        raise TypeError(
+            "project: SQL limits rows after aggregates and windows; tl.select(query) reads the "
+            "limited rows as they are, project(…, limit=) limits what is made"
+        )
 
 
 def row_count(name: str, value: Any) -> int | None:
@@ -288,7 +317,7 @@ def projection_of(made: object) -> Projection:
         TypeError: It makes nothing from the row.
     """
     if isinstance(made, Traced):
-        return Projection("scalar", object, (Output("value", made.expr),))
+        return Projection("scalar", object, (Output("value", _output(made)),))
     if isinstance(made, msgspec.Struct):
         fields = msgspec.structs.fields(type(made))
         outputs = [Output(field.name, _output(getattr(made, field.name))) for field in fields]
@@ -305,6 +334,7 @@ def projection_of(made: object) -> Projection:
 
 def _output(value: object) -> Expr:
     if isinstance(value, Traced):
+        check_ranked(value.expr)
         return value.expr
     if value is None:
         return Value(None, TEXT)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from tierline.entity.types import BOOL, ColumnType
 from tierline.query.expressions import Expr
-from tierline.query.query import Query
+from tierline.query.query import Query, query_given
 from tierline.query.tracing import Traced
 
 R = TypeVar("R")
@@ -48,7 +48,7 @@ def exists(query: Query[Any]) -> bool:
         ``tl.select(PLANES, where=lambda p: tl.exists(tl.select(FLIGHTS, where=lambda f:
         f.tailnum == p.tailnum)))``
     """
-    return cast("bool", Traced(Exists(query)))
+    return cast("bool", Traced(Exists(query_given("exists", query))))
 
 
 def scalar(query: Query[R]) -> R | None:
@@ -57,7 +57,7 @@ def scalar(query: Query[R]) -> R | None:
     Raises:
         TypeError: The query answers with more than one value a row.
     """
-    if query.answer.shape != "scalar":
+    if query_given("scalar", query).answer.shape != "scalar":
         raise TypeError("scalar takes a query of one value: project it to a single field")
     return cast("R | None", Traced(Scalar(query)))
 

@@ -196,8 +196,8 @@ def like(text: str | None, pattern: str) -> bool:
 def ilike(text: str | None, pattern: str) -> bool:
     """As `like`, without regard to case.
 
-    The column's collation says which letters beyond ASCII are the same; with C, as in tables made by
-    `create_table`, none are.
+    The column's collation says which letters beyond ASCII are the same; with C, as in tables made
+    by `create_table`, none are.
 
     Errors, when it runs: `QueryError` for a pattern that ends in a backslash.
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, cast
 
 from tierline.entity.types import FLOAT8, INT8, ColumnType, is_tuple
-from tierline.query.expressions import Aggregate, Expr, Frame, Ranked, Window, WindowFunction
+from tierline.query.expressions import (
+    Aggregate,
+    Expr,
+    Frame,
+    Ranked,
+    Window,
+    WindowFunction,
+    has_window,
+)
 from tierline.query.tracing import Traced, ordering_of, to_expr
 
 T = TypeVar("T")
@@ -33,6 +41,10 @@ def over(
     given: Any = value
     if not isinstance(given, Traced) or not isinstance(given.expr, (Aggregate, Ranked)):
         raise TypeError("over takes an aggregate or a function such as tl.rank(), of traced fields")
+    if isinstance(given.expr, Aggregate) and (given.expr.distinct or given.expr.order_by):
+        raise TypeError("over: PostgreSQL has no distinct or ordered aggregates in windows")
+    if frame is not None and frame.unit == "GROUPS" and order_by is None:
+        raise TypeError("over: a frame of groups counts what is the same in order_by; give one")
     keys = partition_by if is_tuple(partition_by) else (partition_by,)
     partition = tuple(_field(key) for key in keys)
     ordering = () if order_by is None else ordering_of(order_by)
@@ -56,6 +68,9 @@ def groups(start: int | None, end: int | None) -> Frame:
 
 
 def _frame(unit: Literal["ROWS", "GROUPS"], start: int | None, end: int | None) -> Frame:
+    for bound in (start, end):
+        if bound is not None and type(bound) is not int:
+            raise TypeError(f"a frame's bounds are whole numbers of rows, not {bound!r}")
     if start is not None and end is not None and start > end:
         raise ValueError(f"a frame's start must not be after its end: {start} > {end}")
     return Frame(unit, start, end)
@@ -88,6 +103,7 @@ def cume_dist() -> float:
 
 def ntile(buckets: int) -> int:
     """The number of the row's part, from 1, if the partition is cut into so many equal parts."""
+    _check_positive("ntile", buckets)
     return cast("int", _ranked("ntile", INT8, to_expr(buckets, INT8)))
 
 
@@ -113,7 +129,13 @@ def last_value(value: T) -> T:
 
 def nth_value(value: T, n: int) -> T | None:
     """The value of the frame's nth row, from 1, or None."""
+    _check_positive("nth_value", n)
     return cast("T | None", _of("nth_value", value, n))
+
+
+def _check_positive(function: str, number: object) -> None:
+    if isinstance(number, int) and number < 1:
+        raise ValueError(f"{function} counts from 1, not from {number}")
 
 
 def _ranked(function: WindowFunction, type_: ColumnType, *operands: Expr) -> Any:
@@ -121,7 +143,7 @@ def _ranked(function: WindowFunction, type_: ColumnType, *operands: Expr) -> Any
 
 
 def _of(function: WindowFunction, value: object, *counts: int) -> Any:
-    if not isinstance(value, Traced):
+    if not isinstance(value, Traced) or has_window(value.expr):
         raise TypeError(f"{function} takes a field of the traced entity, not {value!r}")
     operands = [to_expr(count, INT8) for count in counts]
     return _ranked(function, value.expr.type, value.expr, *operands)

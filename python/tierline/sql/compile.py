@@ -59,7 +59,8 @@ def compile_page(page: PageQuery[Any], secret: bytes) -> tuple[Compiled, Bookmar
     keys = ordering(page.query)
     name = compile_query(msgspec.structs.replace(page.query, order_by=keys), "fetch_page")
     bookmarks = Bookmarks(name.statement.name, secret)
-    query, cursor = keyed(page.query, keys), page.after or page.before
+    query = keyed(page.query, keys)
+    cursor = page.before if page.after is None else page.after
     along = keys if page.before is None else reversed_ordering(keys)
     if cursor is not None:
         values = read_cursor(cursor, keys, bookmarks.statement, secret)

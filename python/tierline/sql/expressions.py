@@ -61,6 +61,13 @@ class Parameters:
         for scope in reversed(self.scopes):
             if node.alias in scope:
                 return f"{scope[node.alias]}.{quote(node.name)}"
+        if any(self.scopes):
+            # Without its source's name it would be taken for a column of another source.
+            raise QueryError(
+                f"the field {node.name!r} is of a row that is out of sight here: a common table "
+                "expression or a recursion cannot use a row of the query around it, and a row is "
+                "not to be used outside its own lambda"
+            )
         return quote(node.name)
 
 
@@ -229,6 +236,9 @@ def _cast_back(node: Expr, call: str) -> str:
         and node.operand.type.wire == "int8"
     ):
         return f"{call}::{node.result_type.sql}"
+    if isinstance(node, Aggregate) and node.function == "array_agg":
+        # Of no rows PostgreSQL makes NULL; a list of no values is an empty list.
+        return f"coalesce({call}, '{{}}')"
     return call
 
 

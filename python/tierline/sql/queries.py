@@ -8,7 +8,7 @@ from typing import Any, cast
 from tierline.entity import Table
 from tierline.entity.types import INT8
 from tierline.query import Query
-from tierline.query.expressions import Alias, parts
+from tierline.query.expressions import Alias, ColumnRef, Expr, parts
 from tierline.query.query import Compound, Cte, CteRef, Relation
 from tierline.query.subqueries import Exists, InQuery, Scalar
 from tierline.sql.expressions import Parameters, collated, render, render_ordering, render_shared
@@ -62,6 +62,11 @@ def render_around(build: Callable[[], str], parameters: Parameters, scope: dict[
     return renderer.with_ctes(build())
 
 
+def _reads(expression: Expr, scope: dict[Any, str]) -> bool:
+    """Whether an expression has a column of one of the sources."""
+    return any(isinstance(part, ColumnRef) and part.alias in scope for part in parts(expression))
+
+
 class _Renderer:
     """Renders one statement; remembers the names it gave."""
 
@@ -105,10 +110,14 @@ class _Renderer:
                 scope[query.level, position] = f"t{self._sources}"
                 self._sources += 1
         parameters.scopes.append(scope)
+        # Its own columns hide those of the queries around it, and so do its group keys.
+        outer = parameters.shared
+        parameters.shared = [pair for pair in outer if not _reads(pair[0], scope)]
         try:
             return self._clauses(query, scope, constant, named=named, collate=collate)
         finally:
             parameters.scopes.pop()
+            parameters.shared = outer
 
     def _clauses(
         self,
@@ -194,15 +203,18 @@ class _Renderer:
             self._ctes[mark] = (name, None)
             # It is apart from the queries around it, whose columns it cannot see.
             outer, self._parameters.scopes = self._parameters.scopes, []
+            shared, self._parameters.shared = self._parameters.shared, []
             # A recursion's two parts must agree in their texts' collations.
             is_recursive = cte.step is not None
-            text = self.select(cte.base, named=True, collate=is_recursive)
-            if cte.step is not None:
-                self._is_recursive = True
-                operator = "UNION ALL" if cte.union_all else "UNION"
-                step = self.select(cte.step, named=True, collate=True)
-                text = f"({text}) {operator} ({step})"
-            self._parameters.scopes = outer
+            try:
+                text = self.select(cte.base, named=True, collate=is_recursive)
+                if cte.step is not None:
+                    self._is_recursive = True
+                    operator = "UNION ALL" if cte.union_all else "UNION"
+                    step = self.select(cte.step, named=True, collate=True)
+                    text = f"({text}) {operator} ({step})"
+            finally:
+                self._parameters.scopes, self._parameters.shared = outer, shared
             self._ctes[mark] = (name, text)
             self._order.append(mark)
         return self._ctes[mark][0]
