@@ -139,7 +139,8 @@ class Cache(MutableMapping[_K, _V]):
             `cleared`. Called after the fact, when nothing is locked, by the thread that caused it;
             an `Exception` of it goes to `sys.unraisablehook`. `pop` and `popitem` hand the value
             to their caller and do not call it.
-        floor_s: Seconds for which `announce` remembers a change: longer than any load takes.
+        floor_s: Seconds for which `announce` remembers a change: longer than any load takes, and
+            than any transaction runs on that is announced before it commits.
 
     Raises:
         TypeError: `getsizeof` and `weigher` are both given, or something cannot be called.

@@ -40,7 +40,8 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// No floors. Each will be kept for `keep_ms` milliseconds: longer than any load takes.
+    /// No floors. Each will be kept for `keep_ms` milliseconds: longer than any load takes, and than
+    /// any transaction runs on that is announced before it commits.
     #[must_use]
     pub fn new(keep_ms: u64) -> Self {
         Self {
