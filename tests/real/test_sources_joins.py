@@ -341,6 +341,22 @@ def test_what_was_projected_from_a_join_is_one_source(store: tl.Store) -> None:
     assert sorted(rows(store, tl.where(values, lambda n: n > 4))) == [6, 7]
 
 
+class Known(msgspec.Struct, frozen=True):
+    model: str | None
+    seats: int | None
+
+
+def test_a_row_of_nulls_is_missing_in_a_left_join_only(store: tl.Store) -> None:
+    """All its columns are NULL, so a left join cannot tell it from none; others need not."""
+    known = tl.project(
+        tl.select(PLANES, where=lambda p: p.tail == "N3"), lambda p: Known(p.model, p.seats)
+    )
+    first = tl.select(FLIGHTS, where=lambda f: f.id == 1)
+    assert rows(store, tl.cross_join(first, known)) == [(FLIGHT[1], Known(None, None))]
+    maybe = tl.left_join(first, known, lambda f, k: f.id == 1)
+    assert rows(store, maybe) == [(FLIGHT[1], None)]
+
+
 def test_a_scalar_source_is_joined_and_may_be_missing(store: tl.Store) -> None:
     models = tl.project(tl.select(PLANES), lambda p: p.tail)
     joined = tl.left_join(FLIGHTS, models, lambda f, tail: f.tail == tail)

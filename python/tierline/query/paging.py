@@ -1,8 +1,8 @@
 """Keyset pages: the rows that come after, or before, the last one seen.
 
 A page is found by the values that its neighbour's last row is ordered by, not by a number of rows
-to skip: each page costs the same, and rows that come or go elsewhere do not shift it. Its cursor is
-those values, signed, so that nobody else can make one up.
+to skip: rows that come or go elsewhere do not shift it. Its cursor is those values, signed, so that
+nobody else can make one up.
 """
 
 from __future__ import annotations
