@@ -41,7 +41,7 @@ PURE = ("errors", "result", "entity", "query", "sql")
 # need not be foreseen here.
 PURE_IMPORTS = {
     "__future__", "collections", "datetime", "decimal", "difflib", "enum", "functools", "hashlib",
-    "itertools", "math", "msgspec", "operator", "re", "returns", "types", "typing", "uuid",
+    "html", "itertools", "math", "msgspec", "operator", "re", "returns", "types", "typing", "uuid",
 }  # fmt: skip
 
 # What still reaches the world through the modules above, or through no module at all.

@@ -43,14 +43,28 @@ from tierline.query.functions import (
     some,
     sum,  # noqa: A004 (the field's word)
 )
+from tierline.query.parameters import param
 from tierline.repository import Repository, repository
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
+from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
 if TYPE_CHECKING:
-    from tierline.store import Stats, Store, TierStats, connect, open  # noqa: A004
+    from tierline.store import (
+        Batch,
+        Deferred,
+        Loader,
+        Stats,
+        Store,
+        Stream,
+        TierStats,
+        batch,
+        connect,
+        open,  # noqa: A004
+    )
 
 __all__ = [
     "AccessDeniedError",
+    "Batch",
     "Cache",
     "CacheInfo",
     "CachedFunction",
@@ -60,16 +74,23 @@ __all__ = [
     "ConnectionError",
     "ConstraintError",
     "DecodeError",
+    "Deferred",
     "DuplicateError",
     "Failure",
     "FieldError",
+    "Identifier",
+    "Loader",
     "MigrationError",
     "NotFoundError",
     "OutcomeUnknownError",
+    "Plan",
+    "PlanNode",
     "PoolExhaustedError",
     "Query",
     "QueryError",
     "RateLimitedError",
+    "RawQuery",
+    "RawSql",
     "ReadThrough",
     "Repository",
     "RepositoryError",
@@ -77,6 +98,7 @@ __all__ = [
     "SheetLayoutError",
     "Stats",
     "Store",
+    "Stream",
     "Success",
     "Table",
     "TierStats",
@@ -86,6 +108,7 @@ __all__ = [
     "asc",
     "ask",
     "avg",
+    "batch",
     "cached",
     "collect",
     "connect",
@@ -94,17 +117,20 @@ __all__ = [
     "desc",
     "do",
     "flow",
+    "identifier",
     "is_in",
     "is_null",
     "max",
     "min",
     "not_",
     "open",
+    "param",
     "project",
     "read_through",
     "repository",
     "select",
     "some",
+    "sql",
     "sum",
     "table",
     "then",
@@ -113,9 +139,14 @@ __all__ = [
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
+    "Batch": "tierline.store",
+    "Deferred": "tierline.store",
+    "Loader": "tierline.store",
     "Stats": "tierline.store",
     "Store": "tierline.store",
+    "Stream": "tierline.store",
     "TierStats": "tierline.store",
+    "batch": "tierline.store",
     "connect": "tierline.store",
     "open": "tierline.store",
 }

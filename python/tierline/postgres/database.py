@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,8 +29,10 @@ from tierline.postgres.errors import (
     classify,
     no_connection,
 )
+from tierline.postgres.pipeline import BatchError, fetch_batch
 from tierline.postgres.pool import Pool, PoolStats
-from tierline.sql import Statement
+from tierline.postgres.streaming import stream_rows
+from tierline.sql import Compiled, Statement
 
 _R = TypeVar("_R")
 
@@ -133,6 +135,67 @@ class Database:
     ) -> Success[int] | Failure[RepositoryError]:
         """Run a statement that answers no rows; how many rows it changed."""
         return self._perform(statement, lambda c: c.execute_statement(statement, values))
+
+    def fetch_batch(
+        self, batch: Sequence[Compiled]
+    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
+        """The rows of several statements, run in one round trip and one transaction."""
+        failed: list[BatchError] = []
+
+        def run(connection: Connection) -> list[list[Any]]:
+            try:
+                return fetch_batch(connection, batch)
+            except BatchError as error:
+                failed.append(error)
+                raise error.error from error
+
+        result = self._perform(batch[0].statement, run)
+        if isinstance(result, Failure) and failed:
+            position = failed[0].position
+            error = result.failure()
+            error.message = f"query {position + 1} of {len(batch)}: {error.message}"
+            error.table = batch[position].statement.table_name
+        return result
+
+    def stream(
+        self, statement: Statement, values: tuple[Any, ...], size: int
+    ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
+        """A statement's rows in batches; a Failure is the last."""
+        began = time.monotonic()
+        try:
+            connection = self._pool.take()
+        except DRIVER_ERRORS as error:
+            yield Failure(self._no_connection(error, statement, began))
+            return
+        failure: RepositoryError | None = None
+        batches = stream_rows(connection, statement, values, size, self._timeout_s)
+        try:
+            for rows in batches:
+                yield Success(rows)
+        except psycopg.Error as error:
+            failure = self._failed(error, statement, connection, began)
+        except RepositoryError as error:
+            failure = _about(error, statement, began)
+        finally:
+            batches.close()
+            self._pool.give_back(connection, well=False, now_s=began)
+        if failure is not None:
+            yield Failure(failure)
+
+    def explain(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a statement that is not prepared and whose writes are undone."""
+
+        def run(connection: Connection) -> list[Any]:
+            connection.command(b"BEGIN")
+            try:
+                return connection.fetch_once(statement, values)
+            finally:
+                if not connection.lost:
+                    connection.command(b"ROLLBACK")
+
+        return self._perform(statement, run)
 
     def copy_in(
         self,

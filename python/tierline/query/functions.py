@@ -19,6 +19,7 @@ import msgspec
 from tierline.entity.types import FLOAT8, INT8, array_of
 from tierline.query.expressions import (
     Aggregate,
+    Expr,
     IsNull,
     Membership,
     Not,
@@ -26,7 +27,8 @@ from tierline.query.expressions import (
     Value,
     has_aggregate,
 )
-from tierline.query.operands import NUMERIC, fitted
+from tierline.query.operands import NUMERIC, comparable, fitted
+from tierline.query.parameters import Param
 from tierline.query.tracing import Traced, boolean, text_match
 
 T = TypeVar("T")
@@ -80,6 +82,9 @@ def is_in(value: object, values: Collection[object]) -> bool:
     if not isinstance(value, Traced):
         return value in values
     operand = value.expr
+    given: object = values
+    if isinstance(given, Traced):
+        return cast("bool", Traced(Membership(operand, _array_parameter(operand, given.expr))))
     items: list[Any] = []
     for item in values:
         if item is None:
@@ -91,6 +96,15 @@ def is_in(value: object, values: Collection[object]) -> bool:
         raise TypeError(f"is_in cannot look up a {operand.type.sql} field")
     element = msgspec.structs.replace(operand.type, choices=None)
     return cast("bool", Traced(Membership(operand, Value(items, array_of(element)))))
+
+
+def _array_parameter(operand: Expr, values: Expr) -> Param:
+    if not isinstance(values, Param):
+        raise TypeError("is_in takes values or a tl.param; compare fields with `==` and `|`")
+    element = values.type.element
+    if element is None or not comparable(operand.type, element):
+        raise TypeError(f"is_in: {operand.type.sql} is not looked up in {values.type.sql}")
+    return values
 
 
 def contains(text: str, part: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -11,16 +11,11 @@ from tierline.entity import ColumnType
 from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
+from tierline.query.select import show_queries_by
 from tierline.sql.expressions import Parameters, render, render_ordering, render_shared
 from tierline.sql.identifiers import quote, table_name
-from tierline.sql.statement import ResultColumn, Statement
-
-
-class Compiled(NamedTuple):
-    """A statement with the values of one query."""
-
-    statement: Statement
-    values: tuple[Any, ...]
+from tierline.sql.shown import shown
+from tierline.sql.statement import Compiled, ResultColumn, Statement
 
 
 def compile_query(query: Query[Any], operation: str = "fetch_all") -> Compiled:
@@ -99,3 +94,6 @@ def _outputs(query: Query[Any], parameters: Parameters, constant: str | None) ->
     if query.projection is not None:
         return ", ".join(render(output.expr, parameters) for output in query.projection.outputs)
     return constant or ", ".join(quote(column.name) for column in query.table.columns)
+
+
+show_queries_by(lambda query: shown(*compile_query(query)))

@@ -22,6 +22,7 @@ from tierline.query.expressions import (
     TextMatch,
     Value,
 )
+from tierline.query.parameters import Param
 from tierline.sql.identifiers import quote
 
 
@@ -40,6 +41,22 @@ class Parameters:
         self.values.append(value)
         self.types.append(type_)
         return f"${len(self.values)}"
+
+    def add_named(self, node: Param) -> str:
+        """Take a parameter that is given later; one name is one parameter wherever it stands.
+
+        Raises:
+            TypeError: The name stands elsewhere with another type.
+        """
+        for n, value in enumerate(self.values, 1):
+            if isinstance(value, Param) and value.name == node.name:
+                if (value.type.sql, value.nullable) != (node.type.sql, node.nullable):
+                    raise TypeError(
+                        f"parameter {node.name!r} is {value.type.sql} in one place and "
+                        f"{node.type.sql} in another; give it one type, or two names"
+                    )
+                return f"${n}"
+        return self.add(node, node.type)
 
 
 def render(node: Expr, parameters: Parameters) -> str:
@@ -70,6 +87,11 @@ def _(node: ColumnRef, parameters: Parameters) -> str:  # noqa: ARG001 (one sign
 @_render.register
 def _(node: Value, parameters: Parameters) -> str:
     return parameters.add(node.value, node.value_type)
+
+
+@_render.register
+def _(node: Param, parameters: Parameters) -> str:
+    return parameters.add_named(node)
 
 
 @_render.register
