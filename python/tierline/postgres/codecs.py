@@ -195,7 +195,7 @@ def in_order(make: MakeRow, order: tuple[int, ...]) -> MakeRow:
     """The function for rows whose columns stand in another order."""
     if order == tuple(range(len(order))):
         return make
-    pick: Callable[[Sequence[Any]], Sequence[Any]] = itemgetter(*order)
+    pick = cast("Callable[[Sequence[Any]], Sequence[Any]]", itemgetter(*order))
     return lambda values: make(pick(values))
 
 

@@ -99,7 +99,7 @@ def binder(values: tuple[Any, ...]) -> Bind:
     steps = [(n, place, _class_of(place)) for n, place in places]
 
     def bind(given: Mapping[str, object]) -> tuple[Any, ...]:
-        if set(given) != names:
+        if len(given) != len(names) or not names.issuperset(given):
             raise _wrong_names(names, given)
         row = list(values)
         for n, place, plain in steps:

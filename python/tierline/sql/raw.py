@@ -226,8 +226,7 @@ def _put(name: str, value: object) -> tuple[Part, ...]:
         case Identifier():
             return (value.sql,)
         case Table():
-            table: Table[Any, Any] = value
-            return (table_name(table),)
+            return (table_name(cast("Any", value)),)
         case Traced(expr=Param() as place):
             return (place,)
         case Traced() | Query():
