@@ -160,6 +160,9 @@ class Connection(psycopg.Connection[Any]):
             prepared = self.remember(statement)
             try:
                 self._prepare(statement, prepared)
+            except DecodeError:
+                self.forget(statement.name)
+                raise
             except BaseException:
                 self._known.pop(statement.name, None)
                 raise
@@ -173,8 +176,11 @@ class Connection(psycopg.Connection[Any]):
         with suppress(psycopg.errors.DuplicatePreparedStatement):
             self.answer()
         if statement.table is None and statement.columns:
-            # Raw SQL may write: whether its columns fit is known before it does anything.
-            with suppress(psycopg.errors.InvalidSqlStatementName):
+            # Raw SQL may write: whether its columns fit is known before it does anything. What a
+            # pooler lost or kept too long is healed when it is run.
+            with suppress(
+                psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported
+            ):
                 self.pgconn.send_describe_prepared(statement.name)
                 self._learn(statement, prepared, self.answer())
 
