@@ -282,7 +282,8 @@ def _answer(into: Any) -> tuple[tuple[ResultColumn, ...], Shape, Callable[..., A
     if get_origin(into) is tuple and ... not in get_args(into) and get_args(into):
         items = enumerate(get_args(into), 1)
         return tuple(_column(f"column{n}", item) for n, item in items), "tuple", tuple, False
-    if into is tuple or (isinstance(into, type) and issubclass(into, tuple)):
+    cls: Any = get_origin(into) or into
+    if isinstance(cls, type) and issubclass(cls, tuple):
         raise TypeError(f"sql: into={into!r} does not say its columns; use tuple[int, str]")
     return (_column("value", into),), "scalar", object, False
 
