@@ -140,22 +140,11 @@ class Database:
         self, batch: Sequence[Compiled]
     ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
         """The rows of several statements, run in one round trip and one transaction."""
-        failed: list[BatchError] = []
-
-        def run(connection: Connection) -> list[list[Any]]:
-            try:
-                return fetch_batch(connection, batch)
-            except BatchError as error:
-                failed.append(error)
-                raise error.error from error
-
-        result = self._perform(batch[0].statement, run)
-        if isinstance(result, Failure) and failed:
-            position = failed[0].position
-            error = result.failure()
-            error.message = f"query {position + 1} of {len(batch)}: {error.message}"
-            error.table = batch[position].statement.table_name
-        return result
+        # If the connection is lost, what one of them wrote may have happened.
+        written = (compiled.statement for compiled in batch if compiled.statement.writes)
+        return self._perform(
+            next(written, batch[0].statement), lambda connection: fetch_batch(connection, batch)
+        )
 
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int
@@ -249,9 +238,21 @@ class Database:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
             return Failure(_about(error, statement, began))
+        except BatchError as failed:
+            return Failure(self._batch_failed(failed, connection, began))
         finally:
             self._pool.give_back(connection, well=well, now_s=began)
         return Success(answer)
+
+    def _batch_failed(
+        self, failed: BatchError, connection: Connection, began: float
+    ) -> RepositoryError:
+        if isinstance(failed.error, psycopg.Error):
+            found = self._failed(failed.error, failed.statement, connection, began)
+        else:
+            found = _about(failed.error, failed.statement, began)
+        found.message = f"query {failed.position + 1} of {failed.size}: {found.message}"
+        return found
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float

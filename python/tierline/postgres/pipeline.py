@@ -15,15 +15,26 @@ from psycopg.pq.abc import PGresult
 
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection, Prepared
-from tierline.sql import Compiled, Statement
+from tierline.sql import Compiled
 
 
 class BatchError(Exception):
-    """One statement of a batch failed; its cause is the error."""
+    """One statement of a batch failed.
 
-    def __init__(self, position: int, error: psycopg.Error | RepositoryError) -> None:
+    Attributes:
+        position: Which, counted from 0.
+        size: Of how many.
+        statement: The statement.
+        error: What went wrong.
+    """
+
+    def __init__(
+        self, batch: Sequence[Compiled], position: int, error: psycopg.Error | RepositoryError
+    ) -> None:
         super().__init__(position, error)
         self.position = position
+        self.size = len(batch)
+        self.statement = batch[position].statement
         self.error = error
 
 
@@ -42,14 +53,14 @@ def fetch_batch(connection: Connection, batch: Sequence[Compiled]) -> list[list[
         except BatchError as failed:
             # The transaction has undone what the others did, so that all can be run again.
             n = failed.position
-            prepared[n] = _prepared_again(connection, batch[n].statement, failed, attempts[n])
+            prepared[n] = _prepared_again(connection, batch, failed, attempts[n])
             attempts[n] += 1
     rows: list[list[Any]] = []
     for n, (compiled, known, result) in enumerate(zip(batch, prepared, results, strict=True)):
         try:
             rows.append(connection.rows(compiled.statement, known, result))
         except RepositoryError as error:
-            raise BatchError(n, error) from error
+            raise BatchError(batch, n, error) from error
     return rows
 
 
@@ -59,19 +70,19 @@ def _prepared(connection: Connection, batch: Sequence[Compiled]) -> list[Prepare
         try:
             prepared.append(connection.prepare(compiled.statement))
         except (psycopg.Error, RepositoryError) as error:
-            raise BatchError(n, error) from error
+            raise BatchError(batch, n, error) from error
     return prepared
 
 
 def _prepared_again(
-    connection: Connection, statement: Statement, failed: BatchError, attempt: int
+    connection: Connection, batch: Sequence[Compiled], failed: BatchError, attempt: int
 ) -> Prepared:
     if not isinstance(failed.error, psycopg.Error):
         raise failed
     try:
-        return connection.prepare_again(statement, failed.error, attempt)
+        return connection.prepare_again(failed.statement, failed.error, attempt)
     except psycopg.Error as error:
-        raise BatchError(failed.position, error) from error
+        raise BatchError(batch, failed.position, error) from error
 
 
 def _run(
@@ -82,14 +93,14 @@ def _run(
         try:
             parameters = connection.encoded(statement, known, values)
         except RepositoryError as error:
-            raise BatchError(n, error) from error
+            raise BatchError(batch, n, error) from error
         commands.append(partial(connection.send, statement, known, parameters))
     commands.append(connection.pgconn.pipeline_sync)
     results = _communicate(connection, commands)
     for n, result in enumerate(results):
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             refusal = error_from_result(result, encoding="utf-8")
-            raise BatchError(n, refusal) from refusal
+            raise BatchError(batch, n, refusal) from refusal
     return results
 
 

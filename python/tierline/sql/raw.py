@@ -282,10 +282,13 @@ def _answer(into: Any) -> tuple[tuple[ResultColumn, ...], Shape, Callable[..., A
     if get_origin(into) is tuple and ... not in get_args(into) and get_args(into):
         items = enumerate(get_args(into), 1)
         return tuple(_column(f"column{n}", item) for n, item in items), "tuple", tuple, False
-    cls: Any = get_origin(into) or into
-    if isinstance(cls, type) and issubclass(cls, tuple):
+    if _is_tuple_type(into) or _is_tuple_type(get_origin(into)):
         raise TypeError(f"sql: into={into!r} does not say its columns; use tuple[int, str]")
     return (_column("value", into),), "scalar", object, False
+
+
+def _is_tuple_type(cls: object) -> bool:
+    return isinstance(cls, type) and issubclass(cls, tuple)
 
 
 def _column(name: str, annotation: Any) -> ResultColumn:
