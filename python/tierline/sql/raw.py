@@ -282,7 +282,7 @@ def _answer(into: Any) -> tuple[tuple[ResultColumn, ...], Shape, Callable[..., A
     if get_origin(into) is tuple and ... not in get_args(into) and get_args(into):
         items = enumerate(get_args(into), 1)
         return tuple(_column(f"column{n}", item) for n, item in items), "tuple", tuple, False
-    if _is_tuple_type(into) or _is_tuple_type(get_origin(into)):
+    if _is_tuple_type(cast("object", into)) or _is_tuple_type(get_origin(into)):
         raise TypeError(f"sql: into={into!r} does not say its columns; use tuple[int, str]")
     return (_column("value", into),), "scalar", object, False
 
