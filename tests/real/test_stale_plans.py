@@ -14,6 +14,7 @@ from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, is_idle
 from tests.real.pgbouncer import pgbouncer
 
 import tierline as tl
+from tierline.postgres.connection import Connection
 from tierline.testing import PostgresServer
 
 
@@ -87,6 +88,24 @@ def test_a_session_that_forgot_its_statements_prepares_them_again(store: tl.Stor
         _all_still_answer(store)
         assert store.execute(tl.sql("deallocate all")) == tl.Success(0)
     assert store.fetch_all(tl.sql("select 1", into=int)) == tl.Success([1])
+
+
+def test_a_statement_whose_old_plan_a_pooler_keeps_runs_unprepared(
+    store: tl.Store, raw: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PgBouncer with max_prepared_statements maps a text that it knows to the plan that it has."""
+    tl.unwrap(tl.repository(store, OWNERS).create(Owner(1, "Ada")))
+
+    def keep_on_the_server(connection: Connection, name: bytes) -> None:
+        connection._known.pop(name, None)
+
+    monkeypatch.setattr(Connection, "forget", keep_on_the_server)
+    _all_still_answer(store)
+    raw.execute("ALTER TABLE owners ALTER COLUMN name TYPE varchar(50)")
+    _all_still_answer(store)
+    raw.execute("ALTER TABLE owners ALTER COLUMN name TYPE text")
+    _all_still_answer(store)
+    assert is_idle(store)
 
 
 @pytest.fixture(params=[0, 100], ids=["no statements kept", "statements kept"])
