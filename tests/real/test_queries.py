@@ -244,6 +244,29 @@ def test_rows_become_structs_tuples_and_single_values(store: tl.Store, stock: St
     assert store.fetch_one(tl.project(tl.select(ITEMS), lambda i: tl.max(i.id))) == tl.Success(3)
 
 
+class OneName(msgspec.Struct, frozen=True):
+    id: int
+
+
+class OtherName(msgspec.Struct, frozen=True):
+    number: int
+
+
+def test_one_text_is_read_in_as_many_ways_as_it_is_asked_for(store: tl.Store, stock: Stock) -> None:
+    stock.create(item(1)).unwrap()
+    rows = tl.select(ITEMS)
+    for _ in range(2):
+        one = store.fetch_all(tl.project(rows, lambda i: OneName(i.id)))
+        assert one == tl.Success([OneName(1)])
+        other = store.fetch_all(tl.project(rows, lambda i: OtherName(i.id)))
+        assert other == tl.Success([OtherName(1)])
+        assert store.fetch_all(tl.project(rows, lambda i: (i.id,))) == tl.Success([(1,)])
+        assert store.fetch_all(tl.project(rows, lambda i: i.id)) == tl.Success([1])
+    for number in range(40):
+        made = msgspec.defstruct(f"Made{number}", [("id", int)], frozen=True)
+        assert store.fetch_all(tl.project(rows, lambda i, m=made: m(i.id))) == tl.Success([made(1)])
+
+
 def test_an_aggregate_over_everything_is_one_row(store: tl.Store, stock: Stock) -> None:
     rows = tl.project(tl.select(ITEMS), lambda i: tl.count())
     for count in (0, 3):

@@ -162,6 +162,27 @@ def test_a_statement_whose_columns_do_not_fit_changes_nothing(each: tl.Store) ->
     assert each.count(tl.select(OWNERS)) == tl.Success(3)
 
 
+class Label(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+def test_one_text_is_read_as_each_query_says(each: tl.Store) -> None:
+    for _ in range(2):
+        for into, row in ((Owner, Owner(1, "Ada")), (tuple[int, str], (1, "Ada")),
+                          (Label, Label(1, "Ada"))):  # fmt: skip
+            kind: Any = into
+            query = tl.sql("select id, name from owners where id = 1", into=kind)
+            assert each.fetch_one(query) == tl.Success(row)
+    text = "delete from owners returning id"
+    failure(each.fetch_all(tl.sql(text, into=str)), tl.DecodeError)
+    nothing = tl.sql(text + " + 0", into=int)
+    with each.stream(nothing, size=1) as batches:
+        next(batches)
+    failure(each.fetch_all(tl.sql(text + " + 0", into=str)), tl.DecodeError)
+    assert each.count(tl.select(OWNERS)) == tl.Success(3)
+
+
 def test_execute_says_how_many_rows_changed(each: tl.Store) -> None:
     assert each.execute(tl.sql("update owners set name = {n}", n="X")) == tl.Success(3)
     assert each.execute(tl.sql("delete from owners where id < {n}", n=tl.param("n", int)), n=3) == (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.abc import Buffer
@@ -56,10 +56,25 @@ _GC_PAUSE_ROWS = 1000
 _ROWS = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
-class Prepared:
-    """What one connection knows of one statement."""
+# Ways to read one statement's rows that are kept; the oldest goes first.
+_READINGS_MAX = 15
 
-    __slots__ = ("encoders", "formats", "is_named", "make_row", "oids", "transformer")
+
+class Reading(NamedTuple):
+    """How the rows of one statement are read."""
+
+    statement: Statement
+    transformer: TransformerType
+    make_row: MakeRow
+
+
+class Prepared:
+    """What one connection knows of one statement's text.
+
+    The same text may be read in several ways: projected into one Struct here, another there.
+    """
+
+    __slots__ = ("encoders", "formats", "is_named", "oids", "reading", "readings")
 
     def __init__(self, types: tuple[ColumnType, ...], *, is_named: bool) -> None:
         self.encoders = tuple(encoder(type_) for type_ in types)
@@ -67,8 +82,8 @@ class Prepared:
         # A value whose type the server infers travels as text, which every type reads.
         self.formats = [Format.BINARY if oid else Format.TEXT for oid in self.oids]
         self.is_named = is_named
-        self.transformer: TransformerType | None = None
-        self.make_row: MakeRow = tuple
+        self.reading: Reading | None = None
+        self.readings: list[Reading] = []
 
 
 class Connection(psycopg.Connection[Any]):
@@ -105,16 +120,17 @@ class Connection(psycopg.Connection[Any]):
         Raises:
             DecodeError: A column does not fit what it is read into.
         """
-        transformer = prepared.transformer
-        if transformer is None:
-            transformer = self._learn(statement, prepared, result)
+        reading = prepared.reading
+        if reading is None or reading.statement is not statement:
+            reading = prepared.reading = self._reading(statement, prepared, result)
+        _, transformer, make_row = reading
         transformer.set_pgresult(result, set_loaders=False)
         count = result.ntuples
         try:
             if count < _GC_PAUSE_ROWS:
-                return transformer.load_rows(0, count, prepared.make_row)
+                return transformer.load_rows(0, count, make_row)
             with _gc_paused():
-                return transformer.load_rows(0, count, prepared.make_row)
+                return transformer.load_rows(0, count, make_row)
         except psycopg.DataError as error:
             raise _undecodable(statement, transformer, result, error) from error
         except (ValueError, TypeError) as error:
@@ -182,7 +198,7 @@ class Connection(psycopg.Connection[Any]):
                 psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported
             ):
                 self.pgconn.send_describe_prepared(statement.name)
-                self._learn(statement, prepared, self.answer())
+                prepared.reading = self._reading(statement, prepared, self.answer())
 
     def remember(self, statement: Statement) -> Prepared:
         """Make room for a statement; it is sent by `send_prepare`."""
@@ -277,7 +293,17 @@ class Connection(psycopg.Connection[Any]):
             raise error_from_result(result, encoding="utf-8")
         return result
 
-    def _learn(self, statement: Statement, prepared: Prepared, result: PGresult) -> TransformerType:
+    def _reading(self, statement: Statement, prepared: Prepared, result: PGresult) -> Reading:
+        """How to read this statement's rows; learnt at its first run."""
+        for reading in prepared.readings:
+            if _reads_alike(reading.statement, statement):
+                return reading._replace(statement=statement)
+        reading = self._learn(statement, result)
+        del prepared.readings[:-_READINGS_MAX]
+        prepared.readings.append(reading)
+        return reading
+
+    def _learn(self, statement: Statement, result: PGresult) -> Reading:
         """Check the columns that came back against the expected ones; keep how to read them."""
         order = column_order(statement, result)
         oids = [result.ftype(n) for n in range(result.nfields)]
@@ -287,9 +313,18 @@ class Connection(psycopg.Connection[Any]):
         nullable = {column.name: column.nullable for column in statement.columns}
         if statement.shape == "entity" and statement.table is not None:
             nullable = {column.name: column.nullable for column in statement.table.columns}
-        prepared.make_row = in_order(row_maker(statement, nullable), order)
-        prepared.transformer = transformer
-        return transformer
+        return Reading(statement, transformer, in_order(row_maker(statement, nullable), order))
+
+
+def _reads_alike(one: Statement, other: Statement) -> bool:
+    """Whether rows of the same text are made into the same."""
+    return (
+        one.shape == other.shape
+        and one.into is other.into
+        and one.columns == other.columns
+        and one.by_name == other.by_name
+        and (one.table is other.table or one.shape != "entity")
+    )
 
 
 def column_types(connection: Connection, operation: str, table: Table[Any, Any]) -> list[int]:

@@ -78,6 +78,11 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
     def name(self) -> bytes:
         """The prepared statement's name: a hash of text and types, so the same is the same."""
         content = f"{self.sql}\0{[type_.oid for type_ in self.parameters]}"
+        if self.table is None and self.columns:
+            # Raw SQL may write, so its columns are checked when it is prepared: each kind of rows
+            # is prepared for itself.
+            columns = [(column.name, column.type.sql) for column in self.columns]
+            content += f"\0{self.shape}\0{self.by_name}\0{columns}"
         return b"tl_" + hashlib.blake2b(content.encode(), digest_size=12).hexdigest().encode()
 
 
