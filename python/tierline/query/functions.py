@@ -30,7 +30,8 @@ from tierline.query.expressions import (
     Value,
     has_aggregate,
 )
-from tierline.query.operands import NUMERIC, fitted
+from tierline.query.operands import NUMERIC, comparable, fitted
+from tierline.query.parameters import Param
 from tierline.query.query import Query
 from tierline.query.subqueries import in_query
 from tierline.query.tracing import Traced, TracedRow, boolean, columns_of, ordering_of, text_match
@@ -91,8 +92,11 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
     Raises:
         TypeError: A value is None or of another type than the field, or `values` is one text.
     """
-    if isinstance(values, Traced):
-        return cast("bool", is_element(value, values))
+    given: object = values
+    if isinstance(given, Traced):
+        if isinstance(given.expr, Param) and isinstance(value, Traced):
+            return cast("bool", Traced(_in_parameter(value.expr, given.expr)))
+        return cast("bool", is_element(value, given))
     if isinstance(values, Query):
         if not isinstance(value, Traced):
             raise TypeError("is_in takes a traced field beside a query")
@@ -115,6 +119,13 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
         raise TypeError(f"is_in cannot look up a {operand.type.sql} field")
     element = msgspec.structs.replace(operand.type, choices=None)
     return cast("bool", Traced(Membership(operand, Value(items, array_of(element)))))
+
+
+def _in_parameter(operand: Expr, values: Param) -> Membership:
+    element = values.type.element
+    if element is None or not comparable(operand.type, element):
+        raise TypeError(f"is_in: {operand.type.sql} is not looked up in {values.type.sql}")
+    return Membership(operand, values)
 
 
 def contains(text: str, part: str) -> bool:
