@@ -107,7 +107,10 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
         )
     if not isinstance(value, Traced):
         return value in values
-    operand = value.expr
+    return cast("bool", Traced(_in_values(value.expr, values)))
+
+
+def _in_values(operand: Expr, values: Collection[object]) -> Membership:
     items: list[Any] = []
     for item in values:
         if item is None:
@@ -118,7 +121,7 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
     if operand.type.wire in ("array", "jsonb"):
         raise TypeError(f"is_in cannot look up a {operand.type.sql} field")
     element = msgspec.structs.replace(operand.type, choices=None)
-    return cast("bool", Traced(Membership(operand, Value(items, array_of(element)))))
+    return Membership(operand, Value(items, array_of(element)))
 
 
 def _in_parameter(operand: Expr, values: Param) -> Membership:
