@@ -77,6 +77,18 @@ class World:
         self._stack.callback(lambda: self.wait(connection.close()))
         return connection
 
+    @cached_property
+    def sqlalchemy(self) -> Any:
+        """A SQLAlchemy connection by psycopg, in autocommit, that prepares at the first use."""
+        sqlalchemy: Any = importlib.import_module("sqlalchemy")
+        engine = sqlalchemy.create_engine(
+            self.postgres.url.replace("postgresql://", "postgresql+psycopg://"),
+            isolation_level="AUTOCOMMIT",
+            connect_args={"prepare_threshold": 0},
+        )
+        self._stack.callback(engine.dispose)
+        return self._stack.enter_context(engine.connect())
+
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
         return self._loop.run_until_complete(work)

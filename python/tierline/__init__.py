@@ -81,6 +81,7 @@ from tierline.query.functions import (
     sum,  # noqa: A004 (the field's word)
 )
 from tierline.query.paging import Page, PageQuery, page
+from tierline.query.parameters import param
 from tierline.query.subqueries import exists, scalar
 from tierline.query.text import ilike, length, like, matches
 from tierline.query.times import at_zone, trunc
@@ -102,13 +103,26 @@ from tierline.query.windows import (
 )
 from tierline.repository import MemoryRepository, Repository, memory_repository, repository
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
+from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
 if TYPE_CHECKING:
-    from tierline.store import Stats, Store, TierStats, connect, open  # noqa: A004
+    from tierline.store import (
+        Batch,
+        Deferred,
+        Loader,
+        Stats,
+        Store,
+        Stream,
+        TierStats,
+        batch,
+        connect,
+        open,  # noqa: A004
+    )
 
 __all__ = [
     "AccessDeniedError",
     "Assignment",
+    "Batch",
     "Cache",
     "CacheInfo",
     "CachedFunction",
@@ -119,22 +133,29 @@ __all__ = [
     "ConnectionError",
     "ConstraintError",
     "DecodeError",
+    "Deferred",
     "DuplicateError",
     "Failure",
     "FieldError",
+    "Identifier",
     "Join2",
     "Join3",
     "Join4",
+    "Loader",
     "MemoryRepository",
     "MigrationError",
     "NotFoundError",
     "OutcomeUnknownError",
     "Page",
     "PageQuery",
+    "Plan",
+    "PlanNode",
     "PoolExhaustedError",
     "Query",
     "QueryError",
     "RateLimitedError",
+    "RawQuery",
+    "RawSql",
     "ReadThrough",
     "Repository",
     "RepositoryError",
@@ -143,6 +164,7 @@ __all__ = [
     "SheetLayoutError",
     "Stats",
     "Store",
+    "Stream",
     "Success",
     "Table",
     "TierStats",
@@ -158,6 +180,7 @@ __all__ = [
     "ask",
     "at_zone",
     "avg",
+    "batch",
     "between",
     "cached",
     "case",
@@ -186,6 +209,7 @@ __all__ = [
     "for_update",
     "greatest",
     "groups",
+    "identifier",
     "ilike",
     "insert",
     "intersect",
@@ -213,6 +237,7 @@ __all__ = [
     "over",
     "overlaps",
     "page",
+    "param",
     "percent_rank",
     "project",
     "rank",
@@ -227,6 +252,7 @@ __all__ = [
     "semi_join",
     "set",
     "some",
+    "sql",
     "string_agg",
     "sum",
     "table",
@@ -241,9 +267,14 @@ __all__ = [
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
+    "Batch": "tierline.store",
+    "Deferred": "tierline.store",
+    "Loader": "tierline.store",
     "Stats": "tierline.store",
     "Store": "tierline.store",
+    "Stream": "tierline.store",
     "TierStats": "tierline.store",
+    "batch": "tierline.store",
     "connect": "tierline.store",
     "open": "tierline.store",
 }

@@ -16,8 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tierline as tl
-from tierline.sql import compile_query, create_table_sql, drop_table_sql, table_statements
-from tierline.sql.compile import Compiled
+from tierline.sql import Compiled, compile_query, create_table_sql, drop_table_sql, table_statements
 from tierline.sql.identifiers import quote, quote_all
 
 PYTHON = Path(tl.__file__).parents[1]  # the tree under test, for children

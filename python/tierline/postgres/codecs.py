@@ -6,6 +6,7 @@ import datetime as dt
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -164,7 +165,7 @@ def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
 
     Args:
         statement: What is run.
-        names: For the shape `entity`: column name to whether it may be NULL.
+        names: Column name to whether it may be NULL.
     """
     decoders = [
         (position, column.name, decode)
@@ -193,6 +194,14 @@ def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
         return build(values)
 
     return make
+
+
+def in_order(make: MakeRow, order: tuple[int, ...]) -> MakeRow:
+    """The function for rows whose columns stand in another order."""
+    if order == tuple(range(len(order))):
+        return make
+    pick = cast("Callable[[Sequence[Any]], Sequence[Any]]", itemgetter(*order))
+    return lambda values: make(pick(values))
 
 
 def _builder(statement: Statement) -> Callable[[Any], Any]:

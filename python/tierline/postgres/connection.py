@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.abc import Transformer as TransformerType
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
@@ -21,28 +22,39 @@ from psycopg.generators import execute
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from tierline.entity import Table
+from tierline.entity import ColumnType, Table
 from tierline.errors import DecodeError
 from tierline.postgres.codecs import (
-    Encode,
     MakeRow,
     RawJson,
     RawJsonb,
     encode_all,
     encoder,
+    in_order,
     row_maker,
 )
+from tierline.postgres.columns import check_types, column_order
 from tierline.sql import ResultColumn, Statement
 from tierline.sql.identifiers import quote, table_name
+
+_HAS_CLOSE = psycopg.capabilities.has_send_close_prepared()
 
 PREPARED_MAX = 256
 """Prepared statements kept a connection; the oldest goes first. Each costs the server memory."""
 
 # The table changed under a prepared statement, or a pooler lost it: prepare it again and repeat.
 # Both are found before the statement does anything.
-_STALE_STATES = ("0A000", "26000")
+_LOST_STATE = "26000"
+_STALE_STATES = ("0A000", _LOST_STATE)
+
+# A session loses its statements at most once, by DISCARD ALL or the like; whose do again and again
+# goes through a pooler that gives it another server's session each time.
+_LOSSES_MAX = 2
 
 _GC_PAUSE_ROWS = 1000
+
+_ROWS = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
 
 # Ways to read one statement's rows that are kept; the oldest goes first.
 _READINGS_MAX = 15
@@ -62,11 +74,14 @@ class Prepared:
     The same text may be read in several ways: projected into one Struct here, another there.
     """
 
-    __slots__ = ("encoders", "formats", "reading", "readings")
+    __slots__ = ("encoders", "formats", "is_named", "oids", "reading", "readings")
 
-    def __init__(self, encoders: tuple[Encode, ...]) -> None:
-        self.encoders = encoders
-        self.formats = [Format.BINARY] * len(encoders)
+    def __init__(self, types: tuple[ColumnType, ...], *, is_named: bool) -> None:
+        self.encoders = tuple(encoder(type_) for type_ in types)
+        self.oids = [type_.oid for type_ in types]
+        # A value whose type the server infers travels as text, which every type reads.
+        self.formats = [Format.BINARY if oid else Format.TEXT for oid in self.oids]
+        self.is_named = is_named
         self.reading: Reading | None = None
         self.readings: list[Reading] = []
 
@@ -78,6 +93,7 @@ class Connection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         self.warm_since_s = 0.0
         self._known: dict[bytes, Prepared] = {}
+        self._losses = 0
         self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
         self.adapters.register_loader("json", RawJson)
         self.adapters.register_loader("jsonb", RawJsonb)
@@ -96,6 +112,14 @@ class Connection(psycopg.Connection[Any]):
             ValidationError: A value cannot be encoded.
         """
         prepared, result = self._run(statement, values)
+        return self.rows(statement, prepared, result)
+
+    def rows(self, statement: Statement, prepared: Prepared, result: PGresult) -> list[Any]:
+        """What a statement makes of a result's rows.
+
+        Raises:
+            DecodeError: A column does not fit what it is read into.
+        """
         reading = prepared.reading
         if reading is None or reading.statement is not statement:
             reading = prepared.reading = self._reading(statement, prepared, result)
@@ -120,6 +144,12 @@ class Connection(psycopg.Connection[Any]):
             # Let go of the rows. Not with None: psycopg would forget the loaders too.
             transformer.set_pgresult(self._nothing, set_loaders=False)
 
+    def fetch_once(self, statement: Statement, values: tuple[Any, ...]) -> list[Any]:
+        """As `fetch`, without preparing the statement."""
+        prepared = Prepared(statement.parameters, is_named=False)
+        self.send(statement, prepared, self.encoded(statement, prepared, values))
+        return self.rows(statement, prepared, self.answer())
+
     def execute_statement(self, statement: Statement, values: tuple[Any, ...]) -> int:
         """Run a statement that answers no rows; how many rows it changed."""
         _, result = self._run(statement, values)
@@ -130,45 +160,138 @@ class Connection(psycopg.Connection[Any]):
         _, result = self._run(statement, ())
         return [result.ftype(n) for n in range(result.nfields)]
 
-    def _run(self, statement: Statement, values: tuple[Any, ...]) -> tuple[Prepared, PGresult]:
-        prepared = self._known.get(statement.name) or self._prepare(statement)
-        try:
-            return prepared, self._execute(statement, prepared, values)
-        except psycopg.Error as error:
-            if error.sqlstate not in _STALE_STATES:
+    def command(self, sql: bytes) -> None:
+        """Run commands without parameters, such as BEGIN."""
+        self.pgconn.send_query(sql)
+        self.answer()
+
+    def known(self, statement: Statement) -> Prepared | None:
+        """The statement as this connection has it prepared."""
+        return self._known.get(statement.name)
+
+    def prepare(self, statement: Statement) -> Prepared:
+        """Prepare a statement, unless it is."""
+        prepared = self._known.get(statement.name)
+        if prepared is None:
+            prepared = self.remember(statement)
+            try:
+                self._prepare(statement, prepared)
+            except DecodeError:
+                self.forget(statement.name)
                 raise
-        self._forget(statement.name)
-        prepared = self._prepare(statement)
-        return prepared, self._execute(statement, prepared, values)
-
-    def _execute(
-        self, statement: Statement, prepared: Prepared, values: tuple[Any, ...]
-    ) -> PGresult:
-        parameters = encode_all(prepared.encoders, values, statement.parameters)
-        self.pgconn.send_query_prepared(statement.name, parameters, prepared.formats, Format.BINARY)
-        return self._answer()
-
-    def _answer(self) -> PGresult:
-        result: PGresult = self.wait(execute(self.pgconn))[-1]
-        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            raise error_from_result(result, encoding="utf-8")
-        return result
-
-    def _prepare(self, statement: Statement) -> Prepared:
-        while len(self._known) >= PREPARED_MAX:
-            self._forget(next(iter(self._known)))
-        oids = [type_.oid for type_ in statement.parameters]
-        self.pgconn.send_prepare(statement.name, statement.sql.encode(), oids)
-        self._answer()
-        prepared = Prepared(tuple(encoder(type_) for type_ in statement.parameters))
-        self._known[statement.name] = prepared
+            except BaseException:
+                self._known.pop(statement.name, None)
+                raise
         return prepared
 
-    def _forget(self, name: bytes) -> None:
-        del self._known[name]
-        self.pgconn.send_query(b"DEALLOCATE " + name)
+    def _prepare(self, statement: Statement, prepared: Prepared) -> None:
+        if not prepared.is_named:
+            return
+        self.send_prepare(statement, prepared)
+        # The session of a pooler may have it from somebody else; its name says that it is the same.
+        with suppress(psycopg.errors.DuplicatePreparedStatement):
+            self.answer()
+        if statement.table is None and statement.columns:
+            # Raw SQL may write: whether its columns fit is known before it does anything. What a
+            # pooler lost or kept too long is healed when it is run.
+            with suppress(
+                psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported
+            ):
+                self.pgconn.send_describe_prepared(statement.name)
+                prepared.reading = self._reading(statement, prepared, self.answer())
+
+    def remember(self, statement: Statement) -> Prepared:
+        """Make room for a statement; it is sent by `send_prepare`."""
+        while len(self._known) >= PREPARED_MAX:
+            self.forget(next(iter(self._known)))
+        is_named = self._losses <= _LOSSES_MAX
+        prepared = self._known[statement.name] = Prepared(statement.parameters, is_named=is_named)
+        return prepared
+
+    def prepare_again(self, statement: Statement, error: psycopg.Error, attempt: int) -> Prepared:
+        """Heal a statement whose preparation no longer holds.
+
+        Args:
+            statement: What was run.
+            error: What the server said.
+            attempt: Which try failed, counted from 0. If the second does too, a pooler keeps the
+                old plan, or keeps none, and the statement goes on without being prepared.
+
+        Raises:
+            psycopg.Error: The error, if another try would not help.
+        """
+        if error.sqlstate not in _STALE_STATES or attempt > 1:
+            raise error
+        self._losses += error.sqlstate == _LOST_STATE
+        self.forget(statement.name)
+        if attempt == 0:
+            return self.prepare(statement)
+        prepared = self.remember(statement)
+        prepared.is_named = False
+        return prepared
+
+    def forget(self, name: bytes) -> None:
+        """Take back a prepared statement."""
+        prepared = self._known.pop(name, None)
+        if prepared is None or not prepared.is_named:
+            return
+        # By the protocol's own message, which poolers follow, where libpq has it.
+        if _HAS_CLOSE:
+            self.pgconn.send_close_prepared(name)
+        else:
+            self.pgconn.send_query(b"DEALLOCATE " + name)
         # It may be gone already, and then that is what was wanted.
         self.wait(execute(self.pgconn))
+
+    def encoded(
+        self, statement: Statement, prepared: Prepared, values: tuple[Any, ...]
+    ) -> list[Buffer | None]:
+        """The values in the form that they are sent in.
+
+        Raises:
+            ValidationError: A value cannot be encoded.
+        """
+        return encode_all(prepared.encoders, values, statement.parameters)
+
+    def send_prepare(self, statement: Statement, prepared: Prepared) -> None:
+        """Hand libpq the preparation of a statement."""
+        self.pgconn.send_prepare(statement.name, statement.sql.encode(), prepared.oids)
+
+    def send(
+        self, statement: Statement, prepared: Prepared, parameters: list[Buffer | None]
+    ) -> None:
+        """Hand libpq a statement to run."""
+        if prepared.is_named:
+            self.pgconn.send_query_prepared(
+                statement.name, parameters, prepared.formats, Format.BINARY
+            )
+        else:
+            self.pgconn.send_query_params(
+                statement.sql.encode(), parameters, prepared.oids, prepared.formats, Format.BINARY
+            )
+
+    def _run(self, statement: Statement, values: tuple[Any, ...]) -> tuple[Prepared, PGresult]:
+        prepared = self._known.get(statement.name) or self.prepare(statement)
+        attempt = 0
+        while True:
+            parameters = encode_all(prepared.encoders, values, statement.parameters)
+            self.send(statement, prepared, parameters)
+            try:
+                return prepared, self.answer()
+            except psycopg.Error as error:
+                prepared = self.prepare_again(statement, error, attempt)
+                attempt += 1
+
+    def answer(self) -> PGresult:
+        """Wait for the answer to what was sent.
+
+        Raises:
+            psycopg.Error: The server refused it or went away.
+        """
+        result: PGresult = self.wait(execute(self.pgconn))[-1]
+        if result.status not in _ROWS:
+            raise error_from_result(result, encoding="utf-8")
+        return result
 
     def _reading(self, statement: Statement, prepared: Prepared, result: PGresult) -> Reading:
         """How to read this statement's rows; learnt at its first run."""
@@ -181,15 +304,16 @@ class Connection(psycopg.Connection[Any]):
         return reading
 
     def _learn(self, statement: Statement, result: PGresult) -> Reading:
-        """Check the columns that came back against the expected ones."""
+        """Check the columns that came back against the expected ones; keep how to read them."""
+        order = column_order(statement, result)
         oids = [result.ftype(n) for n in range(result.nfields)]
-        check_types(self, statement, oids)
+        check_types(self.adapters, statement, statement.columns, [oids[n] for n in order])
         transformer = Transformer(self)
         transformer.set_loader_types(oids, Format.BINARY)
-        nullable: dict[str, bool] = {}
+        nullable = {column.name: column.nullable for column in statement.columns}
         if statement.shape == "entity" and statement.table is not None:
             nullable = {column.name: column.nullable for column in statement.table.columns}
-        return Reading(statement, transformer, row_maker(statement, nullable))
+        return Reading(statement, transformer, in_order(row_maker(statement, nullable), order))
 
 
 def _reads_alike(one: Statement, other: Statement) -> bool:
@@ -198,26 +322,9 @@ def _reads_alike(one: Statement, other: Statement) -> bool:
         one.shape == other.shape
         and one.into is other.into
         and one.columns == other.columns
+        and one.by_name == other.by_name
         and (one.table is other.table or one.shape != "entity")
     )
-
-
-def check_types(connection: Connection, statement: Statement, oids: list[int]) -> None:
-    """Compare a result's types with the statement's.
-
-    Raises:
-        DecodeError: A column has another type; names the column, the expected and the actual type.
-    """
-    for column, oid in zip(statement.columns, oids, strict=True):
-        if oid not in column.type.result_oids:
-            actual = connection.adapters.types.get(oid)
-            raise DecodeError(
-                f"column {column.name!r} is {actual.name if actual else f'type {oid}'} in the "
-                f"database, but its field needs {column.type.sql}; change one of them",
-                operation=statement.operation,
-                table=statement.table_name,
-                columns=(column.name,),
-            )
 
 
 def column_types(connection: Connection, operation: str, table: Table[Any, Any]) -> list[int]:
@@ -236,7 +343,7 @@ def column_types(connection: Connection, operation: str, table: Table[Any, Any])
         tuple(ResultColumn(column.name, column.type) for column in table.columns),
     )
     oids = connection.result_types(statement)
-    check_types(connection, statement, oids)
+    check_types(connection.adapters, statement, statement.columns, oids)
     return oids
 
 
@@ -259,14 +366,14 @@ def _undecodable(
     """Find the column whose value could not be loaded, to name it."""
     found: tuple[str, ...] = ()
     for row in range(result.ntuples):
-        for position, column in enumerate(statement.columns):
+        for position in range(result.nfields):
             value = result.get_value(row, position)
             if value is None:
                 continue
             try:
                 transformer.get_loader(result.ftype(position), Format.BINARY).load(value)
             except psycopg.DataError:
-                found = (column.name,)
+                found = (_name_of(statement, result, position),)
                 break
         if found:
             break
@@ -276,3 +383,9 @@ def _undecodable(
         table=statement.table_name,
         columns=found,
     )
+
+
+def _name_of(statement: Statement, result: PGresult, position: int) -> str:
+    if statement.by_name:
+        return (result.fname(position) or b"").decode(errors="replace")
+    return statement.columns[position].name

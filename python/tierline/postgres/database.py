@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,8 +29,10 @@ from tierline.postgres.errors import (
     classify,
     no_connection,
 )
+from tierline.postgres.pipeline import BatchError, fetch_batch
 from tierline.postgres.pool import Pool, PoolStats
-from tierline.sql import Staged, Statement
+from tierline.postgres.streaming import stream_rows
+from tierline.sql import Compiled, Staged, Statement
 
 _R = TypeVar("_R")
 
@@ -135,6 +137,56 @@ class Database:
         """Run a statement that answers no rows; how many rows it changed."""
         return self._perform(statement, lambda c: c.execute_statement(statement, values))
 
+    def fetch_batch(
+        self, batch: Sequence[Compiled]
+    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
+        """The rows of several statements, run in one round trip and one transaction."""
+        # If the connection is lost, what one of them wrote may have happened.
+        written = (compiled.statement for compiled in batch if compiled.statement.writes)
+        return self._perform(
+            next(written, batch[0].statement), lambda connection: fetch_batch(connection, batch)
+        )
+
+    def stream(
+        self, statement: Statement, values: tuple[Any, ...], size: int
+    ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
+        """A statement's rows in batches; a Failure is the last."""
+        began = time.monotonic()
+        try:
+            connection = self._pool.take()
+        except DRIVER_ERRORS as error:
+            yield Failure(self._no_connection(error, statement, began))
+            return
+        failure: RepositoryError | None = None
+        batches = stream_rows(connection, statement, values, size, self._timeout_s)
+        try:
+            for rows in batches:
+                yield Success(rows)
+        except psycopg.Error as error:
+            failure = self._failed(error, statement, connection, began)
+        except RepositoryError as error:
+            failure = _about(error, statement, began)
+        finally:
+            batches.close()
+            self._pool.give_back(connection, well=False, now_s=began)
+        if failure is not None:
+            yield Failure(failure)
+
+    def explain(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a statement that is not prepared and whose writes are undone."""
+
+        def run(connection: Connection) -> list[Any]:
+            connection.command(b"BEGIN")
+            try:
+                return connection.fetch_once(statement, values)
+            finally:
+                if not connection.lost:
+                    connection.command(b"ROLLBACK")
+
+        return self._perform(statement, run)
+
     def copy_in(
         self,
         statement: Statement,
@@ -204,9 +256,21 @@ class Database:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
             return Failure(_about(error, statement, began))
+        except BatchError as failed:
+            return Failure(self._batch_failed(failed, connection, began))
         finally:
             self._pool.give_back(connection, well=well, now_s=began)
         return Success(answer)
+
+    def _batch_failed(
+        self, failed: BatchError, connection: Connection, began: float
+    ) -> RepositoryError:
+        if isinstance(failed.error, psycopg.Error):
+            found = self._failed(failed.error, failed.statement, connection, began)
+        else:
+            found = _about(failed.error, failed.statement, began)
+        found.message = f"query {failed.position + 1} of {failed.size}: {found.message}"
+        return found
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float

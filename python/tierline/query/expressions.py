@@ -98,7 +98,7 @@ class Membership(Expr, frozen=True):
     """Whether the operand equals one of the values of an array parameter."""
 
     operand: Expr
-    values: Value
+    values: Expr
 
 
 class TextMatch(Expr, frozen=True):

@@ -31,7 +31,8 @@ from tierline.query.expressions import (
     has_aggregate,
     has_window,
 )
-from tierline.query.operands import NUMERIC, fitted
+from tierline.query.operands import NUMERIC, comparable, fitted
+from tierline.query.parameters import Param
 from tierline.query.query import Query
 from tierline.query.subqueries import in_query
 from tierline.query.tracing import Traced, TracedRow, boolean, columns_of, ordering_of, text_match
@@ -92,8 +93,11 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
     Raises:
         TypeError: A value is None or of another type than the field, or `values` is one text.
     """
-    if isinstance(values, Traced):
-        return cast("bool", is_element(value, values))
+    given: object = values
+    if isinstance(given, Traced):
+        if isinstance(given.expr, Param) and isinstance(value, Traced):
+            return cast("bool", Traced(_in_parameter(value.expr, given.expr)))
+        return cast("bool", is_element(value, given))
     if isinstance(values, Query):
         if not isinstance(value, Traced):
             raise TypeError("is_in takes a traced field beside a query")
@@ -104,7 +108,10 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
         )
     if not isinstance(value, Traced):
         return value in values
-    operand = value.expr
+    return cast("bool", Traced(_in_values(value.expr, values)))
+
+
+def _in_values(operand: Expr, values: Collection[object]) -> Membership:
     items: list[Any] = []
     for item in values:
         if item is None:
@@ -115,7 +122,14 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
     if operand.type.wire in ("array", "jsonb"):
         raise TypeError(f"is_in cannot look up a {operand.type.sql} field")
     element = msgspec.structs.replace(operand.type, choices=None)
-    return cast("bool", Traced(Membership(operand, Value(items, array_of(element)))))
+    return Membership(operand, Value(items, array_of(element)))
+
+
+def _in_parameter(operand: Expr, values: Param) -> Membership:
+    element = values.type.element
+    if element is None or not comparable(operand.type, element):
+        raise TypeError(f"is_in: {operand.type.sql} is not looked up in {values.type.sql}")
+    return Membership(operand, values)
 
 
 def contains(text: str, part: str) -> bool:

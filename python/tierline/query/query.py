@@ -97,7 +97,13 @@ class Lock(msgspec.Struct, frozen=True):
     wait: Literal["", " NOWAIT", " SKIP LOCKED"] = ""
 
 
-class Query(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=True):
+class Fetchable(Generic[T_co]):
+    """What a store reads: its rows are `T`."""
+
+    __slots__ = ()
+
+
+class Query(msgspec.Struct, Fetchable[T_co], frozen=True, eq=False, dict=True):
     """An inert query whose rows are `T`; perform it with `store.fetch_all` and the like.
 
     Attributes:
@@ -178,6 +184,16 @@ class Query(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=True):
             stand_in(source, (self.level, position)) for position, source in enumerate(self.sources)
         ]
 
+    @property
+    def sql(self) -> str:
+        """The statement with its parameters' types in place of their values.
+
+        Raises:
+            ConfigurationError: A name cannot be an identifier.
+            QueryError: The query is nested too deeply.
+        """
+        return _shown_by[-1](self)
+
     def __repr__(self) -> str:
         into = self.projection.into if self.projection else self.table.entity
         given = [
@@ -190,6 +206,15 @@ class Query(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=True):
         return (
             f"<Query of {getattr(into, '__name__', into)} from {self.table.name}{joined}{clauses}>"
         )
+
+
+# Text is made on a higher line than queries, so the function that shows it is handed down.
+_shown_by: list[Callable[[Query[Any]], str]] = []
+
+
+def show_queries_by(show: Callable[[Query[Any]], str]) -> None:
+    """Say how a query is shown as SQL."""
+    _shown_by.append(show)
 
 
 class JoinedQuery(Query[T_co], frozen=True, eq=False, dict=True):

@@ -12,6 +12,7 @@ from returns.result import Failure, Success
 from tierline.errors import QueryError, RepositoryError
 from tierline.query import Query, select
 from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
+from tierline.query.parameters import binder
 from tierline.query.tracing import to_expr, unknown_field
 from tierline.repository.base import RepositoryBase, Rows
 from tierline.result import Result
@@ -192,7 +193,7 @@ class Reading(RepositoryBase[T, K]):
             statement, values = compile_query(query, operation)
         except RepositoryError as error:
             return self._refused(error, operation)
-        return self._store.database.fetch(statement, values)
+        return self._store.database.fetch(statement, binder(values)({}))
 
     def _scalar(
         self, query: Query[T], operation: str, compiled: Callable[[Query[Any]], Any]
@@ -201,7 +202,7 @@ class Reading(RepositoryBase[T, K]):
             statement, values = compiled(query)
         except RepositoryError as error:
             return self._refused(error, operation)
-        result = self._store.database.fetch(statement, values)
+        result = self._store.database.fetch(statement, binder(values)({}))
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
     def _query(self, filters: dict[str, object], **clauses: Any) -> Query[T]:

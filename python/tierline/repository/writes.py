@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from returns.result import Failure, Success
@@ -11,6 +12,7 @@ from tierline.errors import (
     ConnectionError,  # noqa: A004
     RepositoryError,
 )
+from tierline.query.parameters import binder
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
 from tierline.repository.ports import StorePort
 from tierline.result import Result
@@ -19,9 +21,14 @@ from tierline.sql import compile_returning, compile_returning_keys, compile_writ
 T = TypeVar("T")
 A = TypeVar("A")
 
+_NONE: Mapping[str, object] = MappingProxyType({})
+
 
 def perform_write(
-    store: StorePort, write: Write, operation: str = "execute"
+    store: StorePort,
+    write: Write,
+    operation: str = "execute",
+    parameters: Mapping[str, object] = _NONE,
 ) -> Result[int, RepositoryError]:
     """Perform a write; how many rows it changed."""
     caches, table = store.caches, write.table
@@ -30,6 +37,7 @@ def perform_write(
             statement, values = compile_write(write, operation)
         except RepositoryError as error:
             return _refused(error, write, operation)
+        values = binder(values)(parameters)
         try:
             return store.database.execute(statement, values)
         finally:
@@ -40,6 +48,7 @@ def perform_write(
         statement, values = compile_returning_keys(write, operation)
     except RepositoryError as error:
         return _refused(error, write, operation)
+    values = binder(values)(parameters)
     keys = _forgetting(store, write, lambda: store.database.fetch(statement, values))
     if isinstance(keys, Failure):
         return keys
@@ -48,7 +57,10 @@ def perform_write(
 
 
 def perform_returning(
-    store: StorePort, returning: Returning[T], operation: str = "fetch_all"
+    store: StorePort,
+    returning: Returning[T],
+    operation: str = "fetch_all",
+    parameters: Mapping[str, object] = _NONE,
 ) -> Result[list[T], RepositoryError]:
     """Perform a write; what it answers with for each row."""
     write = returning.write
@@ -56,6 +68,7 @@ def perform_returning(
         statement, values = compile_returning(returning, operation)
     except RepositoryError as error:
         return _refused(error, write, operation)
+    values = binder(values)(parameters)
     result = _forgetting(store, write, lambda: store.database.fetch(statement, values))
     if isinstance(result, Failure):
         return result

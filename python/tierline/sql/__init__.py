@@ -3,26 +3,38 @@
 from tierline.sql import functions
 from tierline.sql.compile import compile_count, compile_exists, compile_page, compile_query
 from tierline.sql.ddl import create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.plans import Plan, PlanNode, compile_explain
+from tierline.sql.raw import Identifier, RawQuery, RawSql, compile_raw, identifier, sql
 from tierline.sql.staging import Staged
-from tierline.sql.statement import ResultColumn, Statement
+from tierline.sql.statement import Compiled, ResultColumn, Statement
 from tierline.sql.tables import TableStatements, table_statements
 from tierline.sql.writes import compile_returning, compile_returning_keys, compile_write
 
 __all__ = [
+    "Compiled",
+    "Identifier",
+    "Plan",
+    "PlanNode",
+    "RawQuery",
+    "RawSql",
     "ResultColumn",
     "Staged",
     "Statement",
     "TableStatements",
     "compile_count",
     "compile_exists",
+    "compile_explain",
     "compile_page",
     "compile_query",
+    "compile_raw",
     "compile_returning",
     "compile_returning_keys",
     "compile_write",
     "create_schema_sql",
     "create_table_sql",
     "drop_table_sql",
+    "identifier",
+    "sql",
     "table_statements",
 ]
 

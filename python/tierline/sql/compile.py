@@ -23,16 +23,11 @@ from tierline.query.paging import (
     reversed_ordering,
     write_cursor,
 )
+from tierline.query.query import show_queries_by
 from tierline.sql.expressions import Parameters
 from tierline.sql.queries import render_query
-from tierline.sql.statement import ResultColumn, Statement
-
-
-class Compiled(NamedTuple):
-    """A statement with the values of one query."""
-
-    statement: Statement
-    values: tuple[Any, ...]
+from tierline.sql.shown import shown
+from tierline.sql.statement import Compiled, ResultColumn, Statement
 
 
 def compile_query(query: Query[Any], operation: str = "fetch_all") -> Compiled:
@@ -127,3 +122,6 @@ def _result(query: Query[Any]) -> tuple[tuple[ResultColumn, ...], Any, Any]:
     answer = query.answer
     columns = tuple(ResultColumn(output.name, output.type) for output in answer.outputs)
     return columns, answer.shape, answer.into
+
+
+show_queries_by(lambda query: shown(*compile_query(query)))

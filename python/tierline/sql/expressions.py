@@ -26,6 +26,7 @@ from tierline.query.expressions import (
     Value,
     Window,
 )
+from tierline.query.parameters import Param
 from tierline.query.subqueries import Exists, InQuery, Scalar
 from tierline.sql.identifiers import quote
 
@@ -70,6 +71,22 @@ class Parameters:
             )
         return quote(node.name)
 
+    def add_named(self, node: Param) -> str:
+        """Take a parameter that is given later; one name is one parameter wherever it stands.
+
+        Raises:
+            TypeError: The name stands elsewhere with another type.
+        """
+        for n, value in enumerate(self.values, 1):
+            if isinstance(value, Param) and value.name == node.name:
+                if (value.type.sql, value.nullable) != (node.type.sql, node.nullable):
+                    raise TypeError(
+                        f"parameter {node.name!r} is {value.type.sql} in one place and "
+                        f"{node.type.sql} in another; give it one type, or two names"
+                    )
+                return f"${n}"
+        return self.add(node, node.type)
+
 
 def _no_subqueries(query: Any) -> str:
     raise QueryError(f"{query!r} cannot stand in this statement")
@@ -107,6 +124,11 @@ def _(node: ColumnRef, parameters: Parameters) -> str:
 @_render.register
 def _(node: Value, parameters: Parameters) -> str:
     return parameters.add(node.value, node.value_type)
+
+
+@_render.register
+def _(node: Param, parameters: Parameters) -> str:
+    return parameters.add_named(node)
 
 
 @_render.register

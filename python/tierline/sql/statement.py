@@ -5,19 +5,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tierline.entity import ColumnType, Table
+from tierline.errors import QueryError
 from tierline.query.query import Shape
 
 
 class ResultColumn(msgspec.Struct, frozen=True):
-    """One column that comes back."""
+    """One column that comes back.
+
+    Attributes:
+        name: What it is called.
+        type: Its type.
+        nullable: Whether a NULL is expected; for an entity's columns the table says so.
+    """
 
     name: str
     type: ColumnType
+    nullable: bool = True
+
+
+PARAMETERS_MAX = 65_535
+"""PostgreSQL's protocol counts a statement's parameters in 16 bits."""
 
 
 class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
@@ -32,6 +44,10 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
         shape: What each row is made into.
         into: Called with a row's values, for the shapes `entity` and `struct`.
         writes: Whether it changes data.
+        by_name: Whether the columns that come back are found by their names, in any order.
+
+    Raises:
+        QueryError: It has more parameters than PostgreSQL takes.
     """
 
     operation: str
@@ -42,6 +58,16 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
     shape: Shape = "tuple"
     into: Callable[..., Any] = tuple
     writes: bool = False
+    by_name: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.parameters) > PARAMETERS_MAX:
+            raise QueryError(
+                f"the statement has {len(self.parameters):,} parameters and PostgreSQL takes "
+                f"{PARAMETERS_MAX:,}; pass many values as one list",
+                operation=self.operation,
+                table=self.table_name,
+            )
 
     @property
     def table_name(self) -> str | None:
@@ -52,4 +78,16 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
     def name(self) -> bytes:
         """The prepared statement's name: a hash of text and types, so the same is the same."""
         content = f"{self.sql}\0{[type_.oid for type_ in self.parameters]}"
+        if self.table is None and self.columns:
+            # Raw SQL may write, so its columns are checked when it is prepared: each kind of rows
+            # is prepared for itself.
+            columns = [(column.name, column.type.sql) for column in self.columns]
+            content += f"\0{self.shape}\0{self.by_name}\0{columns}"
         return b"tl_" + hashlib.blake2b(content.encode(), digest_size=12).hexdigest().encode()
+
+
+class Compiled(NamedTuple):
+    """A statement with the values of one query."""
+
+    statement: Statement
+    values: tuple[Any, ...]

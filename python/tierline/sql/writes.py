@@ -11,15 +11,11 @@ from tierline.query.assignments import Assignment, RowRef
 from tierline.query.expressions import OWN, Alias, Expr
 from tierline.query.select import Projection
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
-from tierline.sql.compile import Compiled
 from tierline.sql.expressions import Parameters, register, render
 from tierline.sql.identifiers import quote, quote_all, table_name
 from tierline.sql.lifecycle import NOW, ended, is_stamp, touched
 from tierline.sql.queries import has_query, render_around
-from tierline.sql.statement import ResultColumn, Statement
-
-PARAMETERS_MAX = 65_535
-"""The wire protocol counts a statement's parameters in 16 bits."""
+from tierline.sql.statement import PARAMETERS_MAX, Compiled, ResultColumn, Statement
 
 STORED = "stored"
 """What the row that is there already is called in an upsert."""

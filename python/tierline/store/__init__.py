@@ -1,7 +1,21 @@
 """The store: an open handle on all tiers."""
 
+from tierline.store.batches import Batch, batch
+from tierline.store.loader import Deferred, Loader
 from tierline.store.opening import connect, open  # noqa: A004 (the field's word)
 from tierline.store.stats import Stats, TierStats
 from tierline.store.store import Store
+from tierline.store.streams import Stream
 
-__all__ = ["Stats", "Store", "TierStats", "connect", "open"]
+__all__ = [
+    "Batch",
+    "Deferred",
+    "Loader",
+    "Stats",
+    "Store",
+    "Stream",
+    "TierStats",
+    "batch",
+    "connect",
+    "open",
+]

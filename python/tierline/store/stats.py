@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
+
+from tierline.cache.redis import RedisTier
 
 
 class TierStats(msgspec.Struct, frozen=True):
@@ -81,3 +84,29 @@ def _cells(tier: TierStats) -> tuple[str, ...]:
 
 def _row(tag: str, cells: Iterable[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def l1_stats(table: str, stats: Any) -> TierStats:
+    """L1's counters of one table."""
+    return TierStats(
+        f"L1 {table}",
+        hits=stats.hits,
+        misses=stats.misses,
+        loads=stats.fills,
+        evictions=stats.evictions + stats.expirations,
+        invalidations=stats.invalidations,
+        entries=stats.entries,
+    )
+
+
+def l2_stats(l2: RedisTier) -> TierStats:
+    """L2's counters."""
+    stats = l2.stats()
+    return TierStats(
+        "L2",
+        hits=stats.hits,
+        misses=stats.misses,
+        loads=stats.fills,
+        invalidations=stats.invalidations,
+        errors=stats.errors,
+    )

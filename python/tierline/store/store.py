@@ -6,31 +6,35 @@ import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-import msgspec
 from returns.result import Failure, Success
 
-from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
 from tierline.entity import Table
 from tierline.errors import DuplicateError, NotFoundError, QueryError, RepositoryError
 from tierline.postgres import Database, EmbeddedServer
 from tierline.query import Query, Returning, Write
 from tierline.query.paging import Page, PageQuery
+from tierline.query.query import Fetchable
 from tierline.repository.writes import perform_returning, perform_write
 from tierline.result import Result
 from tierline.sql import (
+    Compiled,
+    Plan,
+    RawSql,
     Statement,
-    compile_count,
-    compile_exists,
-    compile_page,
-    compile_query,
+    compile_explain,
     create_schema_sql,
     create_table_sql,
     drop_table_sql,
 )
-from tierline.store.stats import Stats, TierStats
+from tierline.store.batches import Batch
+from tierline.store.loader import Loader
+from tierline.store.runnable import runnable, runnable_page
+from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
+from tierline.store.streams import Stream
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class Store:
@@ -59,77 +63,181 @@ class Store:
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
 
-    def fetch_all(self, query: Query[T] | Returning[T]) -> Result[list[T], RepositoryError]:
-        """Every row of a query, or of a write with `returning`."""
-        if isinstance(query, Returning):
-            return perform_returning(self, query, "fetch_all")
-        compiled = _compiled(query, "fetch_all")
-        if isinstance(compiled, Failure):
-            return compiled
-        return self.database.fetch(*compiled.unwrap())
+    def fetch_all(
+        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+    ) -> Result[list[T], RepositoryError]:
+        """Every row of a query, or of a write with `returning`.
 
-    def fetch_one(self, query: Query[T] | Returning[T]) -> Result[T, RepositoryError]:
-        """The only row of a query, or of a write with `returning`.
+        Args:
+            query: From `tl.select`, `tl.project`, `tl.sql` or `tl.returning`.
+            **parameters: A value for each `tl.param` in it.
+
+        Raises:
+            TypeError: A parameter is missing, unknown or of another type.
+        """
+        return self._rows(query, "fetch_all", parameters)
+
+    def fetch_one(
+        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+    ) -> Result[T, RepositoryError]:
+        """The only row of a query, or of a write; arguments as for `fetch_all`.
 
         Errors: `NotFoundError` if there is none, `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_one")
+        found = self._at_most_one(query, "fetch_one", parameters)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
         if rows:
             return Success(rows[0])
         return Failure(
-            NotFoundError("no row fits the query", operation="fetch_one", table=query.table.name)
+            NotFoundError("no row fits the query", operation="fetch_one", table=_table_name(query))
         )
 
-    def fetch_maybe(self, query: Query[T] | Returning[T]) -> Result[T | None, RepositoryError]:
-        """The only row of a query, or of a write with `returning`; or None.
+    def fetch_maybe(
+        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+    ) -> Result[T | None, RepositoryError]:
+        """The only row of a query, or of a write, or None; arguments as for `fetch_all`.
 
         Errors: `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_maybe")
+        found = self._at_most_one(query, "fetch_maybe", parameters)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
         return Success(rows[0] if rows else None)
 
-    def execute(self, write: Write) -> Result[int, RepositoryError]:
-        """Perform a write; answers with how many rows it changed.
-
-        Errors: `ValidationError`, `DuplicateError`, `ConstraintError`.
-
-        Raises:
-            TypeError: It is no write, or one with `returning`.
-        """
-        if not isinstance(cast("object", write), Write):
-            raise TypeError(
-                "execute takes tl.insert, upsert, update or delete; what answers with rows goes to "
-                "fetch_all, fetch_one or fetch_maybe"
-            )
-        return perform_write(self, write)
-
-    def fetch_page(self, page: PageQuery[T]) -> Result[Page[T], RepositoryError]:
-        """A page of a query's rows, from `tl.page`.
+    def fetch_page(
+        self, page: PageQuery[T], /, **parameters: object
+    ) -> Result[Page[T], RepositoryError]:
+        """A page of a query's rows, from `tl.page`; parameters as for `fetch_all`.
 
         Errors: `ValidationError` for a cursor that is not one of this query and store.
         """
-        try:
-            compiled, bookmarks = compile_page(page, self._cursor_secret)
-        except RepositoryError as error:
-            return Failure(_about(error, "fetch_page", page.query.table))
-        result = self.database.fetch(*compiled)
+        found = runnable_page(page, self._cursor_secret)
+        if isinstance(found, Failure):
+            return found
+        run, bookmarks = found
+        result = self.database.fetch(run.statement, run.bind(parameters))
         if isinstance(result, Failure):
             return result
         return Success(bookmarks.page(page, result.unwrap()))
 
-    def count(self, query: Query[Any]) -> Result[int, RepositoryError]:
-        """How many rows a query has."""
-        return self._scalar(query, "count")
+    def count(self, query: Query[Any], /, **parameters: object) -> Result[int, RepositoryError]:
+        """How many rows a query has; parameters as for `fetch_all`."""
+        return self._scalar(query, "count", parameters)
 
-    def exists(self, query: Query[Any]) -> Result[bool, RepositoryError]:
-        """Whether a query has any row."""
-        return self._scalar(query, "exists")
+    def exists(self, query: Query[Any], /, **parameters: object) -> Result[bool, RepositoryError]:
+        """Whether a query has any row; parameters as for `fetch_all`."""
+        return self._scalar(query, "exists", parameters)
+
+    def execute(
+        self, statement: Write | RawSql, /, **parameters: object
+    ) -> Result[int, RepositoryError]:
+        """Perform a write, or run SQL made by `tl.sql`; how many rows it changed.
+
+        No cache hears of what SQL changed.
+
+        Args:
+            statement: From `tl.insert`, `tl.upsert`, `tl.update`, `tl.delete` or `tl.sql`.
+            **parameters: A value for each `tl.param` in it.
+
+        Errors: `ValidationError`, `DuplicateError`, `ConstraintError`.
+
+        Raises:
+            TypeError: It answers with rows; a parameter is missing, unknown or of another type.
+        """
+        if isinstance(statement, Write):
+            return perform_write(self, statement, "execute", parameters)
+        if isinstance(cast("object", statement), (Query, Returning)):
+            raise TypeError(
+                "execute takes tl.insert, upsert, update, delete or SQL made by tl.sql; what "
+                "answers with rows goes to fetch_all, fetch_one or fetch_maybe"
+            )
+        run = runnable(statement, "execute")
+        if isinstance(run, Failure):
+            return run
+        return self.database.execute(run.statement, run.bind(parameters))
+
+    def fetch_batch(self, batch: Batch[T], /, **parameters: object) -> Result[T, RepositoryError]:
+        """Every row of several queries, in one round trip once each has been prepared.
+
+        The batch is one transaction: all queries succeed, or the first error is the answer, it
+        says which query it is about, and nothing that they wrote is kept.
+
+        Args:
+            batch: From `tl.batch`.
+            **parameters: A value for each `tl.param`; those of one name get the same.
+
+        Raises:
+            TypeError: A parameter is missing, unknown or of another type.
+        """
+        runs = [runnable(query, "fetch_batch") for query in batch.queries]
+        compiled: list[Compiled] = []
+        used: set[str] = set()
+        for run in runs:
+            if isinstance(run, Failure):
+                return run
+            given = {name: parameters[name] for name in run.names if name in parameters}
+            used |= given.keys()
+            compiled.append(Compiled(run.statement, run.bind(given)))
+        if unknown := parameters.keys() - used:
+            raise TypeError(f"no query of the batch has a parameter {', '.join(sorted(unknown))}")
+        result = self.database.fetch_batch(compiled)
+        if isinstance(result, Failure):
+            return result
+        return Success(cast("T", tuple(result.unwrap())))
+
+    def stream(
+        self, query: Fetchable[T], /, *, size: int = 1000, **parameters: object
+    ) -> Stream[T]:
+        """The rows of a query in batches, each a Result, so that memory holds one batch.
+
+        It is one transaction; `timeout_s` is the limit of each batch. Closed early, the query is
+        ended. A `Failure` is the last batch.
+
+        Args:
+            query: From `tl.select`, `tl.project` or `tl.sql`.
+            size: The most rows of a batch.
+            **parameters: A value for each `tl.param` in it.
+
+        Raises:
+            TypeError: A parameter is missing, unknown or of another type.
+            ValueError: `size` is not positive.
+
+        Example:
+            ``with store.stream(query) as batches: ...``
+        """
+        if size < 1:
+            raise ValueError(f"size must be at least 1, not {size}")
+        run = runnable(query, "stream")
+        if isinstance(run, Failure):
+            return Stream(iter([run]))
+        return Stream(self.database.stream(run.statement, run.bind(parameters), size))
+
+    def explain(
+        self, query: Fetchable[Any] | RawSql, /, *, analyze: bool = False, **parameters: object
+    ) -> Result[Plan, RepositoryError]:
+        """How PostgreSQL runs a query.
+
+        Args:
+            query: From `tl.select`, `tl.project` or `tl.sql`.
+            analyze: Run it to see how long each step takes; what it writes is undone.
+            **parameters: A value for each `tl.param` in it.
+
+        Raises:
+            TypeError: A parameter is missing, unknown or of another type.
+        """
+        run = runnable(query, "execute" if isinstance(query, RawSql) else "fetch_all")
+        if isinstance(run, Failure):
+            return run
+        compiled = Compiled(run.statement, run.bind(parameters))
+        result = self.database.explain(*compile_explain(compiled, analyze=analyze))
+        return result if isinstance(result, Failure) else Success(result.unwrap()[0][0])
+
+    def loader(self, table: Table[T, K]) -> Loader[T, K]:
+        """Gathers reads by key and makes them one statement; see `Loader`."""
+        return Loader(self.database, self.caches, table)
 
     def create_schema(self, name: str, *, exist_ok: bool = False) -> Result[None, RepositoryError]:
         """Create a schema, for tables declared with `schema=`.
@@ -179,9 +287,9 @@ class Store:
 
     def stats(self) -> Stats:
         """Hits, misses, loads and evictions of each tier since the store was opened."""
-        tiers = [_l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
+        tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
         if self.caches.l2 is not None:
-            tiers.append(_l2_stats(self.caches.l2))
+            tiers.append(l2_stats(self.caches.l2))
         reads = self.database.reads()
         tiers.append(
             TierStats(
@@ -232,17 +340,20 @@ class Store:
             return self.database.script(statement)
         return result
 
-    def _at_most_one(
-        self, query: Query[T] | Returning[T], operation: str
+    def _rows(
+        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
     ) -> Result[list[T], RepositoryError]:
-        result: Result[list[T], RepositoryError]
         if isinstance(query, Returning):
-            result = perform_returning(self, query, operation)
-        else:
-            compiled = _compiled(query, operation)
-            if isinstance(compiled, Failure):
-                return compiled
-            result = self.database.fetch(*compiled.unwrap())
+            return perform_returning(self, query, operation, parameters)
+        run = runnable(query, operation)
+        if isinstance(run, Failure):
+            return run
+        return self.database.fetch(run.statement, run.bind(parameters))
+
+    def _at_most_one(
+        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
+    ) -> Result[list[T], RepositoryError]:
+        result: Result[list[T], RepositoryError] = self._rows(query, operation, parameters)
         if isinstance(result, Success) and len(result.unwrap()) > 1:
             return Failure(
                 QueryError(
@@ -251,76 +362,26 @@ class Store:
                     else "more than one row fits the query; use fetch_all, or limit=1 for any of "
                     "them",
                     operation=operation,
-                    table=query.table.name,
+                    table=_table_name(query),
                 )
             )
         return result
 
-    def _scalar(self, query: Query[Any], operation: str) -> Result[Any, RepositoryError]:
-        compiled = _compiled(query, operation)
-        if isinstance(compiled, Failure):
-            return compiled
-        result = self.database.fetch(*compiled.unwrap())
+    def _scalar(
+        self, query: Query[Any], operation: str, parameters: dict[str, object]
+    ) -> Result[Any, RepositoryError]:
+        run = runnable(query, operation)
+        if isinstance(run, Failure):
+            return run
+        result = self.database.fetch(run.statement, run.bind(parameters))
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
 
-_Compiled = tuple[Statement, tuple[Any, ...]]
-
-
-def _compiled(query: Query[Any], operation: str) -> Result[_Compiled, RepositoryError]:
-    """The query's statement for an operation, compiled once a query."""
-    # A query is an inert value; like `cached_property`, this remembers what is derived from it.
-    memo: dict[str, Any] = vars(query)
-    result = memo.get(operation)
-    if result is None:
-        try:
-            result = Success(_compile(query, operation))
-        except RepositoryError as error:
-            return Failure(_about(error, operation, query.table))
-        memo[operation] = result
-    found: Success[_Compiled] = result
-    return found
-
-
-def _compile(query: Query[Any], operation: str) -> _Compiled:
-    match operation:
-        case "count":
-            return compile_count(query)
-        case "exists":
-            return compile_exists(query)
-        case "fetch_all":
-            return compile_query(query, operation)
-        case _:
-            # Two rows are enough to know that there is more than one.
-            limit = 2 if query.limit is None else min(query.limit, 2)
-            return compile_query(msgspec.structs.replace(query, limit=limit), operation)
+def _table_name(query: object) -> str | None:
+    return query.table.name if isinstance(query, (Query, Returning)) else None
 
 
 def _about(error: RepositoryError, operation: str, table: Table[Any, Any]) -> RepositoryError:
     error.operation = operation
     error.table = table.name
     return error
-
-
-def _l1_stats(table: str, stats: Any) -> TierStats:
-    return TierStats(
-        f"L1 {table}",
-        hits=stats.hits,
-        misses=stats.misses,
-        loads=stats.fills,
-        evictions=stats.evictions + stats.expirations,
-        invalidations=stats.invalidations,
-        entries=stats.entries,
-    )
-
-
-def _l2_stats(l2: RedisTier) -> TierStats:
-    stats = l2.stats()
-    return TierStats(
-        "L2",
-        hits=stats.hits,
-        misses=stats.misses,
-        loads=stats.fills,
-        invalidations=stats.invalidations,
-        errors=stats.errors,
-    )

@@ -9,7 +9,13 @@ from typing import Any, TypeAlias
 
 from tierline.entity.types import ColumnType
 from tierline.query.evaluate import numeric, temporal
-from tierline.query.evaluate.registry import Scope, compiled, evaluation, strict
+from tierline.query.evaluate.registry import (
+    Scope,
+    compiled,
+    evaluation,
+    not_in_memory,
+    strict,
+)
 from tierline.query.evaluate.values import Convert, Read, constant, key, ordered_key
 from tierline.query.expressions import (
     Aggregate,
@@ -142,6 +148,8 @@ def _is_null(node: IsNull, scope: Scope) -> Read:
 @evaluation(Membership)
 def _membership(node: Membership, scope: Scope) -> Read:
     operand, convert = compiled(node.operand, scope), key(node.operand.type)
+    if not isinstance(node.values, Value):
+        raise not_in_memory(type(node.values))
     items = constant(node.values.value, node.values.type)
     # Nothing is in an empty list, not even NULL.
     if not items:

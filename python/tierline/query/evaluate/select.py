@@ -29,6 +29,7 @@ from tierline.query.expressions import (
     has_aggregate,
     parts,
 )
+from tierline.query.parameters import Param
 from tierline.query.query import Compound, Cte, CteRef, Join, Lock, Query
 from tierline.query.subqueries import Exists, InQuery, Scalar
 
@@ -150,6 +151,7 @@ def _identity(row: Any, reads: list[tuple[Read, Convert | None]]) -> tuple[Any, 
 
 NOT_IN_MEMORY.update(
     {
+        Param: "its value is given when the query runs in a store",
         RowRef: "it is of the two rows of an upsert, which the database brings together",
         Join: "it reads rows of several tables",
         Query: "it reads another query's rows; evaluate that one first",

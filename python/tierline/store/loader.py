@@ -1,0 +1,160 @@
+"""`store.loader`: reads by key that are asked for one by one and fetched together."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from returns.result import Failure, Success
+
+from tierline.cache.tables import Caches
+from tierline.entity import Table
+from tierline.entity.validation import BadFieldsError
+from tierline.errors import NotFoundError, RepositoryError, ValidationError
+from tierline.postgres import Database
+from tierline.result import Result
+from tierline.sql.by_keys import compile_by_keys
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Deferred(Generic[T, K]):
+    """An entity that is read when its result, or that of one asked for beside it, is needed."""
+
+    __slots__ = ("_found", "_key", "_loader")
+
+    def __init__(self, loader: Loader[T, K], key: K) -> None:
+        self._loader = loader
+        self._key = key
+        self._found: Result[T, RepositoryError] | None = None
+
+    def result(self) -> Result[T, RepositoryError]:
+        """The entity; the first call reads everything that is pending, in one statement.
+
+        Errors: `NotFoundError` if no row has the key.
+        """
+        if self._found is None:
+            self._loader.run()
+        assert self._found is not None, "a run settles everything that is pending"
+        return self._found
+
+    def settle(self, found: Result[T, RepositoryError]) -> None:
+        """Give it its result."""
+        self._found = found
+
+    def __repr__(self) -> str:
+        state = "pending" if self._found is None else repr(self._found)
+        return f"<Deferred {self._key!r}: {state}>"
+
+
+class Loader(Generic[T, K]):
+    """Gathers reads by key and makes them one statement; made by `store.loader`.
+
+    What was asked for is remembered until the block of a `with` is left, so that a key is read
+    once. What a repository of the table has in L1 is not read again. One thread's.
+
+    Example:
+        ``with store.loader(FLIGHTS) as load: a, b = load(1), load(2)``, then ``a.result()``
+    """
+
+    def __init__(self, database: Database, caches: Caches, table: Table[T, K]) -> None:
+        self._database = database
+        self._l1 = [cache.l1 for cache in caches.all() if cache.table is table]
+        self._table = table
+        self._asked: dict[tuple[object, ...], Deferred[T, K]] = {}
+        self._pending: dict[tuple[object, ...], Deferred[T, K]] = {}
+
+    def __call__(self, key: K) -> Deferred[T, K]:
+        """Ask for an entity; nothing is read yet.
+
+        Raises:
+            TypeError: The key is of another type.
+        """
+        deferred = Deferred(self, key)
+        try:
+            values = self._table.read_key(key)
+        except BadFieldsError as bad:
+            error = ValidationError(bad.errors, operation="load", table=self._table.name)
+            deferred.settle(Failure(error))
+            return deferred
+        known = self._asked.setdefault(values, deferred)
+        if known is deferred and not self._settled_by_l1(deferred, key):
+            self._pending[values] = deferred
+        return known
+
+    def many(self, keys: Iterable[K]) -> Result[dict[K, T], RepositoryError]:
+        """The entities that are there, by key; with all that is pending, one statement.
+
+        Errors: The first that is not `NotFoundError`.
+        """
+        asked = [(key, self(key)) for key in keys]
+        found: dict[K, T] = {}
+        for key, deferred in asked:
+            result = deferred.result()
+            if isinstance(result, Success):
+                found[key] = result.unwrap()
+            elif not isinstance(result.failure(), NotFoundError):
+                return result
+        return Success(found)
+
+    def run(self) -> None:
+        """Read everything that is pending."""
+        pending = self._pending
+        if not pending:
+            return
+        found = self._fetch(list(pending))
+        self._pending = {}
+        if isinstance(found, Failure):
+            for values, deferred in pending.items():
+                deferred.settle(found)
+                # Another try may fare better.
+                self._asked.pop(values, None)
+            return
+        rows = found.unwrap()
+        for values, deferred in pending.items():
+            deferred.settle(rows.get(values) or self._not_found())
+
+    def _fetch(
+        self, keys: list[tuple[object, ...]]
+    ) -> Result[dict[tuple[object, ...], Success[T]], RepositoryError]:
+        try:
+            compiled = compile_by_keys(self._table, keys)
+        except RepositoryError as error:
+            error.operation, error.table = "load", self._table.name
+            return Failure(error)
+        result = self._database.fetch(*compiled)
+        if isinstance(result, Failure):
+            return result
+        rows: list[T] = result.unwrap()
+        read_key, key_of = self._table.read_key, self._table.key_of
+        return Success({read_key(key_of(row)): Success(row) for row in rows})
+
+    def _settled_by_l1(self, deferred: Deferred[T, K], key: K) -> bool:
+        for l1 in self._l1:
+            hit: Result[T, RepositoryError] | None = l1.get(key)
+            if isinstance(hit, Success):
+                deferred.settle(Success(copy.deepcopy(hit.unwrap())) if self._table.copy else hit)
+                return True
+        return False
+
+    def _not_found(self) -> Failure[RepositoryError]:
+        return Failure(
+            NotFoundError("no row has this key", operation="load", table=self._table.name)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._asked.clear()
+
+    def __repr__(self) -> str:
+        return f"<Loader of {self._table.name}, {len(self._pending)} pending>"

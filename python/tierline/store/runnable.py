@@ -1,0 +1,115 @@
+"""From a query to what the database runs: compiled once a query, however often it runs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeGuard
+
+import msgspec
+from returns.result import Failure
+
+from tierline.errors import RepositoryError
+from tierline.query import Query
+from tierline.query.paging import PageQuery
+from tierline.query.parameters import Bind, binder, parameter_names
+from tierline.sql import (
+    Compiled,
+    RawQuery,
+    RawSql,
+    Statement,
+    compile_count,
+    compile_exists,
+    compile_page,
+    compile_query,
+    compile_raw,
+)
+from tierline.sql.compile import Bookmarks
+
+
+class Runnable(NamedTuple):
+    """A statement, and the function from parameters given by name to its values.
+
+    Attributes:
+        statement: What is run.
+        bind: Makes its values of the parameters.
+        names: The parameters' names.
+    """
+
+    statement: Statement
+    bind: Bind
+    names: frozenset[str]
+
+
+def runnable(query: Any, operation: str) -> Runnable | Failure[RepositoryError]:
+    """What an operation of a query runs.
+
+    Raises:
+        TypeError: It is nothing that the operation can run, or a parameter has two types.
+    """
+    if not _is_query(query):
+        raise _wrong_query(query, operation)
+    # A query is an inert value; like `cached_property`, this remembers what is derived from it.
+    memo: dict[str, Any] = vars(query)
+    found: Runnable | None = memo.get(operation)
+    if found is None:
+        try:
+            statement, values = compile_for(query, operation)
+        except RepositoryError as error:
+            error.operation = operation
+            error.table = query.table.name if isinstance(query, Query) else None
+            return Failure(error)
+        found = memo[operation] = Runnable(statement, binder(values), parameter_names(values))
+    return found
+
+
+def runnable_page(
+    page: PageQuery[Any], secret: bytes
+) -> tuple[Runnable, Bookmarks] | Failure[RepositoryError]:
+    """What a page runs, and what its cursors are made with.
+
+    Raises:
+        TypeError: A parameter has two types.
+    """
+    try:
+        (statement, values), bookmarks = compile_page(page, secret)
+    except RepositoryError as error:
+        error.operation, error.table = "fetch_page", page.query.table.name
+        return Failure(error)
+    return Runnable(statement, binder(values), parameter_names(values)), bookmarks
+
+
+def compile_for(query: Query[Any] | RawSql, operation: str) -> Compiled:
+    """The statement of an operation.
+
+    Raises:
+        TypeError: The operation is not one for this kind of query.
+        RepositoryError: The query cannot be compiled.
+    """
+    if isinstance(query, RawSql):
+        if operation == "execute" or _has_rows(query):
+            return compile_raw(query, operation)
+        raise TypeError(f"{operation} needs to know the rows: give tl.sql `into=`")
+    match operation:
+        case "count":
+            return compile_count(query)
+        case "exists":
+            return compile_exists(query)
+        case "fetch_one" | "fetch_maybe":
+            # Two rows are enough to know that there is more than one.
+            limit = 2 if query.limit is None else min(query.limit, 2)
+            return compile_query(msgspec.structs.replace(query, limit=limit), operation)
+        case _:
+            return compile_query(query, operation)
+
+
+def _is_query(query: object) -> TypeGuard[Query[Any] | RawSql]:
+    return isinstance(query, (Query, RawSql))
+
+
+def _has_rows(query: RawSql) -> bool:
+    return isinstance(query, RawQuery)
+
+
+def _wrong_query(query: object, operation: str) -> TypeError:
+    kinds = "SQL made by tl.sql" if operation == "execute" else "tl.select, tl.project or tl.sql"
+    hint = "; write tl.sql(…)" if isinstance(query, str) else ""
+    return TypeError(f"{operation} takes a query of {kinds}, not {type(query).__name__}{hint}")
