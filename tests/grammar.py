@@ -579,10 +579,10 @@ class Grammar:
             order.insert(0, (("count",), self.flip(), None))
         limit = self.pick(None, 1, 2)
         form = "struct" if self.flip() else "tuple"
-        having = None
-        if self.pick(0, 1, 2) == 0:
-            having = (self.pick(*COMPARE), ("count",), ("value", self.pick(0, 1, 2)))
         groups = tuple(key for key, _ in usable)
+        having = None
+        if groups and self.pick(0, 1, 2) == 0:
+            having = (self.pick(*COMPARE), ("count",), ("value", self.pick(0, 1, 2)))
         return Plan(
             where, tuple(order), is_total=True, limit=limit, offset=None,
             outputs=(*outputs[:2], ("count",)), form=form, groups=groups, having=having,
