@@ -203,7 +203,7 @@ def test_what_store_cannot_run_is_refused(each: tl.Store) -> None:
             verb(wrong)
         with pytest.raises(TypeError, match=r"write tl\.sql"):
             verb("select 1")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="read by fetch_all"):
+    with pytest.raises(TypeError, match="goes to fetch_all"):
         each.execute(tl.select(OWNERS))  # type: ignore[arg-type]
 
 

@@ -149,10 +149,11 @@ class Store:
         """
         if isinstance(statement, Write):
             return perform_write(self, statement, "execute", parameters)
-        if isinstance(cast("object", statement), (Query, Returning)):
+        if not isinstance(cast("object", statement), RawSql):
+            hint = "write tl.sql(…); " if isinstance(statement, str) else ""
             raise TypeError(
-                "execute takes tl.insert, upsert, update, delete or SQL made by tl.sql; what "
-                "answers with rows goes to fetch_all, fetch_one or fetch_maybe"
+                f"execute takes tl.insert, upsert, update, delete or SQL made by tl.sql; {hint}"
+                "what answers with rows goes to fetch_all, fetch_one or fetch_maybe"
             )
         run = runnable(statement, "execute")
         if isinstance(run, Failure):
