@@ -39,12 +39,12 @@ def fold(node: Aggregate, scope: Scope) -> Fold:
     finish = _finish(node)
     if node.function == "count":
         return lambda rows: finish([v for row in take(rows) if (v := operand(row)) is not None])
-    # A list is the only aggregate that NULL has a place in.
-    keep_null = node.function == "array_agg"
+    # A list is the only aggregate that NULL has a place in, and that is there without any rows.
+    is_list = node.function == "array_agg"
 
     def run(rows: Sequence[Any]) -> Any:
-        values = [value for row in take(rows) if (value := operand(row)) is not None or keep_null]
-        return finish(values) if values else None
+        values = [value for row in take(rows) if (value := operand(row)) is not None or is_list]
+        return finish(values) if values or is_list else None
 
     return run
 
