@@ -19,6 +19,7 @@ from psycopg.types.numeric import DecimalBinaryDumper
 from tierline.entity import ColumnType
 from tierline.entity.validation import element_problem
 from tierline.errors import DecodeError, FieldError, ValidationError
+from tierline.query.shapes import maker
 from tierline.sql import Statement
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -172,7 +173,7 @@ def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
         for position, column in enumerate(statement.columns)
         if (decode := _decoder(column.type)) is not None
     ]
-    build = _builder(statement)
+    build = maker(statement.shape, statement.into)
     required = [n for n, column in enumerate(statement.columns) if not names.get(column.name, True)]
     if not decoders and not required:
         return build
@@ -202,25 +203,6 @@ def in_order(make: MakeRow, order: tuple[int, ...]) -> MakeRow:
         return make
     pick = cast("Callable[[Sequence[Any]], Sequence[Any]]", itemgetter(*order))
     return lambda values: make(pick(values))
-
-
-def _builder(statement: Statement) -> Callable[[Any], Any]:
-    into = statement.into
-    match statement.shape:
-        case "scalar":
-            return lambda values: values[0]
-        case "tuple":
-            return tuple
-        case "entity" | "struct" if _has_keyword_only(into):
-            fields = [field.name for field in msgspec.structs.fields(cast("Any", into))]
-            return lambda values: into(**dict(zip(fields, values, strict=True)))
-        case _:
-            return lambda values: into(*values)
-
-
-def _has_keyword_only(into: Any) -> bool:
-    # msgspec puts keyword-only fields behind the others; __match_args__ lists only the others.
-    return len(into.__match_args__) != len(into.__struct_fields__)
 
 
 def _decoder(type_: ColumnType) -> Callable[[Any], Any] | None:

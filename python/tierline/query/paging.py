@@ -44,6 +44,7 @@ from tierline.query.query import (
     query_of,
 )
 from tierline.query.select import row_count
+from tierline.query.shapes import maker
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -186,7 +187,7 @@ def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
     """The query, each row with the values that it is ordered by."""
     answer = query.answer
     width = len(answer.outputs)
-    make = _maker(answer)
+    make = maker(answer.shape, answer.into)
 
     def into(*values: Any) -> Keyed:
         return Keyed(make(values[:width]), values[width:])
@@ -194,20 +195,6 @@ def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
     extra = tuple(Output(f"key{n}", key.operand) for n, key in enumerate(keys, 1))
     projection = Projection("joined", into, answer.outputs + extra)
     return msgspec.structs.replace(query, projection=projection, order_by=tuple(keys))
-
-
-def _maker(answer: Projection) -> Callable[[Sequence[Any]], Any]:
-    into = answer.into
-    match answer.shape:
-        case "scalar":
-            return lambda values: values[0]
-        case "tuple":
-            return tuple
-        case "joined":
-            return lambda values: into(*values)
-        case _:
-            fields = [field.name for field in msgspec.structs.fields(into)]  # type: ignore[arg-type]
-            return lambda values: into(**dict(zip(fields, values, strict=True)))
 
 
 def reversed_ordering(keys: Sequence[Ordering]) -> tuple[Ordering, ...]:

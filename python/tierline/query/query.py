@@ -10,6 +10,7 @@ import msgspec
 from tierline.entity import Table
 from tierline.entity.types import ColumnType
 from tierline.query.expressions import Alias, ColumnRef, Expr, Ordering
+from tierline.query.shapes import Shape
 from tierline.query.tracing import Traced, TracedRow, columns_of, row_of
 
 T_co = TypeVar("T_co", covariant=True)
@@ -17,8 +18,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
-
-Shape: TypeAlias = Literal["entity", "struct", "tuple", "scalar", "joined"]
 
 
 class Output(msgspec.Struct, frozen=True):

@@ -28,11 +28,11 @@ from tierline.query.query import (
     Projection,
     Query,
     Relation,
-    Shape,
     query_given,
     source_given,
     table_of,
 )
+from tierline.query.shapes import Shape
 from tierline.query.tracing import (
     Traced,
     call_traced,

@@ -25,7 +25,8 @@ from tierline.entity.types import column_type, without_none
 from tierline.query.expressions import Expr
 from tierline.query.parameters import Param
 from tierline.query.plain_values import plain_value
-from tierline.query.query import Fetchable, Query, Shape
+from tierline.query.query import Fetchable, Query
+from tierline.query.shapes import Shape
 from tierline.query.tracing import Traced
 from tierline.sql.expressions import Parameters, render
 from tierline.sql.identifiers import quote, table_name

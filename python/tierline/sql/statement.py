@@ -11,7 +11,7 @@ import msgspec
 
 from tierline.entity import ColumnType, Table
 from tierline.errors import QueryError
-from tierline.query.query import Shape
+from tierline.query.shapes import Shape
 
 
 class ResultColumn(msgspec.Struct, frozen=True):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from tierline.errors import DecodeError
 from tierline.query.evaluate.registry import Scope, compiled
 from tierline.query.evaluate.values import Read, given
 from tierline.query.query import Projection
+from tierline.query.shapes import maker
 
 
 def making(projection: Projection, scope: Scope) -> Callable[[Any], Any]:
@@ -19,10 +18,17 @@ def making(projection: Projection, scope: Scope) -> Callable[[Any], Any]:
     It raises a DecodeError for a value that its field cannot hold.
     """
     reads = [_output(output.name, output.expr, scope) for output in projection.outputs]
-    build = _builder(projection)
+    build = maker(projection.shape, projection.into)
+
+    into: Any = projection.into
 
     def make(row: Any) -> Any:
-        return build([read(row) for read in reads])
+        values = [read(row) for read in reads]
+        try:
+            return build(values)
+        except (ValueError, TypeError) as error:
+            # A Struct's own `__post_init__` refused the row.
+            raise DecodeError(f"a row does not make {into.__name__}: {error}") from error
 
     return make
 
@@ -45,27 +51,3 @@ def _output(name: str, node: Any, scope: Scope) -> Read:
             ) from error
 
     return give
-
-
-def _builder(projection: Projection) -> Callable[[Sequence[Any]], Any]:
-    into: Any = projection.into
-    match projection.shape:
-        case "scalar":
-            return lambda values: values[0]
-        case "tuple":
-            return tuple
-        case _:
-            return _struct_builder(into)
-
-
-def _struct_builder(into: Any) -> Callable[[Sequence[Any]], Any]:
-    names = [field.name for field in msgspec.structs.fields(into)]
-
-    def build(values: Sequence[Any]) -> Any:
-        try:
-            return into(**dict(zip(names, values, strict=True)))
-        except (ValueError, TypeError) as error:
-            # A Struct's own `__post_init__` refused the row.
-            raise DecodeError(f"a row does not make {into.__name__}: {error}") from error
-
-    return build
