@@ -1,7 +1,12 @@
-"""Real servers for the tests: one of each a session, started when first asked for."""
+"""Real servers for the tests, one of each a session, and how long tests go on.
+
+`pytest --long` runs each test to its full figures, with new random examples each time. Without it
+the examples are the same in every run: a change is judged by what it changed.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 from collections.abc import Generator
@@ -10,10 +15,32 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from tierline.testing import PostgresServer, RedisServer
 from tierline.testing import postgres_server as run_postgres
 from tierline.testing import redis_server as run_redis
+
+LONG = "TIERLINE_LONG"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--long`."""
+    parser.addoption("--long", action="store_true", help="run each test to its full figures")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say in the environment, where child processes see it too, how long tests go on."""
+    if config.getoption("--long"):
+        os.environ[LONG] = "1"
+    # How fast a machine is that does other things too says nothing of what is tested.
+    settings.register_profile(
+        "tierline",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=os.environ.get(LONG) != "1",
+    )
+    settings.load_profile("tierline")
 
 
 @pytest.fixture(scope="session", autouse=True)

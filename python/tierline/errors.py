@@ -71,9 +71,12 @@ class RepositoryError(Exception):
         self.attempt = attempt
 
     def details(self) -> dict[str, object]:
-        """The attributes that are set, by name, without the message; for logs."""
+        """The attributes that are set, by name, without the message; for logs.
+
+        `elapsed_s` is in whole microseconds.
+        """
         return {
-            name: value
+            name: round(value, 6) if isinstance(value, float) else value
             for name, value in vars(self).items()
             if name not in ("message", "__notes__") and value not in (None, (), "")
         }

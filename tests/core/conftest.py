@@ -6,12 +6,6 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# How fast a machine is that does other things too says nothing of what is tested.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
-
 
 @pytest.fixture
 def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:

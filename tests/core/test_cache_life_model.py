@@ -1,6 +1,6 @@
 """The native cache against a model with a clock of its own: random scripts, compared step by step.
 
-With `TIERLINE_LONG=1` in the environment the scripts are many and long.
+With `pytest --long` the scripts are many and long.
 """
 
 from __future__ import annotations

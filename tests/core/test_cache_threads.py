@@ -1,6 +1,6 @@
 """Eight threads, a mixed load and values that say whether they are right.
 
-With `TIERLINE_LONG=1` in the environment each thread makes two million operations.
+With `pytest --long` each thread makes two million operations.
 """
 
 from __future__ import annotations

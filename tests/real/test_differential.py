@@ -1,6 +1,6 @@
 """PostgreSQL 18, PostgreSQL 16 and `tl.evaluate` agree on random queries over random tables.
 
-Set TIERLINE_LONG=1 for 20,000 queries instead of 1,000.
+`pytest --long` asks 20,000 queries instead of 1,000.
 """
 
 from __future__ import annotations
