@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+
 @pytest.fixture
 def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """The exceptions that `sys.unraisablehook` is told of; a test that takes it looks at them."""
