@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
 from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
+from tierline.deadline import carried, deadline, remaining_s
 from tierline.entity import Change, Table, change, table
 from tierline.errors import (
     AccessDeniedError,
@@ -183,6 +184,7 @@ __all__ = [
     "batch",
     "between",
     "cached",
+    "carried",
     "case",
     "cast",
     "change",
@@ -195,6 +197,7 @@ __all__ = [
     "cross_join",
     "cte",
     "cume_dist",
+    "deadline",
     "delete",
     "dense_rank",
     "desc",
@@ -243,6 +246,7 @@ __all__ = [
     "rank",
     "read_through",
     "recursive",
+    "remaining_s",
     "repository",
     "row_filter",
     "row_number",

@@ -9,9 +9,12 @@ the statement's hash, and what a result needs is worked out once.
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+import select
+import time
+import weakref
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg.abc import Buffer
@@ -34,8 +37,12 @@ from tierline.postgres.codecs import (
     row_maker,
 )
 from tierline.postgres.columns import check_types, column_order
+from tierline.postgres.watchdog import WATCHDOG, Guard
 from tierline.sql import ResultColumn, Statement
 from tierline.sql.identifiers import quote, table_name
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 _HAS_CLOSE = psycopg.capabilities.has_send_close_prepared()
 
@@ -92,6 +99,12 @@ class Connection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.warm_since_s = 0.0
+        self.rested_since_s = 0.0
+        self.made_s = time.monotonic()
+        self.home: ConnectionPool[Connection] | None = None
+        self.guard = Guard(WATCHDOG, self.fileno(), _canceller(self))
+        self._poll = select.poll()
+        self._poll.register(self.fileno(), select.POLLIN)
         self._known: dict[bytes, Prepared] = {}
         self._losses = 0
         self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
@@ -102,6 +115,16 @@ class Connection(psycopg.Connection[Any]):
     def lost(self) -> bool:
         """Whether the server is gone for this connection."""
         return self.closed or self.pgconn.status == ConnStatus.BAD
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the server said something unasked, such as that it ended the session."""
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.guard.close()
+        super().close()
 
     def fetch(self, statement: Statement, values: tuple[Any, ...]) -> list[Any]:
         """Run a statement and make its rows.
@@ -345,6 +368,21 @@ def column_types(connection: Connection, operation: str, table: Table[Any, Any])
     oids = connection.result_types(statement)
     check_types(connection.adapters, statement, statement.columns, oids)
     return oids
+
+
+_CANCEL_TIMEOUT_S = 1.0
+
+
+def _canceller(connection: Connection) -> Callable[[], None]:
+    """What asks the server to end a connection's statement; it does not keep the connection."""
+    reference = weakref.ref(connection)
+
+    def cancel() -> None:
+        found = reference()
+        if found is not None:
+            found.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+
+    return cancel
 
 
 @contextmanager

@@ -253,19 +253,66 @@ _BY_CLASS: dict[str, _Rule] = {
 }
 
 
-def no_connection(error: Exception, *, in_use: int, size: int, elapsed_s: float) -> RepositoryError:
-    """The error value for a pool that gave no connection."""
+def overdue(error: psycopg.Error, statement: Statement, *, elapsed_s: float) -> RepositoryError:
+    """The error value of a statement that was ended because its deadline had passed."""
+    cancelled = error.sqlstate == "57014"
+    if statement.writes and not cancelled:
+        unknown = (
+            ", and the server did not say whether it had happened; read the row to find out "
+            "before writing again"
+        )
+    else:
+        unknown = "; the server had not answered" if not cancelled else "; nothing was done"
+    found = TimeoutError(
+        f"the deadline passed while the statement ran, after {elapsed_s:.3f} s{unknown}",
+        stage="statement",
+    )
+    found.operation = statement.operation
+    found.table = statement.table_name
+    found.sqlstate = error.sqlstate
+    found.elapsed_s = elapsed_s
+    found.__cause__ = error
+    return found
+
+
+def no_connection(
+    error: Exception, *, in_use: int, size: int, elapsed_s: float, is_due: bool, location: str
+) -> RepositoryError:
+    """The error value for a pool that gave no connection.
+
+    Args:
+        error: What the pool raised.
+        in_use: Connections that others hold.
+        size: The most that there can be.
+        elapsed_s: Seconds since the operation began.
+        is_due: Whether the caller's own deadline ended the wait.
+        location: The server, without secrets.
+    """
     if isinstance(error, PoolClosed):
         found: RepositoryError = ConnectionError("the store is closed; open it again")
-    elif isinstance(error, TooManyRequests) or in_use >= size:
+    elif isinstance(error, TooManyRequests):
+        found = PoolExhaustedError(
+            f"all {size} connections are in use and as many callers wait as may; raise the pool's "
+            "size or waiting_max, or hold connections for a shorter time"
+        )
+    elif isinstance(error, PoolTimeout) and is_due:
+        busy = in_use >= size
+        what = f"all {size} connections stayed in use" if busy else f"{location} was connected to"
+        found = TimeoutError(
+            f"the deadline passed while {what}, after {elapsed_s:.3f} s",
+            stage="acquire" if busy else "connect",
+        )
+    elif isinstance(error, PoolTimeout) and in_use >= size:
         found = PoolExhaustedError(
             f"all {size} connections stayed in use for {elapsed_s:.1f} s; raise pool_size, or hold "
             "them for a shorter time"
         )
-    else:
+    elif isinstance(error, PoolTimeout):
         found = ConnectionError(
-            f"no connection to the server could be made for {elapsed_s:.1f} s; is it running?"
+            f"no connection to {location} could be made for {elapsed_s:.1f} s; is it running?"
         )
+    else:
+        found = ConnectionError(f"{location}: {' '.join(str(error).split())}")
     found.elapsed_s = elapsed_s
     found.__cause__ = error
     return found

@@ -4,6 +4,9 @@
 all of them, and each time meets a server process whose memory has gone cold: on two cores that
 doubles the time of a point read. A few connections therefore rest in front of the pool, the last
 used first. They go back to it after a while, for its checks of age.
+
+Whether a connection that has rested still lives is asked of its socket, not of the server: an ended
+session has left its last words there.
 """
 
 from __future__ import annotations
@@ -11,16 +14,53 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from tierline.postgres.connection import Connection
+from tierline.postgres.dialing import Dialer
+from tierline.postgres.forking import disown, renew_in_children
 
 _WARM_MAX = 2
 _WARM_S_MAX = 60.0
 _CLOSE_TIMEOUT_S = 1.0
+
+# A connection that was used this short a time ago is taken to live.
+_FRESH_S = 0.02
+
+# A waiting caller looks this often whether the server can be reached at all.
+_LOOK_S = 0.5
+_LOOK_IN_TROUBLE_S = 0.1
+
+
+class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections a pool keeps, and for how long.
+
+    Attributes:
+        size: The most connections at a time.
+        size_min: Connections kept open when nobody uses them; those beyond it close after `idle_s`.
+        waiting_max: Callers that may wait for a connection; further ones are refused at once.
+        lifetime_s: Seconds after which a connection is replaced, about, so that not all are at
+            once.
+        idle_s: Seconds of rest after which a connection beyond `size_min` is closed.
+    """
+
+    size: int = 8
+    size_min: int = 1
+    waiting_max: int = 1000
+    lifetime_s: float = 3600.0
+    idle_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("size", "waiting_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.size_min <= self.size:
+            raise ValueError(f"size_min must lie between 0 and size, not {self.size_min}")
+        for name in ("lifetime_s", "idle_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
 
 class PoolStats(msgspec.Struct, frozen=True):
@@ -43,44 +83,44 @@ class Pool:
     """Connections to one server; safe to share between threads.
 
     Args:
-        conninfo: What to connect to.
-        size: The most connections at a time.
-        timeout_s: Seconds a caller waits for one.
-        configure: Called with each new connection.
+        dialer: Makes them.
+        options: How many, and for how long.
 
-    Raises:
-        PoolTimeout: The first connection could not be made in time.
+    It opens at once and connects in the background; `wait` sees whether that went well.
     """
 
-    def __init__(
-        self,
-        conninfo: str,
-        *,
-        size: int,
-        timeout_s: float,
-        configure: Callable[[Connection], None],
-    ) -> None:
-        self.size = size
+    def __init__(self, dialer: Dialer, options: PoolOptions) -> None:
+        self.options = options
+        self._dialer = dialer
+        self._closed = False
+        self._start()
+        self._open()
+        renew_in_children(self)
+
+    def _start(self) -> None:
         self._warm: deque[Connection] = deque()
         self._lent: set[Connection] = set()
         self._waiting: set[int] = set()
-        self._closed = False
-        self._pool = ConnectionPool(
-            conninfo,
-            connection_class=Connection,
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=size,
-            timeout=timeout_s,
-            configure=configure,
-            name="tierline-l3",
-            open=True,
-        )
+        self._drained_s = 0.0
+        self._opening = threading.Lock()
+        self._pool: ConnectionPool[Connection] | None = None
+
+    def renew(self) -> None:
+        """Begin with no connection, in the child of a fork, which may never need one."""
+        disown(self._pool)
+        self._start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until `size_min` connections are open.
+
+        Raises:
+            PoolTimeout: They were not in time. The pool is closed then.
+        """
         try:
             # Or the first caller, finding none ready, would have a second one made.
-            self._pool.wait(timeout_s)
+            self._open().wait(timeout_s)
         except PoolTimeout:
-            self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+            self.close()
             raise
 
     @property
@@ -88,14 +128,23 @@ class Pool:
         """Connections lent out."""
         return len(self._lent)
 
-    def take(self) -> Connection:
-        """Borrow a connection.
+    def take(self, now_s: float, due_s: float) -> Connection:
+        """Borrow a connection; the watchdog ends what is done with it when it is due.
+
+        Args:
+            now_s: The monotonic time.
+            due_s: When the caller must be done.
 
         Raises:
             PoolTimeout: None became free in time.
+            TooManyRequests: Too many wait already.
+            CircuitOpenError: The server cannot be reached.
             PoolClosed: The pool is closed.
         """
-        connection = self._warmest() or self._wait()
+        connection = self._warmest() or self._wait(due_s)
+        while now_s - connection.rested_since_s > _FRESH_S and connection.has_news:
+            connection = self._another(connection, due_s)
+        connection.guard.begin(due_s)
         self._lent.add(connection)
         return connection
 
@@ -108,9 +157,14 @@ class Pool:
             now_s: The monotonic time, about.
         """
         self._lent.discard(connection)
+        connection.rested_since_s = now_s
+        if not connection.guard.end():
+            # A cancellation may be under way, and would hit whoever uses it next.
+            connection.close()
+            well = False
         rested_s = now_s - connection.warm_since_s
         if not well or rested_s > _WARM_S_MAX or len(self._warm) >= _WARM_MAX:
-            self._pool.putconn(connection)
+            _send_home(connection)
             return
         self._warm.append(connection)
         # Somebody may have begun to wait, or to close, between the look and the append. They look
@@ -118,14 +172,33 @@ class Pool:
         if self._waiting or self._closed:
             self._cool_down()
 
-    def drain(self) -> None:
-        """Close the idle connections; those lent out follow when they come back."""
+    def resize(self, options: PoolOptions) -> None:
+        """Keep more or fewer connections from now on.
+
+        Those lent out are closed when they come back; until then both are open.
+        """
+        with self._opening:
+            before, self._pool, self.options = self._pool, self._make(options), options
         self._cool_down()
-        self._pool.drain()
+        if before is not None:
+            before.close(timeout=_CLOSE_TIMEOUT_S)
+
+    def drain(self, because: Connection | None = None) -> None:
+        """Close the idle connections; those lent out follow when they come back.
+
+        Args:
+            because: A connection whose end is the reason. Those made since the last time are
+                spared, if it is older.
+        """
+        if because is not None and because.made_s <= self._drained_s:
+            return
+        self._drained_s = time.monotonic()
+        self._cool_down()
+        self._open().drain()
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
-        measured = self._pool.get_stats()
+        measured = self._pool.get_stats() if self._pool is not None else {}
         return PoolStats(
             size=measured.get("pool_size", 0),
             idle=measured.get("pool_available", 0) + len(self._warm),
@@ -137,7 +210,35 @@ class Pool:
         """Close every connection that is not lent out; the others when they come back."""
         self._closed = True
         self._cool_down()
-        self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+        if self._pool is not None:
+            self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+
+    def _open(self) -> ConnectionPool[Connection]:
+        """The pool of psycopg, made when first needed."""
+        if self._pool is None:
+            with self._opening:
+                if self._closed:
+                    raise PoolClosed("the pool is closed")
+                if self._pool is None:
+                    self._pool = self._make(self.options)
+        return self._pool
+
+    def _make(self, options: PoolOptions) -> ConnectionPool[Connection]:
+        return ConnectionPool(
+            self._dialer.conninfo,
+            connection_class=self._dialer.connection_class,
+            kwargs={"autocommit": True},
+            min_size=options.size_min,
+            max_size=options.size,
+            max_waiting=options.waiting_max,
+            max_lifetime=options.lifetime_s,
+            max_idle=options.idle_s,
+            # Trying again is the dialer's and the callers' part: psycopg's pool would double its
+            # pauses up to minutes, and a server that is back would wait for it.
+            reconnect_timeout=0.0,
+            name="tierline-l3",
+            open=True,
+        )
 
     def _warmest(self) -> Connection | None:
         try:
@@ -145,21 +246,47 @@ class Pool:
         except IndexError:
             return None
 
-    def _wait(self) -> Connection:
+    def _wait(self, due_s: float) -> Connection:
         """Take from psycopg's pool, which makes a connection or waits for one."""
         thread = threading.get_ident()
         self._waiting.add(thread)
         try:
             # One may have come to rest in front before we announced ourselves.
             connection = self._warmest()
-            if connection is None:
-                connection = self._pool.getconn()
-                connection.warm_since_s = time.monotonic()
+            while connection is None:
+                self._dialer.check()
+                now_s = time.monotonic()
+                look_s = _LOOK_IN_TROUBLE_S if self._dialer.circuit.failures else _LOOK_S
+                pool = self._open()
+                try:
+                    connection = pool.getconn(min(due_s - now_s, look_s))
+                    connection.home = pool
+                    connection.warm_since_s = time.monotonic()
+                except PoolTimeout:
+                    if time.monotonic() >= due_s:
+                        raise
+                except PoolClosed:
+                    # Closed for good, or another has taken its place.
+                    if self._closed or pool is self._pool:
+                        raise
             return connection
         finally:
             self._waiting.discard(thread)
 
+    def _another(self, dead: Connection, due_s: float) -> Connection:
+        """A connection instead of one whose session was ended, probably not as the only one."""
+        dead.close()
+        _send_home(dead)
+        self.drain(dead)
+        return self._wait(due_s)
+
     def _cool_down(self) -> None:
         """Give the connections in front back to psycopg's pool."""
         while (connection := self._warmest()) is not None:
-            self._pool.putconn(connection)
+            _send_home(connection)
+
+
+def _send_home(connection: Connection) -> None:
+    """Give a connection back to the pool that made it."""
+    if connection.home is not None:
+        connection.home.putconn(connection)
