@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import psycopg
-from psycopg_pool import TooManyRequests
 
-from tierline.errors import DecodeError, RepositoryError
+from tierline.deadline import due_s
+from tierline.errors import RepositoryError
 from tierline.postgres.circuit import Circuit
-from tierline.postgres.connection import Connection, column_types
+from tierline.postgres.connection import Connection
 from tierline.postgres.dialing import Credentials, Dialer, UnfitServerError
-from tierline.postgres.errors import FATAL_STATES, TYPE_STATES, classify, no_connection, overdue
+from tierline.postgres.errors import no_connection
+from tierline.postgres.performer import about
 from tierline.postgres.pool import Pool, PoolOptions
 from tierline.postgres.routing import UNKNOWN, NodeState
 from tierline.sql import Statement
@@ -63,23 +65,8 @@ class Node:
         )
         self.pool = Pool(self.dialer, pool)
 
-    def failed(
-        self, error: psycopg.Error, statement: Statement, connection: Connection, began_s: float
-    ) -> RepositoryError:
-        """The error value of a statement that failed; what it says of the server is heeded."""
-        elapsed_s = time.monotonic() - began_s
-        if connection.guard.overdue:
-            return overdue(error, statement, elapsed_s=elapsed_s)
-        lost = connection.lost or error.sqlstate in FATAL_STATES
-        if lost:
-            connection.close()
-            # What ended this session has probably ended the idle ones too.
-            self.pool.drain(connection)
-        mismatch = None if lost else _mismatch(error, statement, connection)
-        return classify(error, statement, lost=lost, elapsed_s=elapsed_s, mismatch=mismatch)
-
     def no_connection(
-        self, error: Exception, statement: Statement, began_s: float, due_s: float
+        self, error: Exception, statement: Statement, began_s: float
     ) -> RepositoryError:
         """The error value of a statement for which there was no connection."""
         now_s = time.monotonic()
@@ -88,7 +75,7 @@ class Node:
             in_use=self.pool.in_use,
             size=self.pool.options.size,
             elapsed_s=now_s - began_s,
-            is_due=not isinstance(error, TooManyRequests) and now_s >= due_s,
+            is_due=now_s >= due_s(),
             location=self.location,
         )
         return about(found, statement, began_s)
@@ -119,28 +106,12 @@ class Node:
             raise UnfitServerError(
                 "the server takes writes, but another has been promoted over it; it is not used"
             )
+        self.state = msgspec.structs.replace(
+            self.state,
+            role="replica" if follows else "primary",
+            timeline=int(timeline, 16) if timeline else self.state.timeline,
+            version=connection.info.server_version,
+        )
 
     def __repr__(self) -> str:
         return f"<Node {self.location}: {self.state.role}, circuit {self.dialer.circuit.state}>"
-
-
-def _mismatch(
-    error: psycopg.Error, statement: Statement, connection: Connection
-) -> DecodeError | None:
-    """Which column has another type than its field, where the server only says which types."""
-    if error.sqlstate in TYPE_STATES and statement.table is not None:
-        try:
-            column_types(connection, statement.operation, statement.table)
-        except DecodeError as mismatch:
-            return mismatch
-        except psycopg.Error:
-            pass
-    return None
-
-
-def about(error: RepositoryError, statement: Statement, began_s: float) -> RepositoryError:
-    """The error value, with what it is about."""
-    error.operation = error.operation or statement.operation
-    error.table = error.table or statement.table_name
-    error.elapsed_s = time.monotonic() - began_s
-    return error

@@ -59,9 +59,11 @@ class Topology:
     def renew(self) -> None:
         """Begin with no thread; also in the child of a fork."""
         self.primary: Node | None = None
+        self._asked: set[int] = set()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stopped = threading.Event()
+        self._hurries = [threading.Event() for _ in self.nodes]
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -84,7 +86,9 @@ class Topology:
 
     def suspect(self, node: Node) -> None:
         """A server said that it takes no writes, or went away: it is asked again."""
-        self._learn(self.nodes.index(node), msgspec.structs.replace(node.state, role="unknown"))
+        n = self.nodes.index(node)
+        self._learn(n, msgspec.structs.replace(node.state, role="unknown"))
+        self._hurries[n].set()
 
     def wait_for_primary(self, due_s: float) -> Node | None:
         """The server that takes writes; None if none was found in time."""
@@ -103,6 +107,8 @@ class Topology:
     def close(self) -> None:
         """Look no longer."""
         self._stopped.set()
+        for hurry in self._hurries:
+            hurry.set()
         with self._changed:
             self._changed.notify_all()
             threads, self._threads = self._threads, []
@@ -125,7 +131,8 @@ class Topology:
                     connection = None
                 self._learn(n, msgspec.structs.replace(node.state, role="unknown"))
             pause_s = _LOOK_S if self.primary is not None else _LOOK_WITHOUT_PRIMARY_S
-            self._stopped.wait(max(0.0, began_s + pause_s - time.monotonic()))
+            self._hurries[n].wait(max(0.0, began_s + pause_s - time.monotonic()))
+            self._hurries[n].clear()
         if connection is not None:
             connection.close()
 
@@ -139,8 +146,10 @@ class Topology:
                     # What was connected to it before the promotion must not write there either.
                     node.state = judgement
                     node.pool.drain()
+            self._asked.add(n)
             self.timeline = max(self.timeline, *(one.timeline for one in states))
-            position = primary_of(states)
+            # Until each was asked once, the one that says it takes writes may be one of the past.
+            position = primary_of(states) if len(self._asked) == len(self.nodes) else None
             before, self.primary = self.primary, None if position is None else self.nodes[position]
             if self.primary is not None and self.primary is not before:
                 found = self.primary

@@ -1,0 +1,70 @@
+"""Read your own writes: which writes of this context a replica must have settled to answer it.
+
+Each write leaves its transaction id in the context. A replica's answer counts if that id lies below
+the `xmin` of a snapshot which the replica took no later than the one that it answered from: `xmin`
+never goes back. On a standby nothing else may be asked of a snapshot, whose list of running
+transactions is empty there. Of several writes the greatest id is enough.
+
+A token carries the ids to the next request, thread or process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import cast
+
+_FORM = re.compile(r"tl1(?:\.[0-9a-f]{12}-[0-9]{1,20})*\Z")
+
+_WRITES: ContextVar[Mapping[str, int]] = ContextVar("tierline_writes", default=MappingProxyType({}))
+
+
+def note_write(identity: str, xid: int) -> None:
+    """A transaction of this context has written, or may have.
+
+    Args:
+        identity: Of the database, the same on its replicas.
+        xid: The transaction's 64-bit id.
+    """
+    known = _WRITES.get()
+    if xid > known.get(identity, 0):
+        _WRITES.set({**known, identity: xid})
+
+
+def last_write(identity: str) -> int:
+    """The greatest transaction id that this context has written under; 0 for none."""
+    return _WRITES.get().get(identity, 0)
+
+
+def token() -> str:
+    """What this context has written so far, for `following` in another request or process."""
+    return "tl1" + "".join(f".{name}-{xid}" for name, xid in sorted(_WRITES.get().items()))
+
+
+@contextmanager
+def following(token: str, /) -> Generator[None]:
+    """Read, in a block, nothing older than the writes that a token stands for.
+
+    Args:
+        token: From `tl.token`, there.
+
+    Raises:
+        ValueError: It is no such token.
+
+    Example:
+        ``with tl.following(request.cookies["seen"]): users.get_by_id(7)``
+    """
+    if not isinstance(cast("object", token), str) or not _FORM.match(token):
+        raise ValueError("this is no token of tl.token()")
+    merged = dict(_WRITES.get())
+    for part in token.split(".")[1:]:
+        name, _, xid = part.partition("-")
+        merged[name] = max(int(xid), merged.get(name, 0))
+    reset = _WRITES.set(merged)
+    try:
+        yield
+    finally:
+        _WRITES.reset(reset)

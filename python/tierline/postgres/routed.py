@@ -1,0 +1,302 @@
+"""Several PostgreSQL servers that hold the same data: a primary and its replicas.
+
+Writes go to the primary, which is looked for again when it fails: what could not be sent waits for
+the next one within its deadline. Reads go where their policy says. A replica answers only if it has
+replayed what this context wrote (`following`), and is given up for the primary when it does not
+answer soon.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from returns.result import Failure, Success
+
+from tierline.deadline import due_s
+from tierline.errors import (
+    ConnectionError,  # noqa: A004
+    RepositoryError,
+    TimeoutError,  # noqa: A004
+)
+from tierline.postgres.connection import Connection
+from tierline.postgres.conninfo import Host
+from tierline.postgres.database import Database, DatabaseOptions
+from tierline.postgres.events import FailedOver
+from tierline.postgres.following import last_write, note_write
+from tierline.postgres.node import Node
+from tierline.postgres.pipeline import fetch_batch, run_together
+from tierline.postgres.pool import PoolStats
+from tierline.postgres.routing import ReadPolicy, readers
+from tierline.postgres.topology import Topology
+from tierline.sql import Compiled, Staged, Statement
+from tierline.sql.transactions import SETTLED_BELOW, WRITTEN_BELOW, XID
+
+_R = TypeVar("_R")
+
+_PATIENCE_S = 0.15
+"""Seconds for a replica to answer before it is asked whether it lives."""
+
+_SLOW_MAX = 1000
+_CATCH_UP_PAUSE_S = 0.005
+_LEFT_BEHIND: list[Any] = []
+
+
+class RoutedDatabase(Database):
+    """A primary and its replicas; safe to share between threads.
+
+    Args:
+        hosts: The servers, whichever of them is the primary.
+        options: How each is used.
+        policy: Where reads go.
+
+    Raises:
+        ConnectionError: No server can be reached.
+    """
+
+    def __init__(self, hosts: Sequence[Host], options: DatabaseOptions, policy: ReadPolicy) -> None:
+        self._prepare(options)
+        self.location = " and ".join(host.location for host in hosts)
+        self._policy = policy
+        self._turns = itertools.count()
+        self._slow: dict[bytes, None] = {}
+        self._nodes = tuple(self._make_node(host, self._is_fit) for host in hosts)
+        self._topology = Topology(self._nodes, self._moved)
+        self._node = self._nodes[0]
+        try:
+            self._topology.start()
+            self._learn(self._reachable(time.monotonic() + options.connect_timeout_s))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The servers."""
+        return self._nodes
+
+    def fetch(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows a statement answers with."""
+        if statement.writes:
+            return self._perform(statement, self._noted_fetch(statement, values))
+        began = time.monotonic()
+        due = min(due_s(), began + self._limit_s)
+        needed = last_write(self.identity)
+        for node in self._readers():
+            if node is self._topology.primary:
+                break
+            found = self._from_replica(node, statement, values, needed, began, due)
+            if found is not None:
+                return found
+        found = self._perform(statement, lambda c: c.fetch(statement, values))
+        if isinstance(found, Success):
+            self.counters.read(found=bool(found.unwrap()))
+        return found
+
+    def execute(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Run a statement that answers no rows; how many rows it changed."""
+
+        def run(connection: Connection) -> int:
+            (_, result), (prepared, answer) = run_together(
+                connection, [Compiled(statement, values), XID]
+            )
+            self._note(connection.rows(XID.statement, prepared, answer))
+            return result.command_tuples or 0
+
+        return self._perform(statement, run)
+
+    def fetch_batch(
+        self, batch: Sequence[Compiled]
+    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
+        """The rows of several statements, run in one round trip and one transaction."""
+
+        def run(connection: Connection) -> list[list[Any]]:
+            *rows, xid = fetch_batch(connection, [*batch, XID])
+            self._note(xid)
+            return rows
+
+        written = (compiled.statement for compiled in batch if compiled.statement.writes)
+        return self._perform(next(written, batch[0].statement), run)
+
+    def copy_in(
+        self,
+        statement: Statement,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Write rows by COPY, all or none; how many."""
+        return self._noted_after(super().copy_in(statement, rows, progress))
+
+    def move_in(
+        self,
+        staged: Staged,
+        rows: Sequence[tuple[Any, ...]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Success[int] | Failure[RepositoryError]:
+        """Write rows by way of a temporary table, in one transaction; how many were written."""
+        return self._noted_after(super().move_in(staged, rows, progress))
+
+    def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
+        """Run several commands without parameters, all or none."""
+        return self._noted_after(super().script(statement))
+
+    def stats(self) -> PoolStats:
+        """The pools of all servers at this moment, together."""
+        found = [node.pool.stats() for node in self._nodes]
+        return PoolStats(
+            *(sum(getattr(one, field) for one in found) for field in PoolStats.__struct_fields__)
+        )
+
+    def close(self) -> None:
+        """Close every connection, and look after the servers no longer."""
+        self._topology.close()
+        super().close()
+
+    def _from_replica(
+        self,
+        node: Node,
+        statement: Statement,
+        values: tuple[Any, ...],
+        needed: int,
+        began: float,
+        due: float,
+    ) -> Success[list[Any]] | Failure[RepositoryError] | None:
+        """A replica's answer; None if another server is to be asked."""
+        patient = statement.name in self._slow
+        asked = time.monotonic()
+        until = due if patient else min(due, asked + _PATIENCE_S)
+
+        def run(connection: Connection) -> list[Any]:
+            return _settled(connection, statement, values, needed, asked + self._policy.wait_s)
+
+        found = self._once(node, statement, run, began, until)
+        if isinstance(found, Success):
+            if found.unwrap() is _LEFT_BEHIND:
+                return None
+            self.counters.read(found=bool(found.unwrap()))
+            return found
+        failure = found.failure()
+        if not isinstance(failure, (ConnectionError, TimeoutError)) or time.monotonic() >= due:
+            return found
+        if isinstance(failure, TimeoutError) and not patient and _lives(node, due):
+            # It is not the server that is slow, it is the statement: next time it is waited for.
+            self._slow.pop(next(iter(self._slow)), None) if len(self._slow) >= _SLOW_MAX else None
+            self._slow[statement.name] = None
+            return self._from_replica(node, statement, values, needed, began, due)
+        self._topology.suspect(node)
+        return None
+
+    def _readers(self) -> list[Node]:
+        usable = [node.dialer.circuit.state == "closed" for node in self._nodes]
+        found = readers(
+            self._policy,
+            self._topology.states(),
+            usable,
+            next(self._turns),
+            random.random(),  # noqa: S311 - nothing secret
+        )
+        return [self._nodes[n] for n in found]
+
+    def _writer(self, due: float) -> Node:
+        """The server that takes writes; the last one known if none is found in time."""
+        found = self._topology.primary or self._topology.wait_for_primary(due)
+        if found is not None:
+            self._node = found
+        return self._node
+
+    def _is_repeatable(self, failure: RepositoryError, statement: Statement, node: Node) -> bool:
+        """Whether a statement may be tried again after an error, perhaps on another server."""
+        if not isinstance(failure, ConnectionError):
+            return False
+        self._topology.suspect(node)
+        # Refused, or never sent: it did nothing.
+        did_nothing = failure.sqlstate == "25006" or was_never_sent(failure)
+        return did_nothing or super()._is_repeatable(failure, statement, node)
+
+    def _is_fit(self, timeline: int) -> bool:
+        return self._topology.is_fit(timeline)
+
+    def _moved(self, before: Node | None, after: Node) -> None:
+        if before is not None:
+            before.pool.drain()
+        if self.events.wanted:
+            self.events.tell(FailedOver(before.location if before else None, after.location))
+
+    def _reachable(self, due: float) -> Node:
+        """A server to learn of the data from: the primary, or else any."""
+        found = self._topology.wait_for_primary(due)
+        if found is not None:
+            return found
+        seen = [node for node in self._nodes if node.state.role != "unknown"]
+        return seen[0] if seen else self._nodes[0]
+
+    def _noted_fetch(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Callable[[Connection], list[Any]]:
+        def run(connection: Connection) -> list[Any]:
+            rows, xid = fetch_batch(connection, [Compiled(statement, values), XID])
+            self._note(xid)
+            return rows
+
+        return run
+
+    def _noted_after(
+        self, found: Success[_R] | Failure[RepositoryError]
+    ) -> Success[_R] | Failure[RepositoryError]:
+        """After a write whose transaction had no room to ask: an id that its own lies below."""
+        if isinstance(found, Success):
+            below = self._perform(WRITTEN_BELOW, lambda c: c.fetch(WRITTEN_BELOW, ()))
+            if isinstance(below, Success):
+                note_write(self.identity, int(below.unwrap()[0]) - 1)
+        return found
+
+    def _note(self, xid: list[Any]) -> None:
+        if xid and xid[0] is not None:
+            note_write(self.identity, int(xid[0]))
+
+
+def _settled(
+    connection: Connection,
+    statement: Statement,
+    values: tuple[Any, ...],
+    needed: int,
+    until: float,
+) -> list[Any]:
+    """The rows, once the replica has replayed what is needed; `_LEFT_BEHIND` if not in time."""
+    if not needed:
+        return connection.fetch(statement, values)
+    while True:
+        # The snapshot is taken in the same round trip, no later than the one that is answered from.
+        (below,), rows = fetch_batch(
+            connection, [Compiled(SETTLED_BELOW, ()), Compiled(statement, values)]
+        )
+        if needed < int(below):
+            return rows
+        if time.monotonic() + _CATCH_UP_PAUSE_S >= until:
+            return _LEFT_BEHIND
+        time.sleep(_CATCH_UP_PAUSE_S)
+
+
+def _lives(node: Node, due: float) -> bool:
+    """Whether a server that has not answered in time answers at all."""
+    began = time.monotonic()
+    try:
+        connection = node.pool.take(began, min(due, began + _PATIENCE_S / 3))
+    except Exception:  # noqa: BLE001 - whatever it is, it is no life
+        return False
+    well = False
+    try:
+        connection.command(b"SELECT 1")
+        well = True
+    except Exception:  # noqa: BLE001
+        return False
+    finally:
+        node.pool.give_back(connection, well=well, now_s=began)
+    return well
