@@ -103,10 +103,20 @@ from tierline.query.windows import (
     rows,
 )
 from tierline.repository import MemoryRepository, Repository, memory_repository, repository
+from tierline.repository.events import Changed, Reaction, Subscription
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
 if TYPE_CHECKING:
+    from tierline.postgres import (
+        Health,
+        NodeHealth,
+        PoolOptions,
+        PoolStats,
+        ReadPolicy,
+        read_after,
+        write_token,
+    )
     from tierline.store import (
         Batch,
         Deferred,
@@ -115,9 +125,11 @@ if TYPE_CHECKING:
         Store,
         Stream,
         TierStats,
+        Transaction,
         batch,
         connect,
         open,  # noqa: A004
+        reads,
     )
 
 __all__ = [
@@ -128,6 +140,7 @@ __all__ = [
     "CacheInfo",
     "CachedFunction",
     "Change",
+    "Changed",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -138,6 +151,7 @@ __all__ = [
     "DuplicateError",
     "Failure",
     "FieldError",
+    "Health",
     "Identifier",
     "Join2",
     "Join3",
@@ -145,6 +159,7 @@ __all__ = [
     "Loader",
     "MemoryRepository",
     "MigrationError",
+    "NodeHealth",
     "NotFoundError",
     "OutcomeUnknownError",
     "Page",
@@ -152,11 +167,15 @@ __all__ = [
     "Plan",
     "PlanNode",
     "PoolExhaustedError",
+    "PoolOptions",
+    "PoolStats",
     "Query",
     "QueryError",
     "RateLimitedError",
     "RawQuery",
     "RawSql",
+    "Reaction",
+    "ReadPolicy",
     "ReadThrough",
     "Repository",
     "RepositoryError",
@@ -166,10 +185,12 @@ __all__ = [
     "Stats",
     "Store",
     "Stream",
+    "Subscription",
     "Success",
     "Table",
     "TierStats",
     "TimeoutError",
+    "Transaction",
     "ValidationError",
     "Write",
     "__version__",
@@ -244,7 +265,9 @@ __all__ = [
     "percent_rank",
     "project",
     "rank",
+    "read_after",
     "read_through",
+    "reads",
     "recursive",
     "remaining_s",
     "repository",
@@ -267,10 +290,19 @@ __all__ = [
     "update",
     "upsert",
     "where",
+    "write_token",
 ]
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
+    "PoolOptions": "tierline.postgres",
+    "PoolStats": "tierline.postgres",
+    "ReadPolicy": "tierline.postgres",
+    "Health": "tierline.postgres",
+    "NodeHealth": "tierline.postgres",
+    "read_after": "tierline.postgres",
+    "write_token": "tierline.postgres",
+    "reads": "tierline.store",
     "Batch": "tierline.store",
     "Deferred": "tierline.store",
     "Loader": "tierline.store",
@@ -278,6 +310,7 @@ _LAZY = {
     "Store": "tierline.store",
     "Stream": "tierline.store",
     "TierStats": "tierline.store",
+    "Transaction": "tierline.store",
     "batch": "tierline.store",
     "connect": "tierline.store",
     "open": "tierline.store",

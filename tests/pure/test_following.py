@@ -13,19 +13,19 @@ HERE, THERE = "0" * 12, "f" * 12
 
 
 def test_the_greatest_write_of_each_database_counts() -> None:
-    with tl.following("tl1"):
+    with tl.read_after("tl1"):
         assert last_write(HERE) == 0
         note_write(HERE, 7)
         note_write(HERE, 5)
         note_write(THERE, 1 << 40)
         assert (last_write(HERE), last_write(THERE)) == (7, 1 << 40)
-        token = tl.token()
+        token = tl.write_token()
     assert token == f"tl1.{HERE}-7.{THERE}-{1 << 40}"
     assert last_write(HERE) == 0
     note_outer = f"tl1.{HERE}-9"
-    with tl.following(note_outer), tl.following(token):
+    with tl.read_after(note_outer), tl.read_after(token):
         assert (last_write(HERE), last_write(THERE)) == (9, 1 << 40)
-        with tl.following("tl1"):
+        with tl.read_after("tl1"):
             assert last_write(HERE) == 9, "an older token takes nothing back"
 
 
@@ -33,5 +33,5 @@ def test_the_greatest_write_of_each_database_counts() -> None:
     "wrong", ["", "tl2", "tl1.x-1", f"tl1.{HERE}-", f"tl1.{HERE}--1", f"tl1.{HERE}-1\n", None, 7]
 )
 def test_what_is_no_token_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="no token"), tl.following(wrong):
+    with pytest.raises(ValueError, match="no token"), tl.read_after(wrong):
         pass

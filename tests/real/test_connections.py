@@ -138,21 +138,24 @@ def test_threads_that_create_the_same_key_find_one_winner(stock: Stock) -> None:
 
 def test_a_pool_in_use_says_so_and_recovers(pg_url: str, stock: Stock) -> None:
     stock.create(item(1)).unwrap()
-    # The session may wait longer for the lock than a caller for a connection.
-    url = pg_url.replace("options=", "options=-c%20statement_timeout%3D20s%20")
-    with tl.open(url, pool_size=2, timeout_s=0.4) as small, psycopg.connect(pg_url) as holder:
+    with tl.open(pg_url, pool_size=2, timeout_s=0.4) as small:
         rows = tl.repository(small, ITEMS)
         rows.get_by_id(1).unwrap()
-        holder.execute("LOCK TABLE items")
+        let_go = threading.Event()
+
+        def hold(tx: tl.Transaction) -> tl.Result[Item, tl.RepositoryError]:
+            let_go.wait(20)
+            return tl.repository(tx, ITEMS).get_by_id(1)
+
         with ThreadPoolExecutor(2) as threads:
-            held = [threads.submit(rows.get_by_id, 1) for _ in range(2)]
+            held = [threads.submit(small.transaction, hold) for _ in range(2)]
             wait_until(lambda: small.database.stats().in_use == 2)
             began_s = time.monotonic()
             error = failure(rows.get_by_id(1), tl.PoolExhaustedError, "raise pool_size")
             assert 0.3 < time.monotonic() - began_s < 2
             assert (error.operation, error.table) == ("get_by_id", "items")
             failure(rows.create_many([item(2)]), tl.PoolExhaustedError)
-            holder.rollback()
+            let_go.set()
             assert [one.result(10) for one in held] == [tl.Success(item(1))] * 2
         still_works(small)
 

@@ -97,7 +97,9 @@ def test_what_is_overdue_is_cancelled_and_the_connection_not_used_again(
     try:
         with pytest.raises(psycopg.errors.QueryCanceled):
             use(pool, b"SELECT pg_sleep(20)", 0.3)
-        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'slow' AND state = 'active'"
+        query = (
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'slow' AND state = 'active'"
+        )
         wait_until(lambda: watcher.execute(query).fetchone() is None)
         use(pool)
         assert pool.in_use == 0

@@ -1,7 +1,36 @@
 """The PostgreSQL performer: L3."""
 
-from tierline.postgres.database import Database, Reads
+from tierline.postgres.conninfo import read_hosts
+from tierline.postgres.counters import Reads
+from tierline.postgres.database import Database, DatabaseOptions
 from tierline.postgres.embedded import EmbeddedServer, start_or_join
-from tierline.postgres.pool import PoolStats
+from tierline.postgres.events import Event, EventSubscription
+from tierline.postgres.following import note_write, read_after, write_token
+from tierline.postgres.health import Health, NodeHealth
+from tierline.postgres.outcome import outcome
+from tierline.postgres.pool import PoolOptions, PoolStats
+from tierline.postgres.routed import RoutedDatabase
+from tierline.postgres.routing import ReadPolicy
+from tierline.postgres.session import Session
 
-__all__ = ["Database", "EmbeddedServer", "PoolStats", "Reads", "start_or_join"]
+__all__ = [
+    "Database",
+    "DatabaseOptions",
+    "EmbeddedServer",
+    "Event",
+    "EventSubscription",
+    "Health",
+    "NodeHealth",
+    "PoolOptions",
+    "PoolStats",
+    "ReadPolicy",
+    "Reads",
+    "RoutedDatabase",
+    "Session",
+    "note_write",
+    "outcome",
+    "read_after",
+    "read_hosts",
+    "start_or_join",
+    "write_token",
+]

@@ -22,7 +22,7 @@ from psycopg.abc import Transformer as TransformerType
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import execute
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from tierline.entity import ColumnType, Table
@@ -94,19 +94,27 @@ class Prepared:
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection used by one thread at a time, always outside a transaction."""
+    """A connection used by one thread at a time, outside a transaction but for a `Session`.
+
+    Attributes:
+        stale: Statements that failed in a transaction because they must be prepared again.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.warm_since_s = 0.0
         self.rested_since_s = 0.0
         self.made_s = time.monotonic()
+        self.timeline = 0
+        self.is_measured = False
+        self.answered_s = 0.0
         self.home: ConnectionPool[Connection] | None = None
         self.guard = Guard(WATCHDOG, self.fileno(), _canceller(self))
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
         self._known: dict[bytes, Prepared] = {}
         self._losses = 0
+        self.stale: set[bytes] = set()
         self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
         self.adapters.register_loader("json", RawJson)
         self.adapters.register_loader("jsonb", RawJsonb)
@@ -143,6 +151,8 @@ class Connection(psycopg.Connection[Any]):
         Raises:
             DecodeError: A column does not fit what it is read into.
         """
+        if self.is_measured:
+            self.answered_s = time.monotonic()
         reading = prepared.reading
         if reading is None or reading.statement is not statement:
             reading = prepared.reading = self._reading(statement, prepared, result)
@@ -183,10 +193,10 @@ class Connection(psycopg.Connection[Any]):
         _, result = self._run(statement, ())
         return [result.ftype(n) for n in range(result.nfields)]
 
-    def command(self, sql: bytes) -> None:
-        """Run commands without parameters, such as BEGIN."""
+    def command(self, sql: bytes) -> PGresult:
+        """Run commands without parameters, such as BEGIN; the last one's answer."""
         self.pgconn.send_query(sql)
-        self.answer()
+        return self.answer()
 
     def known(self, statement: Statement) -> Prepared | None:
         """The statement as this connection has it prepared."""
@@ -244,6 +254,10 @@ class Connection(psycopg.Connection[Any]):
             psycopg.Error: The error, if another try would not help.
         """
         if error.sqlstate not in _STALE_STATES or attempt > 1:
+            raise error
+        if self.pgconn.transaction_status == TransactionStatus.INERROR:
+            # Nothing can be prepared before the transaction has ended.
+            self.stale.add(statement.name)
             raise error
         self._losses += error.sqlstate == _LOST_STATE
         self.forget(statement.name)

@@ -1,223 +1,171 @@
-"""L3: a pool of connections to one PostgreSQL server; every verb answers with a Result."""
+"""L3: a PostgreSQL server and its connections; every verb answers with a Result.
+
+Each call has a deadline: the one of its context, or `timeout_s` from its beginning. A statement
+that only reads is repeated when its connection is lost, because that does no harm.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import msgspec
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 from returns.result import Failure, Success
 
+from tierline.deadline import due_s
 from tierline.errors import (
-    ConfigurationError,
+    CommitUnknownError,
     ConnectionError,  # noqa: A004
-    DecodeError,
+    QueryError,
     RepositoryError,
 )
-from tierline.postgres.bulk import copy_rows, move_rows
-from tierline.postgres.connection import Connection, column_types
-from tierline.postgres.errors import (
-    DRIVER_ERRORS,
-    FATAL_STATES,
-    TYPE_STATES,
-    classify,
-    no_connection,
-)
-from tierline.postgres.pipeline import BatchError, fetch_batch
-from tierline.postgres.pool import Pool, PoolStats
+from tierline.postgres.circuit import Circuit
+from tierline.postgres.connection import Connection
+from tierline.postgres.conninfo import Host
+from tierline.postgres.counters import Counters, Reads
+from tierline.postgres.dialing import CircuitOpenError, Credentials
+from tierline.postgres.errors import DRIVER_ERRORS
+from tierline.postgres.events import CircuitChanged, Events, Retried
+from tierline.postgres.health import Health, health_of
+from tierline.postgres.measuring import measured
+from tierline.postgres.node import Node
+from tierline.postgres.performer import Performer, about, failed, is_lost
+from tierline.postgres.pool import PoolOptions, PoolStats
+from tierline.postgres.probing import probe
 from tierline.postgres.streaming import stream_rows
-from tierline.sql import Compiled, Staged, Statement
+from tierline.sql import Statement
 
 _R = TypeVar("_R")
 
+READS_MAX = 3
+"""How often a statement that only reads is tried in all."""
 
-class Reads(msgspec.Struct, frozen=True):
-    """L3's counters since the store was opened.
+# The server's own limit on a statement comes first, because it leaves the connection whole.
+_LIMIT_SLACK_S = 0.1
+
+
+class DatabaseOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a database is used.
 
     Attributes:
-        found: Reads that answered with a row.
-        empty: Reads that answered with none.
-        errors: Operations that failed.
+        pool: How many connections to each server.
+        timeout_s: Seconds that a call may take when its context has no deadline.
+        connect_timeout_s: Seconds that an attempt to connect may take; at least 2 in effect.
+        credentials: Asked before each attempt to connect.
     """
 
-    found: int
-    empty: int
-    errors: int
+    pool: PoolOptions = PoolOptions()
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 5.0
+    credentials: Credentials | None = None
 
 
-class Counters:
-    """Counts operations across threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found = self._empty = self._errors = 0
-
-    def read(self, *, found: bool) -> None:
-        """A read succeeded."""
-        with self._lock:
-            if found:
-                self._found += 1
-            else:
-                self._empty += 1
-
-    def error(self) -> None:
-        """An operation failed."""
-        with self._lock:
-            self._errors += 1
-
-    def reads(self) -> Reads:
-        """The counters at this moment."""
-        with self._lock:
-            return Reads(self._found, self._empty, self._errors)
-
-
-class Database:
+class Database(Performer):
     """One PostgreSQL server behind a pool; safe to share between threads.
 
     Args:
-        conninfo: A libpq URL or keyword string.
-        pool_size: The most connections at a time.
-        timeout_s: Seconds a statement may run, and a caller may wait for a connection.
-        connect_timeout_s: Seconds one connection attempt may take.
+        host: The server.
+        options: How it is used.
+
+    Attributes:
+        location: Where it is, without secrets.
+        identity: What names the data, on its replicas too.
+        schema: What unqualified names mean.
+        server_version: As a number, such as 180001.
+        events: What happens, for who wants to know.
 
     Raises:
-        ConfigurationError: `conninfo` cannot be read.
         ConnectionError: The server cannot be reached or refuses the login.
     """
 
-    def __init__(
-        self, conninfo: str, *, pool_size: int, timeout_s: float, connect_timeout_s: float
-    ) -> None:
-        self._timeout_s = timeout_s
-        self._counters = Counters()
-        self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
-        self.server_version, self.identity, self.schema = _probe(prepared, self.location)
+    def __init__(self, host: Host, options: DatabaseOptions) -> None:
+        self._prepare(options)
+        self.location = host.location
+        self._node = self._make_node(host)
         try:
-            self._pool = Pool(
-                prepared, size=pool_size, timeout_s=timeout_s, configure=self._configure
-            )
-        except PoolTimeout as error:
-            raise ConnectionError(
-                f"cannot connect to {self.location} within {timeout_s} s", operation="open"
-            ) from error
+            self._learn(self._node)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, options: DatabaseOptions) -> None:
+        self.options = options
+        self.timeout_s = options.timeout_s
+        self.counters = Counters()
+        self.events = Events()
+        self.limit_s = options.timeout_s + _LIMIT_SLACK_S
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The servers."""
+        return (self._node,)
 
     def fetch(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows a statement answers with."""
         # The hottest path of L3, so `_perform` is written out here.
+        if self.events.wanted:
+            return self._perform(statement, lambda c: c.fetch(statement, values))
         began = time.monotonic()
+        limit, due = began + self.limit_s, due_s()
+        due = min(due, limit)
+        node = self._node
         try:
-            connection = self._pool.take()
+            connection = node.pool.take(began, due)
         except DRIVER_ERRORS as error:
-            return Failure(self._no_connection(error, statement, began))
+            return Failure(self._no_connection(node, error, statement, began))
+        failure: RepositoryError | None = None
+        rows: list[Any] = []
         well = False
         try:
             rows = connection.fetch(statement, values)
             well = True
         except psycopg.Error as error:
-            return Failure(self._failed(error, statement, connection, began))
+            failure = self._failed(error, statement, connection, began)
         except RepositoryError as error:
-            return Failure(_about(error, statement, began))
+            failure = about(error, statement, began)
         finally:
-            self._pool.give_back(connection, well=well, now_s=began)
+            node.pool.give_back(connection, well=well, now_s=began)
+        if failure is not None:
+            if is_repeatable(failure, statement):
+                return self._perform(statement, lambda c: c.fetch(statement, values), attempt=2)
+            return Failure(failure)
         if not statement.writes:
-            self._counters.read(found=bool(rows))
+            self.counters.read(found=bool(rows))
         return Success(rows)
-
-    def execute(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Run a statement that answers no rows; how many rows it changed."""
-        return self._perform(statement, lambda c: c.execute_statement(statement, values))
-
-    def fetch_batch(
-        self, batch: Sequence[Compiled]
-    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
-        """The rows of several statements, run in one round trip and one transaction."""
-        # If the connection is lost, what one of them wrote may have happened.
-        written = (compiled.statement for compiled in batch if compiled.statement.writes)
-        return self._perform(
-            next(written, batch[0].statement), lambda connection: fetch_batch(connection, batch)
-        )
 
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int
     ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
         """A statement's rows in batches; a Failure is the last."""
         began = time.monotonic()
+        # How long the whole takes is its reader's affair, unless the reader has a deadline.
+        due = due_s()
+        node = self._writer(min(due, began + self.limit_s))
         try:
-            connection = self._pool.take()
+            connection = node.pool.take(began, min(due, began + self.limit_s))
         except DRIVER_ERRORS as error:
-            yield Failure(self._no_connection(error, statement, began))
+            yield Failure(self._no_connection(node, error, statement, began))
             return
+        connection.guard.begin(due)
         failure: RepositoryError | None = None
-        batches = stream_rows(connection, statement, values, size, self._timeout_s)
+        batches = stream_rows(connection, statement, values, size, self.timeout_s)
         try:
             for rows in batches:
                 yield Success(rows)
         except psycopg.Error as error:
             failure = self._failed(error, statement, connection, began)
         except RepositoryError as error:
-            failure = _about(error, statement, began)
+            failure = about(error, statement, began)
         finally:
             batches.close()
-            self._pool.give_back(connection, well=False, now_s=began)
+            node.pool.give_back(connection, well=False, now_s=began)
         if failure is not None:
             yield Failure(failure)
-
-    def explain(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[list[Any]] | Failure[RepositoryError]:
-        """The rows of a statement that is not prepared and whose writes are undone."""
-
-        def run(connection: Connection) -> list[Any]:
-            connection.command(b"BEGIN")
-            try:
-                return connection.fetch_once(statement, values)
-            finally:
-                if not connection.lost:
-                    connection.command(b"ROLLBACK")
-
-        return self._perform(statement, run)
-
-    def copy_in(
-        self,
-        statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by COPY, all or none; how many.
-
-        Args:
-            statement: The COPY statement; its parameters are the columns' types.
-            rows: Column values, validated.
-            progress: Called now and then with how many rows have been sent since the last call.
-        """
-        return self._perform(statement, lambda c: copy_rows(c, statement, rows, progress))
-
-    def move_in(
-        self,
-        staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by way of a temporary table, in one transaction; how many were written.
-
-        Of a whole write that would reach fewer rows than are given, nothing stays.
-
-        Args:
-            staged: The statements.
-            rows: Column values, validated.
-            progress: Called now and then with how many rows have been sent since the last call.
-        """
-        return self._perform(staged.move, lambda c: move_rows(c, staged, rows, progress))
 
     def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
         """Run several commands without parameters, all or none."""
@@ -230,167 +178,212 @@ class Database:
 
     def reads(self) -> Reads:
         """The counters of reads and errors."""
-        return self._counters.reads()
+        return self.counters.reads()
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
-        return self._pool.stats()
+        return self._node.pool.stats()
+
+    def health(self) -> Health:
+        """What is known of the server now, without asking it."""
+        return health_of(self.nodes)
+
+    def warm_up(self, timeout_s: float = 30.0) -> Success[None] | Failure[RepositoryError]:
+        """Open `size_min` connections to each server."""
+        for node in self.nodes:
+            try:
+                node.pool.wait(timeout_s)
+            except DRIVER_ERRORS as error:
+                return Failure(self._no_connection(node, error, _WARM_UP, time.monotonic()))
+        return Success(None)
+
+    def drain(self) -> None:
+        """Close the idle connections, and the others when they come back; new ones replace them."""
+        for node in self.nodes:
+            node.pool.drain()
+
+    def resize(self, options: PoolOptions) -> None:
+        """Keep more or fewer connections to each server from now on."""
+        for node in self.nodes:
+            node.pool.resize(options)
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        for node in self.nodes:
+            node.close()
+
+    def borrow(
+        self, statement: Statement, within_s: float | None = None
+    ) -> Success[Connection] | Failure[RepositoryError]:
+        """A connection for longer than one statement; `give_back` must follow.
+
+        Args:
+            statement: What is about to be run, for errors.
+            within_s: Seconds to wait for it at most, if that is less than `timeout_s`.
+        """
+        began = time.monotonic()
+        wait = self.limit_s if within_s is None else min(within_s, self.limit_s)
+        due = min(due_s(), began + wait)
+        while True:
+            node = self._writer(due)
+            try:
+                connection = node.pool.take(began, due)
+            except DRIVER_ERRORS as error:
+                failure = self._no_connection(node, error, statement, began)
+                if time.monotonic() >= due or not self._is_repeatable(failure, statement, node):
+                    return Failure(failure)
+            else:
+                connection.guard.end()
+                return Success(connection)
+
+    def give_back(self, connection: Connection, *, well: bool) -> None:
+        """Return a borrowed connection; if it is not at rest, the pool looks it over."""
+        self._lender(connection).pool.give_back(connection, well=well, now_s=time.monotonic())
+
+    def ask(
+        self, statement: Statement, values: tuple[Any, ...], within_s: float, timeline: int
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """As `fetch`, with less time, of a server that is on a timeline.
+
+        Errors: `QueryError` too, if another has been promoted meanwhile: it may never have heard of
+        a transaction, or have given its id to another.
+        """
+
+        def run(connection: Connection) -> list[Any]:
+            if connection.timeline != timeline:
+                raise QueryError("another server has been promoted meanwhile")
+            return connection.fetch(statement, values)
+
+        return self._perform(statement, run, within_s)
+
+    def lost_one(self, connection: Connection) -> None:
+        """A connection was lost: what ended its session has probably ended the idle ones too."""
+        self._lender(connection).pool.drain(connection)
 
     def _perform(
-        self, statement: Statement, action: Callable[[Connection], _R]
+        self,
+        statement: Statement,
+        action: Callable[[Connection], _R],
+        within_s: float | None = None,
+        attempt: int = 1,
     ) -> Success[_R] | Failure[RepositoryError]:
         began = time.monotonic()
+        due = min(due_s(), began + (self.limit_s if within_s is None else within_s))
+        while True:
+            node = self._writer(due)
+            found = self._once(node, statement, action, began, due)
+            if isinstance(found, Success):
+                return found
+            failure = found.failure()
+            failure.attempt = attempt
+            if (
+                attempt >= READS_MAX
+                or time.monotonic() >= due
+                or not self._is_repeatable(failure, statement, node)
+            ):
+                return found
+            if self.events.wanted:
+                name = type(failure).__name__
+                self.events.tell(Retried(statement.operation, statement.table_name, attempt, name))
+            attempt += 1
+
+    def _once(
+        self,
+        node: Node,
+        statement: Statement,
+        action: Callable[[Connection], _R],
+        began: float,
+        due: float,
+    ) -> Success[_R] | Failure[RepositoryError]:
         try:
-            connection = self._pool.take()
+            connection = node.pool.take(time.monotonic(), due)
         except DRIVER_ERRORS as error:
-            return Failure(self._no_connection(error, statement, began))
+            return Failure(self._no_connection(node, error, statement, began))
         well = False
         try:
-            answer = action(connection)
-            well = True
-        except psycopg.Error as error:
-            return Failure(self._failed(error, statement, connection, began))
-        except RepositoryError as error:
-            return Failure(_about(error, statement, began))
-        except BatchError as failed:
-            return Failure(self._batch_failed(failed, connection, began))
+            if self.events.wanted:
+                found = measured(
+                    self.events,
+                    node,
+                    connection,
+                    statement,
+                    lambda: self._attempt(connection, statement, action, began),
+                    began_s=began,
+                )
+            else:
+                found = self._attempt(connection, statement, action, began)
+            well = isinstance(found, Success)
         finally:
-            self._pool.give_back(connection, well=well, now_s=began)
-        return Success(answer)
-
-    def _batch_failed(
-        self, failed: BatchError, connection: Connection, began: float
-    ) -> RepositoryError:
-        if isinstance(failed.error, psycopg.Error):
-            found = self._failed(failed.error, failed.statement, connection, began)
-        else:
-            found = _about(failed.error, failed.statement, began)
-        found.message = f"query {failed.position + 1} of {failed.size}: {found.message}"
+            node.pool.give_back(connection, well=well, now_s=began)
         return found
+
+    def _writer(self, due: float) -> Node:
+        """The server that takes writes."""
+        del due
+        return self._node
+
+    def _lender(self, connection: Connection) -> Node:
+        """The server that a connection leads to."""
+        return next(node for node in self.nodes if node.dialer.made(connection))
+
+    def _is_repeatable(self, failure: RepositoryError, statement: Statement, node: Node) -> bool:
+        """Whether a statement may be tried again after an error."""
+        del node
+        return is_repeatable(failure, statement)
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float
     ) -> RepositoryError:
-        lost = connection.lost or error.sqlstate in FATAL_STATES
-        if lost:
-            connection.close()
-            # What ended this session has probably ended the idle ones too.
-            self._pool.drain()
-        self._counters.error()
-        mismatch = None if lost else _mismatch(error, statement, connection)
-        elapsed_s = time.monotonic() - began
-        return classify(error, statement, lost=lost, elapsed_s=elapsed_s, mismatch=mismatch)
+        lost = is_lost(error, connection)
+        if lost and not connection.guard.overdue:
+            self.lost_one(connection)
+        self.counters.error()
+        return failed(error, statement, connection, began, lost=lost)
 
     def _no_connection(
-        self, error: Exception, statement: Statement, began: float
+        self, node: Node, error: Exception, statement: Statement, began: float
     ) -> RepositoryError:
-        self._counters.error()
-        elapsed_s = time.monotonic() - began
-        found = no_connection(
-            error, in_use=self._pool.in_use, size=self._pool.size, elapsed_s=elapsed_s
-        )
-        return _about(found, statement, began)
+        self.counters.error()
+        return node.no_connection(error, statement, began)
 
-    def _configure(self, connection: Connection) -> None:
-        """Session settings: zoned values come back in UTC; a statement ends at the time limit."""
-        connection.execute(
-            "SELECT set_config('TimeZone', 'UTC', false), CASE WHEN "
-            "current_setting('statement_timeout') = '0' "
-            "THEN set_config('statement_timeout', %s, false) END",
-            (f"{max(1, round(self._timeout_s * 1000))}ms",),
-            prepare=False,
+    def _make_node(self, host: Host, is_fit: Callable[[int], bool] = lambda _: True) -> Node:
+        return Node(
+            host.conninfo,
+            host.location,
+            pool=self.options.pool,
+            timeout_s=self.options.timeout_s,
+            connect_timeout_s=self.options.connect_timeout_s,
+            credentials=self.options.credentials,
+            is_fit=is_fit,
+            on_circuit=self._circuit_changed,
         )
+
+    def _circuit_changed(self, node: Node, before: Circuit, after: Circuit) -> None:
+        if self.events.wanted:
+            self.events.tell(CircuitChanged(node.location, before.state, after.state))
+
+    def _learn(self, node: Node) -> None:
+        found = probe(node)
+        self.server_version, self.identity, self.schema = found
 
     def __repr__(self) -> str:
         return f"<Database {self.location}>"
 
 
-def _mismatch(
-    error: psycopg.Error, statement: Statement, connection: Connection
-) -> DecodeError | None:
-    """Which column has another type than its field, where the server only says which types."""
-    if error.sqlstate in TYPE_STATES and statement.table is not None:
-        try:
-            column_types(connection, statement.operation, statement.table)
-        except DecodeError as mismatch:
-            return mismatch
-        except psycopg.Error:
-            pass
-    return None
-
-
-def _about(error: RepositoryError, statement: Statement, began: float) -> RepositoryError:
-    error.operation = error.operation or statement.operation
-    error.table = error.table or statement.table_name
-    error.elapsed_s = time.monotonic() - began
-    return error
-
-
-def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:
-    """Where it points, without secrets, and the string to connect with."""
-    try:
-        parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        # libpq's text may quote the password, so neither message nor cause keeps it.
-        raise _unreadable() from None
-    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
-    port = str(parts.get("port") or 5432)
-    # An "@" that was not percent-encoded puts the end of the password into the host.
-    if "@" in host or not port.replace(",", "").isdigit():
-        raise _unreadable()
-    database = parts.get("dbname") or parts.get("user") or ""
-    location = f"postgresql://{host}:{port}/{database}"
-    defaults = {
-        # libpq counts whole seconds and takes 1 as 2.
-        "connect_timeout": parts.get("connect_timeout") or max(1, round(connect_timeout_s)),
-        "client_encoding": "utf8",
-        "application_name": parts.get("application_name") or "tierline",
-    }
-    return location, make_conninfo(conninfo, **defaults)
-
-
-def _unreadable() -> ConfigurationError:
-    return ConfigurationError(
-        "the database URL cannot be read; write it as "
-        "postgresql://user:password@host:5432/database, with special characters percent-encoded",
-        operation="open",
+def is_repeatable(failure: RepositoryError, statement: Statement) -> bool:
+    """Whether a statement may be run again because it did nothing and may succeed then."""
+    return (
+        not statement.writes
+        and isinstance(failure, ConnectionError)
+        and not isinstance(failure, CommitUnknownError)
+        # Otherwise there was no connection at all, and the pool has tried already.
+        and not was_never_sent(failure)
     )
 
 
-def _probe(conninfo: str, location: str) -> tuple[int, str, str]:
-    """Connect once, so that what is wrong is said now and with its reason.
-
-    Answers with the server's version, what identifies its data (the cluster's system identifier
-    and the database), and the schema that unqualified names mean.
-    """
-    try:
-        with Connection.connect(conninfo, autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT d.oid, coalesce(current_schema(), '') "
-                "FROM pg_database d WHERE d.datname = current_database()"
-            ).fetchone()
-            database, schema = row or (0, "")
-            data = f"{_system_identifier(connection) or location}/{database}"
-            identity = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
-            return connection.info.server_version, identity, schema
-    except psycopg.Error as error:
-        # The server's own words are all there is: libpq gives a failed login no SQLSTATE.
-        reason = " ".join(str(error).split())
-        raise ConnectionError(
-            f"cannot connect to {location}: {reason}; check that the server runs there, and the "
-            "URL's user, password and database",
-            operation="open",
-        ) from error
+def was_never_sent(failure: RepositoryError) -> bool:
+    """Whether a statement failed because there was no connection."""
+    return isinstance(failure.__cause__, (PoolTimeout, PoolClosed, CircuitOpenError))
 
 
-def _system_identifier(connection: Connection) -> int | None:
-    """The number that a cluster and its replicas have in common; None where it may not be asked."""
-    try:
-        row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
-    except psycopg.errors.InsufficientPrivilege:
-        return None
-    return row[0] if row else None
+_WARM_UP = Statement("warm_up", "", (), None)

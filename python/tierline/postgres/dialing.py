@@ -84,6 +84,10 @@ class Dialer:
         changes["connect_timeout"] = max(2, round(self._timeout_s))
         return make_conninfo(self._conninfo, **changes)
 
+    def made(self, connection: Connection) -> bool:
+        """Whether a connection is one of this dialer's."""
+        return isinstance(connection, self.connection_class)
+
     def check(self) -> None:
         """See whether a connection can be hoped for.
 

@@ -109,7 +109,7 @@ Event: TypeAlias = Ran | Acquired | Retried | FailedOver | CircuitChanged
 Subscriber: TypeAlias = Callable[[Event], object]
 
 
-class Subscription:
+class EventSubscription:
     """Leave it, or close it, to hear no more."""
 
     def __init__(self, events: Events, subscriber: Subscriber) -> None:
@@ -144,7 +144,7 @@ class Events:
         self._subscribers: tuple[Subscriber, ...] = ()
         self.wanted = False
 
-    def subscribe(self, subscriber: Subscriber) -> Subscription:
+    def subscribe(self, subscriber: Subscriber) -> EventSubscription:
         """Tell somebody of every event from now on.
 
         Args:
@@ -153,7 +153,7 @@ class Events:
         with self._lock:
             self._subscribers = (*self._subscribers, subscriber)
             self.wanted = True
-        return Subscription(self, subscriber)
+        return EventSubscription(self, subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Tell it no more."""

@@ -39,26 +39,26 @@ def last_write(identity: str) -> int:
     return _WRITES.get().get(identity, 0)
 
 
-def token() -> str:
-    """What this context has written so far, for `following` in another request or process."""
+def write_token() -> str:
+    """What this context has written so far, for `read_after` in another request or process."""
     return "tl1" + "".join(f".{name}-{xid}" for name, xid in sorted(_WRITES.get().items()))
 
 
 @contextmanager
-def following(token: str, /) -> Generator[None]:
+def read_after(token: str, /) -> Generator[None]:
     """Read, in a block, nothing older than the writes that a token stands for.
 
     Args:
-        token: From `tl.token`, there.
+        token: From `tl.write_token`, there.
 
     Raises:
         ValueError: It is no such token.
 
     Example:
-        ``with tl.following(request.cookies["seen"]): users.get_by_id(7)``
+        ``with tl.read_after(request.cookies["seen"]): users.get_by_id(7)``
     """
     if not isinstance(cast("object", token), str) or not _FORM.match(token):
-        raise ValueError("this is no token of tl.token()")
+        raise ValueError("this is no token of tl.write_token()")
     merged = dict(_WRITES.get())
     for part in token.split(".")[1:]:
         name, _, xid = part.partition("-")

@@ -77,7 +77,9 @@ class Health(msgspec.Struct, frozen=True):
                 [node.location, node.role, lag, node.circuit, use, node.version or "unknown"]
             )
         widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-        return [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+        return [
+            [cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows
+        ]
 
 
 def health_of(nodes: Sequence[Node]) -> Health:

@@ -23,6 +23,7 @@ def measured(
     connection: Connection,
     statement: Statement,
     attempt: Callable[[], Success[_R] | Failure[RepositoryError]],
+    *,
     began_s: float,
 ) -> Success[_R] | Failure[RepositoryError]:
     """The answer of an attempt, after telling what it took.
@@ -39,7 +40,7 @@ def measured(
     events.tell(Acquired(node.location, taken_s - began_s, node.pool.in_use))
     # Before its first use a connection has not rested.
     idle_s = taken_s - connection.rested_since_s if connection.rested_since_s else 0.0
-    connection.answered_s = None
+    connection.answered_s = 0.0
     connection.is_measured = True
     try:
         found = attempt()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import psycopg
 
 from tierline.deadline import due_s
 from tierline.errors import RepositoryError
@@ -106,10 +105,11 @@ class Node:
             raise UnfitServerError(
                 "the server takes writes, but another has been promoted over it; it is not used"
             )
+        connection.timeline = int(timeline, 16) if timeline else 0
         self.state = msgspec.structs.replace(
             self.state,
             role="replica" if follows else "primary",
-            timeline=int(timeline, 16) if timeline else self.state.timeline,
+            timeline=connection.timeline or self.state.timeline,
             version=connection.info.server_version,
         )
 

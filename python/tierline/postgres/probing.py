@@ -49,13 +49,10 @@ def probe(node: Node) -> Probed:
 
 
 def _ask(connection: Connection, node: Node) -> Probed:
-    row: tuple[Any, ...] = (
-        connection.execute(
-            "SELECT d.oid, coalesce(current_schema(), '') "
-            "FROM pg_database d WHERE d.datname = current_database()"
-        ).fetchone()
-        or (0, "")
-    )
+    row: tuple[Any, ...] = connection.execute(
+        "SELECT d.oid, coalesce(current_schema(), '') "
+        "FROM pg_database d WHERE d.datname = current_database()"
+    ).fetchone() or (0, "")
     database, schema = row
     data = f"{_system_identifier(connection) or node.location}/{database}"
     identity = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()

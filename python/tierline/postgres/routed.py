@@ -12,7 +12,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from returns.result import Failure, Success
 
@@ -24,7 +24,7 @@ from tierline.errors import (
 )
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
-from tierline.postgres.database import Database, DatabaseOptions
+from tierline.postgres.database import Database, DatabaseOptions, was_never_sent
 from tierline.postgres.events import FailedOver
 from tierline.postgres.following import last_write, note_write
 from tierline.postgres.node import Node
@@ -33,7 +33,8 @@ from tierline.postgres.pool import PoolStats
 from tierline.postgres.routing import ReadPolicy, readers
 from tierline.postgres.topology import Topology
 from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.transactions import SETTLED_BELOW, WRITTEN_BELOW, XID
+from tierline.sql.snapshots import SETTLED_BELOW, WRITTEN_BELOW
+from tierline.sql.transactions import XID
 
 _R = TypeVar("_R")
 
@@ -85,12 +86,12 @@ class RoutedDatabase(Database):
         if statement.writes:
             return self._perform(statement, self._noted_fetch(statement, values))
         began = time.monotonic()
-        due = min(due_s(), began + self._limit_s)
-        needed = last_write(self.identity)
+        due = min(due_s(), began + self.limit_s)
+        read = _Read(statement, values, last_write(self.identity), began, due)
         for node in self._readers():
             if node is self._topology.primary:
                 break
-            found = self._from_replica(node, statement, values, needed, began, due)
+            found = self._from_replica(node, read)
             if found is not None:
                 return found
         found = self._perform(statement, lambda c: c.fetch(statement, values))
@@ -160,23 +161,18 @@ class RoutedDatabase(Database):
         super().close()
 
     def _from_replica(
-        self,
-        node: Node,
-        statement: Statement,
-        values: tuple[Any, ...],
-        needed: int,
-        began: float,
-        due: float,
+        self, node: Node, read: _Read
     ) -> Success[list[Any]] | Failure[RepositoryError] | None:
         """A replica's answer; None if another server is to be asked."""
+        statement, due = read.statement, read.due
         patient = statement.name in self._slow
         asked = time.monotonic()
         until = due if patient else min(due, asked + _PATIENCE_S)
 
         def run(connection: Connection) -> list[Any]:
-            return _settled(connection, statement, values, needed, asked + self._policy.wait_s)
+            return _settled(connection, read, asked + self._policy.wait_s)
 
-        found = self._once(node, statement, run, began, until)
+        found = self._once(node, statement, run, read.began, until)
         if isinstance(found, Success):
             if found.unwrap() is _LEFT_BEHIND:
                 return None
@@ -189,7 +185,7 @@ class RoutedDatabase(Database):
             # It is not the server that is slow, it is the statement: next time it is waited for.
             self._slow.pop(next(iter(self._slow)), None) if len(self._slow) >= _SLOW_MAX else None
             self._slow[statement.name] = None
-            return self._from_replica(node, statement, values, needed, began, due)
+            return self._from_replica(node, read)
         self._topology.suspect(node)
         return None
 
@@ -262,22 +258,27 @@ class RoutedDatabase(Database):
             note_write(self.identity, int(xid[0]))
 
 
-def _settled(
-    connection: Connection,
-    statement: Statement,
-    values: tuple[Any, ...],
-    needed: int,
-    until: float,
-) -> list[Any]:
+class _Read(NamedTuple):
+    """A read that a replica may answer, if it has settled the transaction `needed`."""
+
+    statement: Statement
+    values: tuple[Any, ...]
+    needed: int
+    began: float
+    due: float
+
+
+def _settled(connection: Connection, read: _Read, until: float) -> list[Any]:
     """The rows, once the replica has replayed what is needed; `_LEFT_BEHIND` if not in time."""
-    if not needed:
+    statement, values = read.statement, read.values
+    if not read.needed:
         return connection.fetch(statement, values)
     while True:
         # The snapshot is taken in the same round trip, no later than the one that is answered from.
         (below,), rows = fetch_batch(
             connection, [Compiled(SETTLED_BELOW, ()), Compiled(statement, values)]
         )
-        if needed < int(below):
+        if read.needed < int(below):
             return rows
         if time.monotonic() + _CATCH_UP_PAUSE_S >= until:
             return _LEFT_BEHIND

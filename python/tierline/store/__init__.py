@@ -2,10 +2,11 @@
 
 from tierline.store.batches import Batch, batch
 from tierline.store.loader import Deferred, Loader
-from tierline.store.opening import connect, open  # noqa: A004 (the field's word)
+from tierline.store.opening import connect, open, reads  # noqa: A004 (the field's word)
 from tierline.store.stats import Stats, TierStats
 from tierline.store.store import Store
 from tierline.store.streams import Stream
+from tierline.store.transaction import Transaction
 
 __all__ = [
     "Batch",
@@ -15,7 +16,9 @@ __all__ = [
     "Store",
     "Stream",
     "TierStats",
+    "Transaction",
     "batch",
     "connect",
     "open",
+    "reads",
 ]

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from returns.result import Failure, Success
 
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
 from tierline.errors import ConfigurationError, RepositoryError
-from tierline.postgres import Database, EmbeddedServer, start_or_join
+from tierline.postgres import (
+    Database,
+    DatabaseOptions,
+    EmbeddedServer,
+    PoolOptions,
+    ReadPolicy,
+    RoutedDatabase,
+    read_hosts,
+    start_or_join,
+)
+from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
 from tierline.store.store import Store
 
@@ -21,7 +33,11 @@ def connect(
     redis: str | None = None,
     path: str | Path | None = None,
     prefix: str = "tierline",
-    pool_size: int = 8,
+    replicas: Sequence[str] = (),
+    reads: ReadPolicy | None = None,
+    pool_size: int | None = None,
+    pool: PoolOptions | None = None,
+    credentials: Callable[[], dict[str, str]] | None = None,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
     cursor_secret: bytes | None = None,
@@ -34,8 +50,15 @@ def connect(
         redis: A Redis URL for L2; None goes without. A Redis that cannot be reached is no error.
         path: Where the embedded server keeps its data; None is a folder of the user's own.
         prefix: Begins every key in Redis.
-        pool_size: The most connections to PostgreSQL at a time.
-        timeout_s: Seconds a statement may run, and a caller may wait for a connection.
+        replicas: Further servers of the same data; the URL may name several too. Which of them is
+            the primary is found out, and found out again when it changes.
+        reads: `tl.reads(…)`: where reads go; None is the primary.
+        pool_size: The most connections to a server at a time; 8 if None. Short for `pool=`.
+        pool: `tl.PoolOptions(…)`: how many connections, for how long, and how many may wait.
+        credentials: Called before each attempt to connect; answers with libpq keywords, such as
+            `{"password": …}`, so that they can change while the store is open.
+        timeout_s: Seconds that a call may take, with waiting for a connection, where no
+            `tl.deadline` says otherwise.
         connect_timeout_s: Seconds one connection attempt may take; at least 2 in effect.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
@@ -44,14 +67,18 @@ def connect(
     the server cannot be reached or refuses the login.
 
     Raises:
-        TypeError: Both `url` and `path` are given.
+        TypeError: Both `url` and `path` are given, or both `pool` and `pool_size`.
     """
+    if pool is not None and pool_size is not None:
+        raise TypeError("open: give pool=tl.PoolOptions(size=…) or pool_size=, not both")
+    if url is None and (replicas or credentials):
+        raise TypeError("open: replicas and credentials are of a real server; give its url")
     if url is not None and path is not None:
         raise TypeError(
             "open: give a url for a real server or a path for an embedded one, not both"
         )
     try:
-        _check_options(pool_size, timeout_s, connect_timeout_s)
+        options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
@@ -61,11 +88,11 @@ def connect(
             _wire(
                 server,
                 server.conninfo if server else url or "",
+                options,
+                replicas=replicas,
+                reads=reads,
                 redis=redis,
                 prefix=prefix,
-                pool_size=pool_size,
-                timeout_s=timeout_s,
-                connect_timeout_s=connect_timeout_s,
                 cursor_secret=cursor_secret,
             )
         )
@@ -81,7 +108,11 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     redis: str | None = None,
     path: str | Path | None = None,
     prefix: str = "tierline",
-    pool_size: int = 8,
+    replicas: Sequence[str] = (),
+    reads: ReadPolicy | None = None,
+    pool_size: int | None = None,
+    pool: PoolOptions | None = None,
+    credentials: Callable[[], dict[str, str]] | None = None,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
     cursor_secret: bytes | None = None,
@@ -97,7 +128,11 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             redis=redis,
             path=path,
             prefix=prefix,
+            replicas=replicas,
+            reads=reads,
             pool_size=pool_size,
+            pool=pool,
+            credentials=credentials,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
             cursor_secret=cursor_secret,
@@ -105,12 +140,61 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     )
 
 
-def _check_options(pool_size: int, timeout_s: float, connect_timeout_s: float) -> None:
-    if pool_size < 1:
+def reads(
+    policy: Policy,
+    *,
+    max_lag_s: float | None = None,
+    weights: Sequence[float] = (),
+    wait_s: float = 0.05,
+) -> ReadPolicy:
+    """Where reads go, for `tl.open(…, replicas=…, reads=…)`.
+
+    Whatever the policy, a read never misses what its own context wrote before (for
+    others see `tl.write_token`), and reads in a transaction are the primary's.
+
+    Args:
+        policy: `"primary"`; `"prefer-replica"`: the replicas in turn; `"nearest"`: whichever
+            answers soonest; `"round-robin"`: all in turn; `"weighted"`: all, in proportion to
+            `weights`.
+        max_lag_s: Replicas whose last replayed transaction is older, while more was received, are
+            not asked; None asks any.
+        weights: Of the servers in the order of the URL, then of `replicas`.
+        wait_s: Seconds that a replica is given to catch up with the context's own writes before the
+            primary is asked.
+
+    Raises:
+        ValueError: An option is none of these.
+    """
+    if policy not in get_args(Policy):
+        raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}, not {policy!r:.80}")
+    if any(not weight >= 0 for weight in weights) or (weights and not any(weights)):
+        raise ValueError("weights must not be negative, and one must be positive")
+    if bool(weights) != (policy == "weighted"):
+        raise ValueError("weights go with policy='weighted'")
+    for name, value in (("max_lag_s", max_lag_s), ("wait_s", wait_s)):
+        if value is not None and not value >= 0:
+            raise ValueError(f"{name} must not be negative, not {value}")
+    return ReadPolicy(policy, max_lag_s, tuple(weights), wait_s)
+
+
+def _options(
+    pool: PoolOptions | None,
+    pool_size: int | None,
+    credentials: Callable[[], dict[str, str]] | None,
+    timeout_s: float,
+    connect_timeout_s: float,
+) -> DatabaseOptions:
+    if pool_size is not None and pool_size < 1:
         raise ConfigurationError(f"pool_size must be at least 1, not {pool_size}", operation="open")
     for name, value in (("timeout_s", timeout_s), ("connect_timeout_s", connect_timeout_s)):
         if not (math.isfinite(value) and value > 0):
             raise ConfigurationError(f"{name} must be positive, not {value}", operation="open")
+    return DatabaseOptions(
+        pool=pool or PoolOptions(size=8 if pool_size is None else pool_size),
+        timeout_s=timeout_s,
+        connect_timeout_s=connect_timeout_s,
+        credentials=credentials,
+    )
 
 
 def _check_secret(secret: bytes | None) -> None:
@@ -128,16 +212,19 @@ _SECRET_BYTES_MIN = 16
 def _wire(
     server: EmbeddedServer | None,
     conninfo: str,
+    options: DatabaseOptions,
     *,
+    replicas: Sequence[str],
+    reads: ReadPolicy | None,
     redis: str | None,
     prefix: str,
-    pool_size: int,
-    timeout_s: float,
-    connect_timeout_s: float,
     cursor_secret: bytes | None,
 ) -> Store:
-    database = Database(
-        conninfo, pool_size=pool_size, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+    hosts = read_hosts(conninfo, replicas)
+    database = (
+        Database(hosts[0], options)
+        if len(hosts) == 1
+        else RoutedDatabase(hosts, options, reads or ReadPolicy())
     )
     try:
         l2 = None if redis is None else _open_l2(redis, prefix, database.identity)
