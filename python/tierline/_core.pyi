@@ -19,7 +19,9 @@ __all__ = [
     "Cache",
     "CacheStats",
     "CopyEncoder",
+    "Libpq",
     "Memo",
+    "RowDecoder",
     "__build__",
     "__version__",
     "advance_clock",
@@ -525,4 +527,76 @@ class CopyEncoder:
             TypeError: A value is not of its column's kind.
             OverflowError: A number that its column cannot hold, or a value of 1 GiB or more.
             ValueError: A row of another width.
+        """
+
+@final
+class Libpq:
+    """The functions by which results are read, of the libpq that psycopg uses.
+
+    Args:
+        result_class: psycopg's class of results; no others are read.
+        addresses: Of `PQntuples`, `PQnfields`, `PQfformat`, `PQftype`, `PQgetlength`,
+            `PQgetisnull` and `PQgetvalue`. They are called: wrong ones end the process.
+
+    Raises:
+        ValueError: An address is 0.
+    """
+
+    def __new__(cls, result_class: type, addresses: Sequence[int]) -> Libpq: ...
+    def describe(self, result: Any, /) -> tuple[int, list[int]]:
+        """How many rows a result has, and the object identifiers of its columns' types.
+
+        Raises:
+            TypeError: It is of another class.
+            ValueError: It is cleared.
+        """
+
+_Column: TypeAlias = tuple[
+    int,
+    str,
+    bool,
+    Callable[[bytes], Any] | None,
+    dict[Any, Any] | None,
+    Callable[[Any], Any] | None,
+]
+
+@final
+class RowDecoder:
+    """Makes Python objects of a binary result's rows.
+
+    Args:
+        libpq: Reads the results.
+        types: The object identifiers of all columns of the results.
+        columns: The columns of a row in the order wanted, each as its position in the result, its
+            kind, whether NULL is refused, a loader, choices, and a converter. A kind is `bool`,
+            `int2`, `int4`, `int8`, `oid`, `float4`, `float8`, `numeric`, `text`, `bytea`, `json`
+            and `jsonb` (as bytes), `uuid`, `date`, `time`, `timetz`, `timestamp`, `timestamptz`
+            (in UTC), `interval`, or one of them with `[]`; `other` has a function from bytes as its
+            loader. Choices are looked up in a dict, for an array item by item. What comes out
+            passes through the converter.
+        shape: `call` calls `into` with a row's values, `tuple` makes a tuple, `first` takes the
+            first value.
+        into: What is called.
+        names: The last values are passed to it by these names.
+
+    Raises:
+        ValueError: An unknown kind or shape, or arguments that do not fit each other.
+    """
+
+    def __new__(
+        cls,
+        libpq: Libpq,
+        types: Sequence[int],
+        columns: Sequence[_Column],
+        shape: Literal["call", "tuple", "first"],
+        into: Callable[..., Any] | None = None,
+        names: tuple[str, ...] | None = None,
+    ) -> RowDecoder: ...
+    def decode(self, result: Any, /) -> list[Any] | None:
+        """What is made of each row; None if the result's columns are not binary of those types.
+
+        Raises:
+            TypeError: It is no result of psycopg's.
+            ValueError: It is cleared, or a value has no Python form, or is a refused NULL.
+            KeyError: A value is none of its choices.
         """

@@ -12,6 +12,7 @@ import pytest
 from psycopg.pq import DiagnosticField
 
 import tierline as tl
+from tierline.postgres.dialing import CircuitOpenError
 from tierline.postgres.errors import DRIVER_ERRORS, FATAL_STATES, classify, no_connection
 from tierline.sql import Statement
 
@@ -231,18 +232,32 @@ def test_a_statement_about_no_table_is_told_without_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "in_use", "kind"),
+    ("error", "in_use", "is_due", "kind", "says"),
     [
-        (psycopg_pool.PoolClosed(SECRET), 0, tl.ConnectionError),
-        (psycopg_pool.PoolTimeout(SECRET), 4, tl.PoolExhaustedError),
-        (psycopg_pool.PoolTimeout(SECRET), 3, tl.ConnectionError),
-        (psycopg_pool.TooManyRequests(SECRET), 0, tl.PoolExhaustedError),
+        (psycopg_pool.PoolClosed(SECRET), 0, True, tl.ConnectionError, "closed"),
+        (psycopg_pool.PoolTimeout(SECRET), 4, False, tl.PoolExhaustedError, "stayed in use"),
+        (psycopg_pool.PoolTimeout(SECRET), 3, False, tl.ConnectionError, "is it running"),
+        (psycopg_pool.TooManyRequests(SECRET), 0, True, tl.PoolExhaustedError, "waiting_max"),
+        (psycopg_pool.PoolTimeout(SECRET), 4, True, tl.TimeoutError, "stayed in use"),
+        (psycopg_pool.PoolTimeout(SECRET), 3, True, tl.TimeoutError, "here was connected to"),
+        (CircuitOpenError("once a second"), 0, True, tl.ConnectionError, "here: once a second"),
     ],
     ids=str,
 )
-def test_a_pool_without_a_connection_tells_why(error: Any, in_use: int, kind: type[Any]) -> None:
-    found = no_connection(error, in_use=in_use, size=4, elapsed_s=1.5)
+def test_a_pool_without_a_connection_tells_why(
+    error: Any,
+    in_use: int,
+    is_due: bool,  # noqa: FBT001 - one of the table's columns
+    kind: type[Any],
+    says: str,
+) -> None:
+    found = no_connection(
+        error, in_use=in_use, size=4, elapsed_s=1.5, is_due=is_due, location="here"
+    )
     assert type(found) is kind
+    assert says in found.message
+    if isinstance(found, tl.TimeoutError):
+        assert found.stage == ("acquire" if in_use == 4 else "connect")
     assert isinstance(error, DRIVER_ERRORS)
     assert (found.elapsed_s, found.__cause__) == (1.5, error)
     assert SECRET not in str(found)

@@ -46,7 +46,7 @@ SERIES = tl.sql("select generate_series(1, {n})", into=int, n=tl.param("n", int)
 def each(pg_url_each: str) -> Generator[tl.Store]:
     """A store with some rows, once on each version."""
     url = with_application(pg_url_each, "many")
-    with tl.open(url, pool_size=2, timeout_s=3) as store:
+    with tl.open(url, pool_size=2, timeout_s=10) as store:
         for table in (OWNERS, ITEMS, LEGS):
             store.create_table(table).unwrap()
         tl.unwrap(tl.repository(store, OWNERS).create_many([Owner(n, f"o{n}") for n in range(10)]))

@@ -171,7 +171,7 @@ def row_maker(statement: Statement, names: dict[str, bool]) -> MakeRow:
     decoders = [
         (position, column.name, decode)
         for position, column in enumerate(statement.columns)
-        if (decode := _decoder(column.type)) is not None
+        if (decode := decoder(column.type)) is not None
     ]
     build = maker(statement.shape, statement.into)
     required = [n for n, column in enumerate(statement.columns) if not names.get(column.name, True)]
@@ -205,7 +205,8 @@ def in_order(make: MakeRow, order: tuple[int, ...]) -> MakeRow:
     return lambda values: make(pick(values))
 
 
-def _decoder(type_: ColumnType) -> Callable[[Any], Any] | None:
+def decoder(type_: ColumnType) -> Callable[[Any], Any] | None:
+    """What a loaded value still goes through to become its field's; None for most types."""
     if type_.choices is not None:
         return type_.choices.__getitem__
     if type_.wire == "jsonb":

@@ -8,17 +8,15 @@ the statement's hash, and what a result needs is worked out once.
 
 from __future__ import annotations
 
-import gc
 import select
 import time
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.abc import Buffer
-from psycopg.abc import Transformer as TransformerType
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import execute
@@ -28,7 +26,6 @@ from psycopg.pq.abc import PGresult
 from tierline.entity import ColumnType, Table
 from tierline.errors import DecodeError
 from tierline.postgres.codecs import (
-    MakeRow,
     RawJson,
     RawJsonb,
     encode_all,
@@ -37,6 +34,8 @@ from tierline.postgres.codecs import (
     row_maker,
 )
 from tierline.postgres.columns import check_types, column_order
+from tierline.postgres.decoding import row_decoder
+from tierline.postgres.rows import Reading, load_rows, read_rows, reads_alike
 from tierline.postgres.watchdog import WATCHDOG, Guard
 from tierline.sql import ResultColumn, Statement
 from tierline.sql.identifiers import quote, table_name
@@ -58,21 +57,11 @@ _STALE_STATES = ("0A000", _LOST_STATE)
 # goes through a pooler that gives it another server's session each time.
 _LOSSES_MAX = 2
 
-_GC_PAUSE_ROWS = 1000
-
 _ROWS = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 # Ways to read one statement's rows that are kept; the oldest goes first.
 _READINGS_MAX = 15
-
-
-class Reading(NamedTuple):
-    """How the rows of one statement are read."""
-
-    statement: Statement
-    transformer: TransformerType
-    make_row: MakeRow
 
 
 class Prepared:
@@ -107,6 +96,7 @@ class Connection(psycopg.Connection[Any]):
         self.made_s = time.monotonic()
         self.timeline = 0
         self.is_measured = False
+        self.was_answered = False
         self.answered_s = 0.0
         self.home: ConnectionPool[Connection] | None = None
         self.guard = Guard(WATCHDOG, self.fileno(), _canceller(self))
@@ -156,26 +146,13 @@ class Connection(psycopg.Connection[Any]):
         reading = prepared.reading
         if reading is None or reading.statement is not statement:
             reading = prepared.reading = self._reading(statement, prepared, result)
-        _, transformer, make_row = reading
-        transformer.set_pgresult(result, set_loaders=False)
-        count = result.ntuples
-        try:
-            if count < _GC_PAUSE_ROWS:
-                return transformer.load_rows(0, count, make_row)
-            with _gc_paused():
-                return transformer.load_rows(0, count, make_row)
-        except psycopg.DataError as error:
-            raise _undecodable(statement, transformer, result, error) from error
-        except (ValueError, TypeError) as error:
-            # A Struct's own `__post_init__` refused the row.
-            raise DecodeError(
-                f"a row does not make {statement.into.__name__}: {error}",
-                operation=statement.operation,
-                table=statement.table_name,
-            ) from error
-        finally:
-            # Let go of the rows. Not with None: psycopg would forget the loaders too.
-            transformer.set_pgresult(self._nothing, set_loaders=False)
+        found = read_rows(reading, result, self._nothing)
+        if found is None:
+            # The text is the same, but not its columns: nothing that was learnt of it holds.
+            prepared.readings.clear()
+            reading = prepared.reading = self._reading(statement, prepared, result)
+            found = load_rows(reading, result, self._nothing)
+        return found
 
     def fetch_once(self, statement: Statement, values: tuple[Any, ...]) -> list[Any]:
         """As `fetch`, without preparing the statement."""
@@ -325,15 +302,18 @@ class Connection(psycopg.Connection[Any]):
         Raises:
             psycopg.Error: The server refused it or went away.
         """
-        result: PGresult = self.wait(execute(self.pgconn))[-1]
+        results: list[PGresult] = self.wait(execute(self.pgconn))
+        result = results[-1]
         if result.status not in _ROWS:
+            # The session may end between the statement's answer and its being at rest again.
+            self.was_answered = any(one.status in _ROWS for one in results)
             raise error_from_result(result, encoding="utf-8")
         return result
 
     def _reading(self, statement: Statement, prepared: Prepared, result: PGresult) -> Reading:
         """How to read this statement's rows; learnt at its first run."""
         for reading in prepared.readings:
-            if _reads_alike(reading.statement, statement):
+            if reads_alike(reading.statement, statement):
                 return reading._replace(statement=statement)
         reading = self._learn(statement, result)
         del prepared.readings[:-_READINGS_MAX]
@@ -350,18 +330,12 @@ class Connection(psycopg.Connection[Any]):
         nullable = {column.name: column.nullable for column in statement.columns}
         if statement.shape == "entity" and statement.table is not None:
             nullable = {column.name: column.nullable for column in statement.table.columns}
-        return Reading(statement, transformer, in_order(row_maker(statement, nullable), order))
-
-
-def _reads_alike(one: Statement, other: Statement) -> bool:
-    """Whether rows of the same text are made into the same."""
-    return (
-        one.shape == other.shape
-        and one.into is other.into
-        and one.columns == other.columns
-        and one.by_name == other.by_name
-        and (one.table is other.table or one.shape != "entity")
-    )
+        return Reading(
+            statement,
+            transformer,
+            in_order(row_maker(statement, nullable), order),
+            row_decoder(statement, result, transformer, order, nullable),
+        )
 
 
 def column_types(connection: Connection, operation: str, table: Table[Any, Any]) -> list[int]:
@@ -397,47 +371,3 @@ def _canceller(connection: Connection) -> Callable[[], None]:
             found.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
 
     return cancel
-
-
-@contextmanager
-def _gc_paused() -> Generator[None]:
-    """Building many objects at once makes the cyclic collector run often and find nothing."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _undecodable(
-    statement: Statement, transformer: TransformerType, result: PGresult, error: psycopg.DataError
-) -> DecodeError:
-    """Find the column whose value could not be loaded, to name it."""
-    found: tuple[str, ...] = ()
-    for row in range(result.ntuples):
-        for position in range(result.nfields):
-            value = result.get_value(row, position)
-            if value is None:
-                continue
-            try:
-                transformer.get_loader(result.ftype(position), Format.BINARY).load(value)
-            except psycopg.DataError:
-                found = (_name_of(statement, result, position),)
-                break
-        if found:
-            break
-    return DecodeError(
-        f"a value of column {', '.join(found)} has no Python form: {error}",
-        operation=statement.operation,
-        table=statement.table_name,
-        columns=found,
-    )
-
-
-def _name_of(statement: Statement, result: PGresult, position: int) -> str:
-    if statement.by_name:
-        return (result.fname(position) or b"").decode(errors="replace")
-    return statement.columns[position].name

@@ -87,6 +87,11 @@ class Database(Performer):
         self._node = self._make_node(host)
         try:
             self._learn(self._node)
+            self._node.pool.wait(options.timeout_s)
+        except PoolTimeout as error:
+            raise ConnectionError(
+                f"cannot connect to {self.location} within {options.timeout_s} s", operation="open"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -111,8 +116,7 @@ class Database(Performer):
         if self.events.wanted:
             return self._perform(statement, lambda c: c.fetch(statement, values))
         began = time.monotonic()
-        limit, due = began + self.limit_s, due_s()
-        due = min(due, limit)
+        due = min(due_s(), began + self.limit_s)
         node = self._node
         try:
             connection = node.pool.take(began, due)

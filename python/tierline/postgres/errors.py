@@ -71,11 +71,15 @@ def _without_state(error: psycopg.Error, statement: Statement, *, lost: bool) ->
     if not lost:
         return QueryError(f"the driver refused the statement: {type(error).__name__}")
     if statement.writes:
-        return CommitUnknownError(
-            "the connection was lost before the server answered, so the write may or may not have "
-            "happened; read the row to find out before writing again"
-        )
+        return _in_doubt()
     return ConnectionError("the server closed the connection; call again once it is back")
+
+
+def _in_doubt() -> CommitUnknownError:
+    return CommitUnknownError(
+        "the connection was lost before the server answered, so the write may or may not have "
+        "happened; read the row to find out before writing again"
+    )
 
 
 def _columns(constraint: str | None, statement: Statement) -> tuple[str, ...]:
@@ -251,6 +255,17 @@ _BY_CLASS: dict[str, _Rule] = {
     "28": _denied,
     "57": _gone,
 }
+
+
+def doubtful(error: psycopg.Error, statement: Statement, *, elapsed_s: float) -> RepositoryError:
+    """The error value of a write whose session ended before it could be known to be kept."""
+    found = _in_doubt()
+    found.operation = statement.operation
+    found.table = statement.table_name
+    found.sqlstate = error.sqlstate
+    found.elapsed_s = elapsed_s
+    found.__cause__ = error
+    return found
 
 
 def overdue(error: psycopg.Error, statement: Statement, *, elapsed_s: float) -> RepositoryError:

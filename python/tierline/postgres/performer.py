@@ -14,7 +14,7 @@ from returns.result import Failure, Success
 from tierline.errors import DecodeError, RepositoryError
 from tierline.postgres.bulk import copy_rows, move_rows
 from tierline.postgres.connection import Connection, column_types
-from tierline.postgres.errors import FATAL_STATES, TYPE_STATES, classify, overdue
+from tierline.postgres.errors import FATAL_STATES, TYPE_STATES, classify, doubtful, overdue
 from tierline.postgres.pipeline import BatchError, fetch_batch
 from tierline.sql import Compiled, Staged, Statement
 
@@ -133,6 +133,8 @@ def failed(
     if connection.guard.overdue:
         return overdue(error, statement, elapsed_s=elapsed_s)
     mismatch = None if lost else _mismatch(error, statement, connection)
+    if lost and connection.was_answered and statement.writes:
+        return doubtful(error, statement, elapsed_s=elapsed_s)
     return classify(error, statement, lost=lost, elapsed_s=elapsed_s, mismatch=mismatch)
 
 

@@ -86,7 +86,7 @@ class Pool:
         dialer: Makes them.
         options: How many, and for how long.
 
-    It opens at once and connects in the background; `wait` sees whether that went well.
+    It connects when it is first used, or waited for.
     """
 
     def __init__(self, dialer: Dialer, options: PoolOptions) -> None:
@@ -94,7 +94,6 @@ class Pool:
         self._dialer = dialer
         self._closed = False
         self._start()
-        self._open()
         renew_in_children(self)
 
     def _start(self) -> None:

@@ -22,13 +22,18 @@ def maker(shape: Shape, into: Any) -> Callable[[Sequence[Any]], Any]:
             return lambda values: values[0]
         case "tuple":
             return tuple
-        case "entity" | "struct" if _has_keyword_only(into):
-            fields = [field.name for field in msgspec.structs.fields(into)]
-            return lambda values: into(**dict(zip(fields, values, strict=True)))
         case _:
+            names = keywords(shape, into)
+            if names is not None:
+                return lambda values: into(**dict(zip(names, values, strict=True)))
             return lambda values: into(*values)
 
 
-def _has_keyword_only(into: Any) -> bool:
+def keywords(shape: Shape, into: Any) -> tuple[str, ...] | None:
+    """The names by which `into` is given a row's values; None where it takes them by position."""
     # msgspec puts keyword-only fields behind the others; __match_args__ lists only the others.
-    return len(into.__match_args__) != len(into.__struct_fields__)
+    if shape not in ("entity", "struct") or (
+        len(into.__match_args__) == len(into.__struct_fields__)
+    ):
+        return None
+    return tuple(field.name for field in msgspec.structs.fields(into))

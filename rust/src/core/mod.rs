@@ -7,6 +7,7 @@ pub mod cache;
 pub mod changes;
 pub mod clock;
 pub mod copy;
+pub mod decode;
 pub mod flight;
 mod floors;
 pub mod frame;

@@ -6,12 +6,12 @@ use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt,
-    PyString, PyTimeAccess, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
+    PyString, PyTimeAccess, PyTuple, PyTzInfo, PyTzInfoAccess,
 };
 
+use super::exact::{decimal_class, uuid_class};
 use crate::core::copy::calendar::{days, micros};
 use crate::core::copy::{Rows, TooLong};
 
@@ -84,7 +84,7 @@ impl Kind {
                 rows.float8(value.extract()?);
             }
             Self::Numeric => {
-                if !value.is_exact_instance(decimal(value.py())?) {
+                if !value.is_exact_instance(decimal_class(value.py())?) {
                     return Ok(None);
                 }
                 let text = value.str()?;
@@ -106,7 +106,7 @@ impl Kind {
                 rows.jsonb(value.as_bytes()).map_err(too_long)?;
             }
             Self::Uuid => {
-                if !value.is_instance(uuid(value.py())?)? {
+                if !value.is_instance(uuid_class(value.py())?)? {
                     return Ok(None);
                 }
                 rows.uuid(value.getattr(intern!(value.py(), "int"))?.extract()?);
@@ -164,16 +164,6 @@ fn offset_micros(value: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>) -> P
         .map_err(|_| PyValueError::new_err("a datetime whose zone tells no offset from UTC"))?;
     let seconds = i64::from(offset.get_days()) * 86_400 + i64::from(offset.get_seconds());
     Ok(seconds * 1_000_000 + i64::from(offset.get_microseconds()))
-}
-
-fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "decimal", "Decimal")
-}
-
-fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "uuid", "UUID")
 }
 
 enum Column {

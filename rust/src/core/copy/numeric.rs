@@ -4,11 +4,11 @@
 //! then digits of base 10,000. `NaN` and the infinities are signs without digits.
 
 const BASE_DIGITS: i64 = 4;
-const POSITIVE: u16 = 0x0000;
-const NEGATIVE: u16 = 0x4000;
-const NAN: u16 = 0xC000;
-const INFINITY: u16 = 0xD000;
-const NEGATIVE_INFINITY: u16 = 0xF000;
+pub const POSITIVE: u16 = 0x0000;
+pub const NEGATIVE: u16 = 0x4000;
+pub const NAN: u16 = 0xC000;
+pub const INFINITY: u16 = 0xD000;
+pub const NEGATIVE_INFINITY: u16 = 0xF000;
 const MAX_SCALE: i64 = 0x3FFF;
 
 /// The text is no decimal number, or one beyond PostgreSQL's range.

@@ -1,0 +1,80 @@
+//! PostgreSQL's binary `numeric`, made into decimal text; the other way is
+//! [`crate::core::copy::numeric`].
+
+use super::{Unreadable, take};
+use crate::core::copy::numeric::{INFINITY, NAN, NEGATIVE, NEGATIVE_INFINITY, POSITIVE};
+
+const BASE: u16 = 10_000;
+
+/// Appends the number's text with all digits of its display scale, as `numeric_out` writes it.
+///
+/// # Errors
+///
+/// [`Unreadable::Length`] and [`Unreadable::Form`]; then nothing was appended.
+pub fn write(mut data: &[u8], out: &mut String) -> Result<(), Unreadable> {
+    let mut head = || take(&mut data).copied();
+    let (count, weight) = (u16::from_be_bytes(head()?), i16::from_be_bytes(head()?));
+    let (sign, scale) = (u16::from_be_bytes(head()?), u16::from_be_bytes(head()?));
+    let (groups, rest) = data.as_chunks::<2>();
+    if groups.len() != usize::from(count) || !rest.is_empty() {
+        return Err(Unreadable::Length);
+    }
+    let special = match sign {
+        POSITIVE | NEGATIVE => None,
+        NAN => Some("NaN"),
+        INFINITY => Some("Infinity"),
+        NEGATIVE_INFINITY => Some("-Infinity"),
+        _ => return Err(Unreadable::Form),
+    };
+    if let Some(name) = special {
+        out.push_str(name);
+        return Ok(());
+    }
+    if groups.iter().any(|group| u16::from_be_bytes(*group) >= BASE) {
+        return Err(Unreadable::Form);
+    }
+    if sign == NEGATIVE && groups.iter().any(|group| *group != [0, 0]) {
+        out.push('-');
+    }
+    // The digits of 10,000 to the power of `exponent`.
+    let group = |exponent: i32| {
+        let at = usize::try_from(i32::from(weight) - exponent).ok();
+        at.and_then(|at| groups.get(at)).map_or(0, |group| u16::from_be_bytes(*group))
+    };
+    let first = i32::from(weight.max(0));
+    push_short(out, group(first));
+    for exponent in (0..first).rev() {
+        push_four(out, group(exponent));
+    }
+    if scale > 0 {
+        out.push('.');
+        let end = out.len() + usize::from(scale);
+        let mut exponent = -1;
+        while out.len() < end {
+            push_four(out, group(exponent));
+            exponent -= 1;
+        }
+        out.truncate(end);
+    }
+    Ok(())
+}
+
+fn push_four(out: &mut String, group: u16) {
+    for unit in [1_000, 100, 10, 1] {
+        out.push(digit(group / unit % 10));
+    }
+}
+
+/// Without leading zeros.
+fn push_short(out: &mut String, group: u16) {
+    for unit in [1_000, 100, 10] {
+        if group >= unit {
+            out.push(digit(group / unit % 10));
+        }
+    }
+    out.push(digit(group % 10));
+}
+
+fn digit(value: u16) -> char {
+    char::from_digit(u32::from(value), 10).unwrap_or('0')
+}
