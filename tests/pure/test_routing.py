@@ -54,5 +54,11 @@ def test_the_other_policies_count_the_primary_in() -> None:
 
 
 def test_without_a_primary_replicas_still_answer() -> None:
-    behind = msgspec.structs.replace(NEAR, timeline=4)
-    assert order(ReadPolicy("prefer-replica"), behind, GONE) == [0]
+    assert order(ReadPolicy("prefer-replica"), NEAR, GONE) == [0]
+
+
+def test_a_replica_that_follows_a_primary_of_the_past_is_left_out() -> None:
+    promoted = msgspec.structs.replace(PRIMARY, timeline=4)
+    assert order(ReadPolicy("prefer-replica"), promoted, NEAR) == [0]
+    unsaid = msgspec.structs.replace(NEAR, timeline=0)
+    assert order(ReadPolicy("prefer-replica"), promoted, unsaid) == [1, 0]

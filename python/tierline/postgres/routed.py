@@ -42,7 +42,7 @@ _PATIENCE_S = 0.15
 """Seconds for a replica to answer before it is asked whether it lives."""
 
 _SLOW_MAX = 1000
-_CATCH_UP_PAUSE_S = 0.005
+_CATCH_UP_PAUSE_S = 0.001
 _LEFT_BEHIND: list[Any] = []
 
 
@@ -273,6 +273,7 @@ def _settled(connection: Connection, read: _Read, until: float) -> list[Any]:
     statement, values = read.statement, read.values
     if not read.needed:
         return connection.fetch(statement, values)
+    pause = _CATCH_UP_PAUSE_S
     while True:
         # The snapshot is taken in the same round trip, no later than the one that is answered from.
         (below,), rows = fetch_batch(
@@ -280,9 +281,10 @@ def _settled(connection: Connection, read: _Read, until: float) -> list[Any]:
         )
         if read.needed < int(below):
             return rows
-        if time.monotonic() + _CATCH_UP_PAUSE_S >= until:
+        if time.monotonic() + pause >= until:
             return _LEFT_BEHIND
-        time.sleep(_CATCH_UP_PAUSE_S)
+        time.sleep(pause)
+        pause *= 2
 
 
 def _lives(node: Node, due: float) -> bool:

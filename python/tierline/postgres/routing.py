@@ -45,7 +45,7 @@ class NodeState(msgspec.Struct, frozen=True):
         version: Its version as a number, such as 180001; 0 if unknown.
         position: The WAL position it has written or replayed, in bytes; 0 if unknown.
         lag_s: Seconds that its last replayed transaction is old, if it has not replayed everything
-            that it received; 0 on a primary.
+            that it received or receives nothing; 0 on a primary.
         latency_s: Seconds that it took to answer, smoothed.
         seen_s: When it last answered, by the monotonic clock; 0 if never.
     """
@@ -95,6 +95,7 @@ def readers(
         draw: A random number from 0 to 1, for `weighted`.
     """
     primary = primary_of(states)
+    newest = max((state.timeline for state in states), default=0)
     if policy.policy == "primary":
         return [] if primary is None else [primary]
 
@@ -103,7 +104,9 @@ def readers(
         if n == primary:
             return policy.policy != "prefer-replica"
         follows = policy.max_lag_s is None or state.lag_s <= policy.max_lag_s
-        return state.role == "replica" and usable[n] and follows
+        # One that still follows a primary of the past never learns what came after.
+        is_current = state.timeline in (0, newest)
+        return state.role == "replica" and usable[n] and follows and is_current
 
     found = [n for n in range(len(states)) if may_answer(n)]
     if policy.policy == "nearest":

@@ -34,8 +34,8 @@ _ASK = (
     "'0/0'::pg_lsn, "
     "CASE WHEN pg_is_in_recovery() THEN (SELECT received_tli FROM pg_stat_wal_receiver) "
     "ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, "
-    "CASE WHEN NOT pg_is_in_recovery() OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() "
-    "THEN 0 ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
+    "CASE WHEN NOT pg_is_in_recovery() OR (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() "
+    "AND EXISTS (SELECT FROM pg_stat_wal_receiver)) THEN 0 ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
 )
 
 
@@ -59,6 +59,7 @@ class Topology:
     def renew(self) -> None:
         """Begin with no thread; also in the child of a fork."""
         self.primary: Node | None = None
+        self._last: Node | None = None
         self._asked: set[int] = set()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -150,10 +151,12 @@ class Topology:
             self.timeline = max(self.timeline, *(one.timeline for one in states))
             # Until each was asked once, the one that says it takes writes may be one of the past.
             position = primary_of(states) if len(self._asked) == len(self.nodes) else None
-            before, self.primary = self.primary, None if position is None else self.nodes[position]
-            if self.primary is not None and self.primary is not before:
-                found = self.primary
+            before = self._last
+            self.primary = None if position is None else self.nodes[position]
+            if self.primary is not None:
                 self._changed.notify_all()
+                if self.primary is not before:
+                    found = self._last = self.primary
         if found is not None:
             self._on_primary(before, found)
 
