@@ -109,11 +109,18 @@ from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifie
 
 if TYPE_CHECKING:
     from tierline.postgres import (
+        Acquired,
+        CircuitChanged,
+        Event,
+        EventSubscription,
+        FailedOver,
         Health,
         NodeHealth,
         PoolOptions,
         PoolStats,
+        Ran,
         ReadPolicy,
+        Retried,
         read_after,
         write_token,
     )
@@ -134,6 +141,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDeniedError",
+    "Acquired",
     "Assignment",
     "Batch",
     "Cache",
@@ -141,6 +149,7 @@ __all__ = [
     "CachedFunction",
     "Change",
     "Changed",
+    "CircuitChanged",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -149,6 +158,9 @@ __all__ = [
     "DecodeError",
     "Deferred",
     "DuplicateError",
+    "Event",
+    "EventSubscription",
+    "FailedOver",
     "Failure",
     "FieldError",
     "Health",
@@ -171,6 +183,7 @@ __all__ = [
     "PoolStats",
     "Query",
     "QueryError",
+    "Ran",
     "RateLimitedError",
     "RawQuery",
     "RawSql",
@@ -180,6 +193,7 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "Result",
+    "Retried",
     "Returning",
     "SheetLayoutError",
     "Stats",
@@ -295,6 +309,13 @@ __all__ = [
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
+    "Acquired": "tierline.postgres",
+    "CircuitChanged": "tierline.postgres",
+    "Event": "tierline.postgres",
+    "EventSubscription": "tierline.postgres",
+    "FailedOver": "tierline.postgres",
+    "Ran": "tierline.postgres",
+    "Retried": "tierline.postgres",
     "PoolOptions": "tierline.postgres",
     "PoolStats": "tierline.postgres",
     "ReadPolicy": "tierline.postgres",

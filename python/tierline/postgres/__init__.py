@@ -4,7 +4,15 @@ from tierline.postgres.conninfo import read_hosts
 from tierline.postgres.counters import Reads
 from tierline.postgres.database import Database, DatabaseOptions
 from tierline.postgres.embedded import EmbeddedServer, start_or_join
-from tierline.postgres.events import Event, EventSubscription
+from tierline.postgres.events import (
+    Acquired,
+    CircuitChanged,
+    Event,
+    EventSubscription,
+    FailedOver,
+    Ran,
+    Retried,
+)
 from tierline.postgres.following import note_write, read_after, write_token
 from tierline.postgres.health import Health, NodeHealth
 from tierline.postgres.outcome import outcome
@@ -14,17 +22,22 @@ from tierline.postgres.routing import ReadPolicy
 from tierline.postgres.session import Session
 
 __all__ = [
+    "Acquired",
+    "CircuitChanged",
     "Database",
     "DatabaseOptions",
     "EmbeddedServer",
     "Event",
     "EventSubscription",
+    "FailedOver",
     "Health",
     "NodeHealth",
     "PoolOptions",
     "PoolStats",
+    "Ran",
     "ReadPolicy",
     "Reads",
+    "Retried",
     "RoutedDatabase",
     "Session",
     "note_write",
