@@ -56,7 +56,7 @@ class TcpProxy:
             _reset(line)
 
     def cut_after(self, answer_bytes: int) -> None:
-        """Carry so many more bytes of answers on connections open now, then reset the one in use."""
+        """Carry so many more bytes of answers on the lines open now, then reset the one in use."""
         with self._mutex:
             self._answer_bytes = answer_bytes
             self._counted_lines = set(self._lines)
