@@ -250,6 +250,9 @@ def test_a_handle_is_of_no_use_elsewhere(store: tl.Store) -> None:
         lambda: owners_in(kept[0]).get_by_id(1),
         lambda: kept[0].fetch_all(tl.select(OWNERS)),
         lambda: kept[0].transaction(create(2), savepoint=True),
+        lambda: kept[0].transaction(lambda _: tl.Success(1)),
+        lambda: kept[0].on_commit(lambda: None),
+        lambda: kept[0].on_rollback(lambda: None),
         lambda: next(kept[0].stream(tl.select(OWNERS))),
     ):
         with pytest.raises(RuntimeError, match="the transaction has ended"):

@@ -176,18 +176,31 @@ class Session(Performer):
         """Write rows by way of a temporary table; of a whole write that reaches fewer, none."""
         return self._whole(staged.move, lambda c: move_rows(c, staged, rows, progress))
 
+    def check(self) -> None:
+        """Refuse what comes too late, or from another thread.
+
+        Raises:
+            RuntimeError: It does.
+        """
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("a transaction belongs to the thread that its function runs in")
+        if self._closed:
+            raise RuntimeError(
+                "the transaction has ended; use its tx only inside the function that it is given to"
+            )
+
     def trouble(self) -> Exception | None:
         """`failure`, as it is now."""
         return self.failure
 
     def savepoint(self, depth: int) -> None:
         """Begin a part that can be undone by itself; `release` or `back_to` ends it."""
-        self._check()
+        self.check()
         self._leading.append(savepoint(depth))
 
     def release(self, depth: int) -> None:
         """End a part and keep what it did."""
-        self._check()
+        self.check()
         if savepoint(depth) in self._leading:
             self._forget_leading(depth)
         else:
@@ -195,7 +208,7 @@ class Session(Performer):
 
     def back_to(self, depth: int) -> None:
         """Undo a part; what failed in it is forgotten, unless the whole must be repeated."""
-        self._check()
+        self.check()
         if savepoint(depth) in self._leading:
             self._forget_leading(depth)
         else:
@@ -221,7 +234,7 @@ class Session(Performer):
         Errors: `CommitUnknownError` if the server's answer was lost; what the server found only
         now, such as a deferred constraint or a conflict.
         """
-        self._check()
+        self.check()
         if not self._begun:
             return Success(None)
         began, connection = _now(), self._connection
@@ -365,7 +378,7 @@ class Session(Performer):
 
     def _refused(self, statement: Statement) -> RepositoryError | None:
         """Why a statement is not even sent."""
-        self._check()
+        self.check()
         if self.failure is not None:
             return not_run(statement, self.failure)
         if self._limits.is_over:
@@ -377,14 +390,6 @@ class Session(Performer):
             self._leading.append(step)
         return None
 
-    def _check(self) -> None:
-        if threading.get_ident() != self._thread:
-            raise RuntimeError("a transaction belongs to the thread that its function runs in")
-        if self._closed:
-            raise RuntimeError(
-                "the transaction has ended; use its tx only inside the function that it is given to"
-            )
-
     def _forget_leading(self, depth: int) -> None:
         del self._leading[self._leading.index(savepoint(depth)) :]
         self._limits.forget()
@@ -393,5 +398,4 @@ class Session(Performer):
 _IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
-def _now() -> float:
-    return time.monotonic()
+_now = time.monotonic

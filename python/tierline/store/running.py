@@ -126,7 +126,7 @@ def _run_once(
         session.close()
         if end.kept is not False or session.ended_itself:
             pending.apply()
-    again = session.must_repeat
+    again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
         end.kept = _found_out(store, pending, end.error, until_s)
         if end.kept is False:
