@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import LONG
 from tests.real.helpers import (
     ITEMS,
     OWNERS,
@@ -825,3 +826,39 @@ def test_no_read_is_older_than_the_last_commit_nor_sees_what_was_undone(
     assert not wrong
     assert acknowledged[0] == 25
     assert reads[0] > 100
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ctrl_c_at_random_points_leaves_nothing_open(store: tl.Store, raw: Raw, seed: int) -> None:
+    """Each of them rolls back, or comes too late; what was acknowledged is there."""
+    source = random.Random(seed)
+    rounds = 250 if os.environ.get(LONG) == "1" else 30
+    acknowledged: set[int] = set()
+    interrupted = 0
+    slow = tl.sql("SELECT 1 FROM pg_sleep({s})", into=int, s=0.01)
+
+    def run(tx: tl.Transaction, n: int) -> Any:
+        create(n)(tx).unwrap()
+        tx.transaction(lambda tx: tx.fetch_one(slow), savepoint=True)
+        return tx.fetch_one(slow)
+
+    for n in range(rounds):
+        # Warm: psycopg's pool loses a connection when who waits for it is interrupted.
+        count(store)
+        timer = threading.Timer(
+            source.uniform(0.001, 0.03), lambda: os.kill(os.getpid(), signal.SIGINT)
+        )
+        try:
+            timer.start()
+            if isinstance(store.transaction(lambda tx, n=n: run(tx, n)), tl.Success):
+                acknowledged.add(n)
+            timer.join()
+            time.sleep(0.001)
+        except KeyboardInterrupt:
+            interrupted += 1
+    assert interrupted > rounds // 2
+    assert is_idle(store)
+    assert acknowledged <= {row.id for row in tl.repository(store, OWNERS).list().unwrap()}
+    open_ones = raw.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
+    assert open_ones.fetchone() == (0,)
+    assert store.database.stats().size <= 4

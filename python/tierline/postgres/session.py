@@ -47,6 +47,8 @@ from tierline.sql.transactions import (
 )
 
 _R = TypeVar("_R")
+_now = time.monotonic
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 # SQLSTATEs that another transaction caused: the same function may succeed when run again.
 _RETRY_STATES = frozenset(("40001", "40P01"))
@@ -393,9 +395,3 @@ class Session(Performer):
     def _forget_leading(self, depth: int) -> None:
         del self._leading[self._leading.index(savepoint(depth)) :]
         self._limits.forget()
-
-
-_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
-
-_now = time.monotonic
