@@ -24,6 +24,7 @@ import l1
 import l2
 import l3
 import threads
+import transactions
 from tierline import _core
 from workload import FULL, QUICK, Effort, Result, Workload
 from world import World, installed
@@ -35,6 +36,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *growth.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
+    *transactions.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
 )

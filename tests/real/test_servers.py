@@ -198,6 +198,18 @@ def test_redis_comes_from_the_wheel_where_none_is_installed(
         redis_program()
 
 
+def test_a_proxy_cuts_an_answer_after_some_bytes(proxy: TcpProxy, postgres: PostgresServer) -> None:
+    url = proxy.url(postgres.url)
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        proxy.cut_after(3)
+        # What is connected from now on is not counted.
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as other:
+            assert other.execute("SELECT 2").fetchone() == (2,)
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT 1")
+            assert other.execute("SELECT 3").fetchone() == (3,)
+
+
 def test_a_proxy_carries_and_cuts(proxy: TcpProxy, postgres: PostgresServer) -> None:
     url = proxy.url(postgres.url)
     assert str(proxy.port) in url

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.generators import pipeline_communicate
+from psycopg.generators import fetch_many, pipeline_communicate, send
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
@@ -122,9 +122,14 @@ def _communicate(connection: Connection, commands: deque[Callable[[], None]]) ->
     whole = False
     pgconn.enter_pipeline_mode()
     try:
-        while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
+        while commands:
+            # Reads while it sends, so that neither side waits for the other with full buffers.
             found: list[list[PGresult]] = connection.wait(pipeline_communicate(pgconn, commands))
             results += [answers[-1] for answers in found]
+        # From here on only answers are waited for: a line is nearly always ready to be written to.
+        connection.wait(send(pgconn))
+        while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
+            results += connection.wait(fetch_many(pgconn))[-1:]
         pgconn.exit_pipeline_mode()
         whole = True
     finally:

@@ -7,11 +7,10 @@ COMMIT never comes, the server can be asked what became of it.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +19,6 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from returns.result import Failure, Success
 
-from tierline.deadline import due_s
 from tierline.errors import QueryError, RepositoryError, TimeoutError  # noqa: A004
 from tierline.postgres.bulk import copy_rows, move_rows
 from tierline.postgres.connection import Connection, Prepared
@@ -37,24 +35,23 @@ from tierline.postgres.session_errors import (
     said_of,
     unknown,
 )
+from tierline.postgres.session_limits import TIDY_S, SessionLimits
 from tierline.sql import Compiled, Staged, Statement
 from tierline.sql.transactions import (
     XID,
     TransactionMode,
     back_to,
     begin,
-    limit,
     release,
     savepoint,
 )
 
 _R = TypeVar("_R")
+_now = time.monotonic
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 # SQLSTATEs that another transaction caused: the same function may succeed when run again.
 _RETRY_STATES = frozenset(("40001", "40P01"))
-
-# The server's limit on a statement follows the deadline whenever it is so much too long.
-_LIMIT_SLACK = 1.25
 
 
 class Session(Performer):
@@ -76,24 +73,19 @@ class Session(Performer):
     """
 
     def __init__(
-        self,
-        database: Database,
-        connection: Connection,
-        mode: TransactionMode,
-        deadline_s: float,
+        self, database: Database, connection: Connection, mode: TransactionMode, deadline_s: float
     ) -> None:
         self.failure: Exception | None = None
         self.xid: int | None = None
+        self.must_repeat = False
         self.ended_itself = False
         self._database = database
         self._connection = connection
         self._mode = mode
-        self._deadline_s = deadline_s
         self.timeline = connection.timeline
-        self._limit_s: float | None = None
+        self._limits = SessionLimits(deadline_s, database.timeout_s)
         self._leading: list[Compiled] = [begin(mode)]
         self._begun = False
-        self.must_repeat = False
         self._thread = threading.get_ident()
         self._closed = False
         self._cursors = 0
@@ -185,18 +177,31 @@ class Session(Performer):
         """Write rows by way of a temporary table; of a whole write that reaches fewer, none."""
         return self._whole(staged.move, lambda c: move_rows(c, staged, rows, progress))
 
+    def check(self) -> None:
+        """Refuse what comes too late, or from another thread.
+
+        Raises:
+            RuntimeError: It does.
+        """
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("a transaction belongs to the thread that its function runs in")
+        if self._closed:
+            raise RuntimeError(
+                "the transaction has ended; use its tx only inside the function that it is given to"
+            )
+
     def trouble(self) -> Exception | None:
         """`failure`, as it is now."""
         return self.failure
 
     def savepoint(self, depth: int) -> None:
         """Begin a part that can be undone by itself; `release` or `back_to` ends it."""
-        self._check()
+        self.check()
         self._leading.append(savepoint(depth))
 
     def release(self, depth: int) -> None:
         """End a part and keep what it did."""
-        self._check()
+        self.check()
         if savepoint(depth) in self._leading:
             self._forget_leading(depth)
         else:
@@ -204,15 +209,15 @@ class Session(Performer):
 
     def back_to(self, depth: int) -> None:
         """Undo a part; what failed in it is forgotten, unless the whole must be repeated."""
-        self._check()
+        self.check()
         if savepoint(depth) in self._leading:
             self._forget_leading(depth)
         else:
             self._leading.clear()
-            self._limit_s = None
+            self._limits.forget()
             if not self._connection.lost:
                 try:
-                    with self._watched():
+                    with self._limits.watched(self._connection.guard):
                         self._connection.command(back_to(depth))
                 except psycopg.Error as error:
                     self.doom(self._failed(error, XID.statement, self._connection, _now()))
@@ -231,15 +236,15 @@ class Session(Performer):
         Errors: `CommitUnknownError` if the server's answer was lost; what the server found only
         now, such as a deferred constraint or a conflict.
         """
-        self._check()
+        self.check()
         if not self._begun:
             return Success(None)
         began, connection = _now(), self._connection
         statement = msgspec.structs.replace(XID.statement, operation="commit")
-        if began >= self._deadline_s:
+        if self._limits.is_over:
             return Failure(late(statement))
         try:
-            with self._watched():
+            with self._limits.watched(self._connection.guard):
                 result = connection.command(b"COMMIT")
         except psycopg.Error as error:
             found = self._failed(error, statement, connection, began)
@@ -268,7 +273,7 @@ class Session(Performer):
 
     def _tidy(self) -> None:
         connection = self._connection
-        connection.guard.begin(_now() + _TIDY_S)
+        connection.guard.begin(_now() + TIDY_S)
         with suppress(psycopg.Error):
             if connection.pgconn.transaction_status in _IN_TRANSACTION:
                 connection.command(b"ROLLBACK")
@@ -283,7 +288,7 @@ class Session(Performer):
             return Failure(refused)
         connection = self._connection
         try:
-            with self._watched():
+            with self._limits.watched(self._connection.guard):
                 found = self._attempt(connection, statement, action, _now())
         except BaseException as error:
             self.doom(error if isinstance(error, Exception) else QueryError("it was interrupted"))
@@ -368,7 +373,7 @@ class Session(Performer):
         found = failed(error, statement, connection, began, lost=lost)
         if error.sqlstate == "25006" and self._mode.read_only:
             found = said_of(read_only(), found)
-        elif isinstance(found, TimeoutError) and self._is_late():
+        elif isinstance(found, TimeoutError) and self._limits.is_over:
             found = said_of(late(statement), found)
         if connection.stale or error.sqlstate in _RETRY_STATES:
             self.must_repeat = True
@@ -376,55 +381,20 @@ class Session(Performer):
             self.doom(found)
         return found
 
-    @contextmanager
-    def _watched(self) -> Generator[None]:
-        """Have the watchdog end what is done in the block, when it is due."""
-        guard = self._connection.guard
-        guard.begin(min(self._deadline_s, due_s(), _now() + self._database.limit_s))
-        try:
-            yield
-        finally:
-            guard.end()
-
     def _refused(self, statement: Statement) -> RepositoryError | None:
         """Why a statement is not even sent."""
-        self._check()
+        self.check()
         if self.failure is not None:
             return not_run(statement, self.failure)
-        if self._deadline_s == math.inf:
-            return None
-        rest_s = self._deadline_s - _now()
-        if rest_s <= 0:
+        if self._limits.is_over:
             refusal: RepositoryError = late(statement)
             self.doom(refusal)
             return refusal
-        shortest = min(rest_s, self._database.timeout_s)
-        if self._limit_s is None or self._limit_s > shortest * _LIMIT_SLACK:
-            self._limit_s = shortest
-            self._leading.append(limit(shortest))
+        step = self._limits.step()
+        if step is not None:
+            self._leading.append(step)
         return None
-
-    def _check(self) -> None:
-        if threading.get_ident() != self._thread:
-            raise RuntimeError("a transaction belongs to the thread that its function runs in")
-        if self._closed:
-            raise RuntimeError(
-                "the transaction has ended; use its tx only inside the function that it is given to"
-            )
-
-    def _is_late(self) -> bool:
-        return _now() >= self._deadline_s
 
     def _forget_leading(self, depth: int) -> None:
         del self._leading[self._leading.index(savepoint(depth)) :]
-        self._limit_s = None
-
-
-# A server that has frozen is not waited for, to be told that a transaction is given up.
-_TIDY_S = 1.0
-
-_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
-
-def _now() -> float:
-    return time.monotonic()
+        self._limits.forget()

@@ -129,7 +129,7 @@ def _run_once(
             pending.apply()
             if session.xid is not None:
                 note_write(store.database.identity, session.xid)
-    again = session.must_repeat
+    again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
         end.kept = _found_out(store, pending, end.error, session.timeline, until_s)
         if end.kept is False:

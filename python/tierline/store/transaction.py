@@ -65,9 +65,10 @@ class Transaction(Verbs[Session, PendingCaches]):
         Raises:
             TypeError: The function answers with something else than a Result.
         """
+        session, mark = self.database, self.hooks.mark()
+        session.check()
         if not savepoint:
             return self._joined(function)
-        session, mark = self.database, self.hooks.mark()
         failure = session.trouble()
         if failure is not None:
             return Failure(swallowed(failure))
@@ -102,6 +103,7 @@ class Transaction(Verbs[Session, PendingCaches]):
         What it raises goes to `threading.excepthook`: the transaction is kept all the same, and the
         other functions are called.
         """
+        self.database.check()
         self.hooks.on_commit(function)
 
     def on_rollback(self, function: Hook) -> None:
@@ -110,6 +112,7 @@ class Transaction(Verbs[Session, PendingCaches]):
         Before a retry too, whose run of the function registers it anew. Exceptions as for
         `on_commit`. If what became of the transaction is not known, neither is called.
         """
+        self.database.check()
         self.hooks.on_rollback(function)
 
     def lock(self, key: int | str) -> Result[None, RepositoryError]:
