@@ -102,6 +102,7 @@ from tierline.query.windows import (
     rows,
 )
 from tierline.repository import MemoryRepository, Repository, memory_repository, repository
+from tierline.repository.events import Changed, Reaction, Subscription
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
         Store,
         Stream,
         TierStats,
+        Transaction,
         batch,
         connect,
         open,  # noqa: A004
@@ -127,6 +129,7 @@ __all__ = [
     "CacheInfo",
     "CachedFunction",
     "Change",
+    "Changed",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
@@ -156,6 +159,7 @@ __all__ = [
     "RateLimitedError",
     "RawQuery",
     "RawSql",
+    "Reaction",
     "ReadThrough",
     "Repository",
     "RepositoryError",
@@ -165,10 +169,12 @@ __all__ = [
     "Stats",
     "Store",
     "Stream",
+    "Subscription",
     "Success",
     "Table",
     "TierStats",
     "TimeoutError",
+    "Transaction",
     "ValidationError",
     "Write",
     "__version__",
@@ -274,6 +280,7 @@ _LAZY = {
     "Store": "tierline.store",
     "Stream": "tierline.store",
     "TierStats": "tierline.store",
+    "Transaction": "tierline.store",
     "batch": "tierline.store",
     "connect": "tierline.store",
     "open": "tierline.store",

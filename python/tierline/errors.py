@@ -27,7 +27,10 @@ type or errno, never by the text of a message.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, final
+
+from returns.result import Failure, Success
 
 TimeoutStage = Literal["acquire", "connect", "statement", "lock", "deadline"]
 
@@ -78,7 +81,7 @@ class RepositoryError(Exception):
         return {
             name: round(value, 6) if isinstance(value, float) else value
             for name, value in vars(self).items()
-            if name not in ("message", "__notes__") and value not in (None, (), "")
+            if not name.startswith("_") and name != "message" and value not in (None, (), "")
         }
 
     def __repr__(self) -> str:
@@ -184,7 +187,33 @@ class ConnectionError(RepositoryError):  # noqa: A001 (the field's word; reached
 
 @final
 class CommitUnknownError(ConnectionError):
-    """The connection was lost during COMMIT and the outcome could not be learnt."""
+    """The connection was lost during COMMIT and the outcome could not be learnt.
+
+    Attributes:
+        xid: The transaction's id, where it is known: what `pg_xact_status` takes.
+    """
+
+    xid: int | None = None
+    _ask: Callable[[int, float], bool | None] | None = None
+
+    def resolve(self, *, within_s: float = 10.0) -> Success[bool] | Failure[RepositoryError]:
+        """Ask the server again what became of the transaction: whether it was committed.
+
+        The caches forget what it wrote. Once this has answered with a Success, the answer is final.
+
+        Args:
+            within_s: Seconds to try for.
+
+        Errors: this error, as long as the server cannot say; always if there is no `xid`.
+        """
+        if self.xid is None or self._ask is None:
+            return Failure(self)
+        found = self._ask(self.xid, within_s)
+        return Failure(self) if found is None else Success(found)
+
+    def resolved_by(self, ask: Callable[[int, float], bool | None]) -> None:
+        """Say how `resolve` finds out."""
+        self._ask = ask
 
 
 @final

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from psycopg import Rollback
+from psycopg.pq import TransactionStatus
 
 from tierline._core import CopyEncoder
 from tierline.entity import Table
@@ -90,12 +91,16 @@ def move_rows(
     # Before the transaction: asking the columns' types heals a plan that is out of date.
     encode = _encoder_for(connection, staged.copy_in)
     count = 0
+    is_inner = connection.pgconn.transaction_status != TransactionStatus.IDLE
     # The statements name a table that each transaction makes anew, so they are not prepared.
     with connection.transaction() as transaction:
         connection.execute(staged.create.sql.encode(), prepare=False)
         _copy(connection, staged.copy_in, rows, encode, progress)
         moved = connection.execute(staged.move.sql.encode(), prepare=False)
         count = max(moved.rowcount, 0)
+        if is_inner:
+            # The temporary table would last as long as the transaction around.
+            connection.execute(staged.drop, prepare=False)
         if staged.is_whole and count < len(rows):
             raise Rollback(transaction)
     return count

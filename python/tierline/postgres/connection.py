@@ -19,7 +19,7 @@ from psycopg.abc import Transformer as TransformerType
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import execute
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from tierline.entity import ColumnType, Table
@@ -87,13 +87,18 @@ class Prepared:
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection used by one thread at a time, always outside a transaction."""
+    """A connection used by one thread at a time, outside a transaction but for a `Session`.
+
+    Attributes:
+        stale: Statements that failed in a transaction because they must be prepared again.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.warm_since_s = 0.0
         self._known: dict[bytes, Prepared] = {}
         self._losses = 0
+        self.stale: set[bytes] = set()
         self._nothing = self.pgconn.make_empty_result(ExecStatus.TUPLES_OK)
         self.adapters.register_loader("json", RawJson)
         self.adapters.register_loader("jsonb", RawJsonb)
@@ -160,10 +165,10 @@ class Connection(psycopg.Connection[Any]):
         _, result = self._run(statement, ())
         return [result.ftype(n) for n in range(result.nfields)]
 
-    def command(self, sql: bytes) -> None:
-        """Run commands without parameters, such as BEGIN."""
+    def command(self, sql: bytes) -> PGresult:
+        """Run commands without parameters, such as BEGIN; the last one's answer."""
         self.pgconn.send_query(sql)
-        self.answer()
+        return self.answer()
 
     def known(self, statement: Statement) -> Prepared | None:
         """The statement as this connection has it prepared."""
@@ -221,6 +226,10 @@ class Connection(psycopg.Connection[Any]):
             psycopg.Error: The error, if another try would not help.
         """
         if error.sqlstate not in _STALE_STATES or attempt > 1:
+            raise error
+        if self.pgconn.transaction_status == TransactionStatus.INERROR:
+            # Nothing can be prepared before the transaction has ended.
+            self.stale.add(statement.name)
             raise error
         self._losses += error.sqlstate == _LOST_STATE
         self.forget(statement.name)

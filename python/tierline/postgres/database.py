@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import PoolTimeout
@@ -17,67 +15,20 @@ from returns.result import Failure, Success
 from tierline.errors import (
     ConfigurationError,
     ConnectionError,  # noqa: A004
-    DecodeError,
     RepositoryError,
 )
-from tierline.postgres.bulk import copy_rows, move_rows
-from tierline.postgres.connection import Connection, column_types
-from tierline.postgres.errors import (
-    DRIVER_ERRORS,
-    FATAL_STATES,
-    TYPE_STATES,
-    classify,
-    no_connection,
-)
-from tierline.postgres.pipeline import BatchError, fetch_batch
+from tierline.postgres.connection import Connection
+from tierline.postgres.counters import Counters, Reads
+from tierline.postgres.errors import DRIVER_ERRORS, no_connection
+from tierline.postgres.performer import Performer, about, failed, is_lost
 from tierline.postgres.pool import Pool, PoolStats
 from tierline.postgres.streaming import stream_rows
-from tierline.sql import Compiled, Staged, Statement
+from tierline.sql import Statement
 
 _R = TypeVar("_R")
 
 
-class Reads(msgspec.Struct, frozen=True):
-    """L3's counters since the store was opened.
-
-    Attributes:
-        found: Reads that answered with a row.
-        empty: Reads that answered with none.
-        errors: Operations that failed.
-    """
-
-    found: int
-    empty: int
-    errors: int
-
-
-class Counters:
-    """Counts operations across threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found = self._empty = self._errors = 0
-
-    def read(self, *, found: bool) -> None:
-        """A read succeeded."""
-        with self._lock:
-            if found:
-                self._found += 1
-            else:
-                self._empty += 1
-
-    def error(self) -> None:
-        """An operation failed."""
-        with self._lock:
-            self._errors += 1
-
-    def reads(self) -> Reads:
-        """The counters at this moment."""
-        with self._lock:
-            return Reads(self._found, self._empty, self._errors)
-
-
-class Database:
+class Database(Performer):
     """One PostgreSQL server behind a pool; safe to share between threads.
 
     Args:
@@ -94,8 +45,8 @@ class Database:
     def __init__(
         self, conninfo: str, *, pool_size: int, timeout_s: float, connect_timeout_s: float
     ) -> None:
-        self._timeout_s = timeout_s
-        self._counters = Counters()
+        self.timeout_s = timeout_s
+        self.counters = Counters()
         self.location, prepared = _read_conninfo(conninfo, connect_timeout_s)
         self.server_version, self.identity, self.schema = _probe(prepared, self.location)
         try:
@@ -124,28 +75,12 @@ class Database:
         except psycopg.Error as error:
             return Failure(self._failed(error, statement, connection, began))
         except RepositoryError as error:
-            return Failure(_about(error, statement, began))
+            return Failure(about(error, statement, began))
         finally:
             self._pool.give_back(connection, well=well, now_s=began)
         if not statement.writes:
-            self._counters.read(found=bool(rows))
+            self.counters.read(found=bool(rows))
         return Success(rows)
-
-    def execute(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Run a statement that answers no rows; how many rows it changed."""
-        return self._perform(statement, lambda c: c.execute_statement(statement, values))
-
-    def fetch_batch(
-        self, batch: Sequence[Compiled]
-    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
-        """The rows of several statements, run in one round trip and one transaction."""
-        # If the connection is lost, what one of them wrote may have happened.
-        written = (compiled.statement for compiled in batch if compiled.statement.writes)
-        return self._perform(
-            next(written, batch[0].statement), lambda connection: fetch_batch(connection, batch)
-        )
 
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int
@@ -158,66 +93,19 @@ class Database:
             yield Failure(self._no_connection(error, statement, began))
             return
         failure: RepositoryError | None = None
-        batches = stream_rows(connection, statement, values, size, self._timeout_s)
+        batches = stream_rows(connection, statement, values, size, self.timeout_s)
         try:
             for rows in batches:
                 yield Success(rows)
         except psycopg.Error as error:
             failure = self._failed(error, statement, connection, began)
         except RepositoryError as error:
-            failure = _about(error, statement, began)
+            failure = about(error, statement, began)
         finally:
             batches.close()
             self._pool.give_back(connection, well=False, now_s=began)
         if failure is not None:
             yield Failure(failure)
-
-    def explain(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[list[Any]] | Failure[RepositoryError]:
-        """The rows of a statement that is not prepared and whose writes are undone."""
-
-        def run(connection: Connection) -> list[Any]:
-            connection.command(b"BEGIN")
-            try:
-                return connection.fetch_once(statement, values)
-            finally:
-                if not connection.lost:
-                    connection.command(b"ROLLBACK")
-
-        return self._perform(statement, run)
-
-    def copy_in(
-        self,
-        statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by COPY, all or none; how many.
-
-        Args:
-            statement: The COPY statement; its parameters are the columns' types.
-            rows: Column values, validated.
-            progress: Called now and then with how many rows have been sent since the last call.
-        """
-        return self._perform(statement, lambda c: copy_rows(c, statement, rows, progress))
-
-    def move_in(
-        self,
-        staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by way of a temporary table, in one transaction; how many were written.
-
-        Of a whole write that would reach fewer rows than are given, nothing stays.
-
-        Args:
-            staged: The statements.
-            rows: Column values, validated.
-            progress: Called now and then with how many rows have been sent since the last call.
-        """
-        return self._perform(staged.move, lambda c: move_rows(c, staged, rows, progress))
 
     def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
         """Run several commands without parameters, all or none."""
@@ -230,7 +118,7 @@ class Database:
 
     def reads(self) -> Reads:
         """The counters of reads and errors."""
-        return self._counters.reads()
+        return self.counters.reads()
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
@@ -240,60 +128,72 @@ class Database:
         """Close every connection."""
         self._pool.close()
 
+    def borrow(
+        self, statement: Statement, within_s: float | None = None
+    ) -> Success[Connection] | Failure[RepositoryError]:
+        """A connection for longer than one statement; `give_back` must follow.
+
+        Args:
+            statement: What is about to be run, for errors.
+            within_s: Seconds to wait for it at most, if that is less than the pool waits.
+        """
+        began = time.monotonic()
+        try:
+            return Success(self._pool.take(within_s))
+        except DRIVER_ERRORS as error:
+            return Failure(self._no_connection(error, statement, began))
+
+    def give_back(self, connection: Connection, *, well: bool) -> None:
+        """Return a borrowed connection; if it is not at rest, the pool looks it over."""
+        self._pool.give_back(connection, well=well, now_s=time.monotonic())
+
+    def ask(
+        self, statement: Statement, values: tuple[Any, ...], within_s: float
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """As `fetch`, with less time to wait for a connection."""
+        return self._perform(statement, lambda c: c.fetch(statement, values), within_s)
+
+    def lost_one(self) -> None:
+        """A connection was lost: what ended its session has probably ended the idle ones too."""
+        self._pool.drain()
+
     def _perform(
-        self, statement: Statement, action: Callable[[Connection], _R]
+        self,
+        statement: Statement,
+        action: Callable[[Connection], _R],
+        within_s: float | None = None,
     ) -> Success[_R] | Failure[RepositoryError]:
         began = time.monotonic()
         try:
-            connection = self._pool.take()
+            connection = self._pool.take(within_s)
         except DRIVER_ERRORS as error:
             return Failure(self._no_connection(error, statement, began))
         well = False
         try:
-            answer = action(connection)
-            well = True
-        except psycopg.Error as error:
-            return Failure(self._failed(error, statement, connection, began))
-        except RepositoryError as error:
-            return Failure(_about(error, statement, began))
-        except BatchError as failed:
-            return Failure(self._batch_failed(failed, connection, began))
+            found = self._attempt(connection, statement, action, began)
+            well = isinstance(found, Success)
         finally:
             self._pool.give_back(connection, well=well, now_s=began)
-        return Success(answer)
-
-    def _batch_failed(
-        self, failed: BatchError, connection: Connection, began: float
-    ) -> RepositoryError:
-        if isinstance(failed.error, psycopg.Error):
-            found = self._failed(failed.error, failed.statement, connection, began)
-        else:
-            found = _about(failed.error, failed.statement, began)
-        found.message = f"query {failed.position + 1} of {failed.size}: {found.message}"
         return found
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float
     ) -> RepositoryError:
-        lost = connection.lost or error.sqlstate in FATAL_STATES
+        lost = is_lost(error, connection)
         if lost:
-            connection.close()
-            # What ended this session has probably ended the idle ones too.
-            self._pool.drain()
-        self._counters.error()
-        mismatch = None if lost else _mismatch(error, statement, connection)
-        elapsed_s = time.monotonic() - began
-        return classify(error, statement, lost=lost, elapsed_s=elapsed_s, mismatch=mismatch)
+            self.lost_one()
+        self.counters.error()
+        return failed(error, statement, connection, began, lost=lost)
 
     def _no_connection(
         self, error: Exception, statement: Statement, began: float
     ) -> RepositoryError:
-        self._counters.error()
+        self.counters.error()
         elapsed_s = time.monotonic() - began
         found = no_connection(
             error, in_use=self._pool.in_use, size=self._pool.size, elapsed_s=elapsed_s
         )
-        return _about(found, statement, began)
+        return about(found, statement, began)
 
     def _configure(self, connection: Connection) -> None:
         """Session settings: zoned values come back in UTC; a statement ends at the time limit."""
@@ -301,33 +201,12 @@ class Database:
             "SELECT set_config('TimeZone', 'UTC', false), CASE WHEN "
             "current_setting('statement_timeout') = '0' "
             "THEN set_config('statement_timeout', %s, false) END",
-            (f"{max(1, round(self._timeout_s * 1000))}ms",),
+            (f"{max(1, round(self.timeout_s * 1000))}ms",),
             prepare=False,
         )
 
     def __repr__(self) -> str:
         return f"<Database {self.location}>"
-
-
-def _mismatch(
-    error: psycopg.Error, statement: Statement, connection: Connection
-) -> DecodeError | None:
-    """Which column has another type than its field, where the server only says which types."""
-    if error.sqlstate in TYPE_STATES and statement.table is not None:
-        try:
-            column_types(connection, statement.operation, statement.table)
-        except DecodeError as mismatch:
-            return mismatch
-        except psycopg.Error:
-            pass
-    return None
-
-
-def _about(error: RepositoryError, statement: Statement, began: float) -> RepositoryError:
-    error.operation = error.operation or statement.operation
-    error.table = error.table or statement.table_name
-    error.elapsed_s = time.monotonic() - began
-    return error
 
 
 def _read_conninfo(conninfo: str, connect_timeout_s: float) -> tuple[str, str]:

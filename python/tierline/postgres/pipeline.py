@@ -44,6 +44,23 @@ def fetch_batch(connection: Connection, batch: Sequence[Compiled]) -> list[list[
     Raises:
         BatchError: One failed, and none has had any effect.
     """
+    rows: list[list[Any]] = []
+    answers = run_together(connection, batch)
+    for n, (compiled, (known, result)) in enumerate(zip(batch, answers, strict=True)):
+        try:
+            rows.append(connection.rows(compiled.statement, known, result))
+        except RepositoryError as error:
+            raise BatchError(batch, n, error) from error
+    return rows
+
+
+def run_together(
+    connection: Connection, batch: Sequence[Compiled]
+) -> list[tuple[Prepared, PGresult]]:
+    """Each statement's answer; raises as `fetch_batch`.
+
+    In a transaction that has begun the server undoes all of it, and nothing can be run again.
+    """
     prepared = _prepared(connection, batch)
     results: list[PGresult] | None = None
     attempts = [0] * len(batch)
@@ -55,13 +72,7 @@ def fetch_batch(connection: Connection, batch: Sequence[Compiled]) -> list[list[
             n = failed.position
             prepared[n] = _prepared_again(connection, batch, failed, attempts[n])
             attempts[n] += 1
-    rows: list[list[Any]] = []
-    for n, (compiled, known, result) in enumerate(zip(batch, prepared, results, strict=True)):
-        try:
-            rows.append(connection.rows(compiled.statement, known, result))
-        except RepositoryError as error:
-            raise BatchError(batch, n, error) from error
-    return rows
+    return list(zip(prepared, results, strict=True))
 
 
 def _prepared(connection: Connection, batch: Sequence[Compiled]) -> list[Prepared]:

@@ -61,6 +61,7 @@ class Pool:
         configure: Callable[[Connection], None],
     ) -> None:
         self.size = size
+        self._timeout_s = timeout_s
         self._warm: deque[Connection] = deque()
         self._lent: set[Connection] = set()
         self._waiting: set[int] = set()
@@ -88,14 +89,17 @@ class Pool:
         """Connections lent out."""
         return len(self._lent)
 
-    def take(self) -> Connection:
+    def take(self, within_s: float | None = None) -> Connection:
         """Borrow a connection.
+
+        Args:
+            within_s: Seconds to wait at most, if that is less than `timeout_s`.
 
         Raises:
             PoolTimeout: None became free in time.
             PoolClosed: The pool is closed.
         """
-        connection = self._warmest() or self._wait()
+        connection = self._warmest() or self._wait(within_s)
         self._lent.add(connection)
         return connection
 
@@ -145,7 +149,7 @@ class Pool:
         except IndexError:
             return None
 
-    def _wait(self) -> Connection:
+    def _wait(self, within_s: float | None) -> Connection:
         """Take from psycopg's pool, which makes a connection or waits for one."""
         thread = threading.get_ident()
         self._waiting.add(thread)
@@ -153,7 +157,8 @@ class Pool:
             # One may have come to rest in front before we announced ourselves.
             connection = self._warmest()
             if connection is None:
-                connection = self._pool.getconn()
+                wait_s = self._timeout_s if within_s is None else min(within_s, self._timeout_s)
+                connection = self._pool.getconn(max(wait_s, 0.0))
                 connection.warm_since_s = time.monotonic()
             return connection
         finally:

@@ -18,7 +18,9 @@ from tierline.errors import (
     RepositoryError,
     ValidationError,
 )
-from tierline.repository.ports import StorePort
+from tierline.repository.observing import Kind, observed, reach_of_keys
+from tierline.repository.ports import DatabasePort, StorePort
+from tierline.repository.writes import perform_write
 from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
 
@@ -82,8 +84,9 @@ class RepositoryBase(Generic[T, K]):
             statement = pick(self._statements)
         except RepositoryError as error:
             return self._refused(error, operation)
-        database = self._store.database
-        return self._forgetting(lambda: database.execute(statement, values), keys, deleted=deleted)
+        return self._forgetting(
+            operation, lambda db: db.execute(statement, values), keys, deleted=deleted
+        )
 
     def _answered(
         self,
@@ -99,26 +102,35 @@ class RepositoryBase(Generic[T, K]):
             statement = pick(self._statements)
         except RepositoryError as error:
             return self._refused(error, operation)
-        database = self._store.database
-        return self._forgetting(lambda: database.fetch(statement, values), keys, deleted=deleted)
+        return self._forgetting(
+            operation, lambda db: db.fetch(statement, values), keys, deleted=deleted
+        )
 
     def _forgetting(
         self,
-        action: Callable[[], Result[A, RepositoryError]],
+        operation: str,
+        action: Callable[[DatabasePort], Result[A, RepositoryError]],
         keys: Rows[K],
         *,
         deleted: bool = False,
     ) -> Result[A, RepositoryError]:
-        """After a write that happened, or may have, no tier serves what was before it."""
+        """Write, tell who has subscribed, and let no tier serve what was before it."""
+        store, table = self._store, self._table
+        watch = store.subscriptions.of(table)
+        if watch is None:
+            return forgetting(store, table, action, keys, deleted=deleted)
         try:
-            result = action()
-        except BaseException:
-            # Interrupted: it may have happened.
-            self._store.caches.invalidate(self._table, keys, deleted=deleted)
-            raise
-        if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
-            self._store.caches.invalidate(self._table, keys, deleted=deleted)
-        return result
+            reach = reach_of_keys(watch.table, keys, _KINDS.get(operation, "kept"))
+        except RepositoryError as error:
+            return self._refused(error, operation)
+        return observed(
+            store,
+            watch,
+            table,
+            reach,
+            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted),
+            perform=perform_write,
+        )
 
     def _values(self, entity: T, operation: str) -> Result[tuple[Any, ...], ValidationError]:
         try:
@@ -192,6 +204,33 @@ class RepositoryBase(Generic[T, K]):
 
     def _version_of(self, entity: T) -> int | None:
         return version_of(self._table, entity)
+
+
+_KINDS: dict[str, Kind] = {
+    "create": "made",
+    "create_many": "made",
+    "upsert_many": "replaced",
+}
+
+
+def forgetting(
+    store: StorePort,
+    table: Table[Any, Any],
+    action: Callable[[DatabasePort], Result[A, RepositoryError]],
+    keys: Rows[Any],
+    *,
+    deleted: bool = False,
+) -> Result[A, RepositoryError]:
+    """After a write that happened, or may have, no tier serves what was before it."""
+    try:
+        result = action(store.database)
+    except BaseException:
+        # Interrupted: it may have happened.
+        store.caches.invalidate(table, keys, deleted=deleted)
+        raise
+    if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
+        store.caches.invalidate(table, keys, deleted=deleted)
+    return result
 
 
 ERRORS_MAX = 100

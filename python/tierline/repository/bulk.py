@@ -59,7 +59,8 @@ class Bulk(Reading[T, K]):
         except RepositoryError as error:
             return self._refused(error, "create_many")
         return self._forgetting(
-            lambda: self._store.database.copy_in(statement, rows.unwrap(), progress),
+            "create_many",
+            lambda db: db.copy_in(statement, rows.unwrap(), progress),
             [self._table.key_of(entity) for entity in batch],
         )
 
@@ -147,14 +148,12 @@ class Bulk(Reading[T, K]):
             return self._refused(error, operation)
         if statement is not None:
             columns = tuple(map(list, zip(*rows.unwrap(), strict=True)))
-            written = self._forgetting(
-                lambda: self._store.database.execute(statement, columns), keys
-            )
+            written = self._forgetting(operation, lambda db: db.execute(statement, columns), keys)
             if progress is not None and isinstance(written, Success):
                 progress(len(batch))
             return written
         return self._forgetting(
-            lambda: self._store.database.move_in(staged, rows.unwrap(), progress), keys
+            operation, lambda db: db.move_in(staged, rows.unwrap(), progress), keys
         )
 
     def _why_not_all(self, batch: Rows[T]) -> Failure[RepositoryError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -10,10 +11,12 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
+from tierline.result import Result
 from tierline.sql import Staged, Statement
 
 if TYPE_CHECKING:
     from tierline.cache.tables import TableCache
+    from tierline.repository.events import Subscriptions
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -56,8 +59,8 @@ class DatabasePort(Protocol):
 class CachesPort(Protocol):
     """Keeps entities above the database."""
 
-    def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
-        """The cache of a table."""
+    def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K] | None:
+        """The cache of a table; None where its rows are not to be kept."""
         ...
 
     def invalidate(
@@ -70,13 +73,17 @@ class CachesPort(Protocol):
         """Make every tier forget a table."""
         ...
 
+    def all(self) -> list[TableCache[Any, Any]]:
+        """Every cache that may be read."""
+        ...
+
     def in_use(self, table: Table[Any, Any]) -> bool:
         """Whether a tier may hold rows of a table, or rows that its deletions change."""
         ...
 
 
 class StorePort(Protocol):
-    """An open handle on all tiers."""
+    """An open handle on all tiers, or a transaction of one."""
 
     @property
     def database(self) -> DatabasePort:
@@ -86,4 +93,23 @@ class StorePort(Protocol):
     @property
     def caches(self) -> CachesPort:
         """L1 and L2."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who hears of changes."""
+        ...
+
+    def atomically(
+        self, function: Callable[[TransactionPort], Result[T, RepositoryError]]
+    ) -> Result[T, RepositoryError]:
+        """Run a function so that what it does is kept as a whole, if it succeeds, or not at all."""
+        ...
+
+
+class TransactionPort(StorePort, Protocol):
+    """A transaction of a store."""
+
+    def began_at(self) -> Result[dt.datetime, RepositoryError]:
+        """When it began, by the database's clock."""
         ...

@@ -21,6 +21,7 @@ from tierline.query.expressions import ColumnRef, Comparison, Expr, Logic, Value
 from tierline.query.writes import Returning, Update, upsert
 from tierline.repository.base import Rows, version_of
 from tierline.repository.bulk import Bulk
+from tierline.repository.events import Handler, Subscription
 from tierline.repository.ports import StorePort
 from tierline.repository.writes import perform_returning
 from tierline.result import Result
@@ -176,6 +177,10 @@ class Repository(Bulk[T, K]):
             return values
         answered = self._answered("restore", lambda s: s.restore, values.unwrap(), [key])
         return self._only("restore", answered, key)
+
+    def subscribe(self, handler: Handler[T], /) -> Subscription:
+        """Hear of every change of the table's rows through this store; as `store.subscribe`."""
+        return self._store.subscriptions.add(self._table, handler)
 
     def _change(self, change: Change[T]) -> Result[T, RepositoryError]:
         try:

@@ -10,10 +10,13 @@ from returns.result import Failure, Success
 
 from tierline.errors import (
     ConnectionError,  # noqa: A004
+    QueryError,
     RepositoryError,
 )
 from tierline.query.parameters import binder
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
+from tierline.repository.events import Watch
+from tierline.repository.observing import observed, reach_of_write
 from tierline.repository.ports import StorePort
 from tierline.result import Result
 from tierline.sql import compile_returning, compile_returning_keys, compile_write
@@ -31,6 +34,76 @@ def perform_write(
     parameters: Mapping[str, object] = _NONE,
 ) -> Result[int, RepositoryError]:
     """Perform a write; how many rows it changed."""
+    watch = store.subscriptions.of(write.table)
+    if watch is None:
+        return _write(store, write, operation, parameters)
+    if _moves_keys(write):
+        whole = _observed_returning(store, watch, Returning[Any](write), operation, parameters)
+        return whole if isinstance(whole, Failure) else Success(len(whole.unwrap()))
+    try:
+        reach = reach_of_write(watch.table, write, parameters)
+    except RepositoryError as error:
+        return _refused(error, write, operation)
+    return observed(
+        store,
+        watch,
+        write.table,
+        reach,
+        action=lambda tx: _write(tx, write, operation, parameters),
+        perform=perform_write,
+    )
+
+
+def perform_returning(
+    store: StorePort,
+    returning: Returning[T],
+    operation: str = "fetch_all",
+    parameters: Mapping[str, object] = _NONE,
+) -> Result[list[T], RepositoryError]:
+    """Perform a write; what it answers with for each row."""
+    watch = store.subscriptions.of(returning.table)
+    if watch is None:
+        return _returning(store, returning, operation, parameters)
+    return _observed_returning(store, watch, returning, operation, parameters)
+
+
+def _observed_returning(
+    store: StorePort,
+    watch: Watch,
+    returning: Returning[T],
+    operation: str,
+    parameters: Mapping[str, object],
+) -> Result[list[T], RepositoryError]:
+    write, table = returning.write, returning.table
+    moves = _moves_keys(write)
+    if moves and returning.projection is not None:
+        refusal = QueryError(
+            "the write changes the key of a table with subscribers; let it answer with whole rows, "
+            "`returning=lambda row: row`, so that both keys are known"
+        )
+        return _refused(refusal, write, operation)
+
+    def made(rows: list[T]) -> list[tuple[Any, ...]]:
+        return [table.read_key(table.key_of(row)) for row in rows]
+
+    try:
+        reach = reach_of_write(watch.table, write, parameters)
+    except RepositoryError as error:
+        return _refused(error, write, operation)
+    return observed(
+        store,
+        watch,
+        table,
+        reach,
+        action=lambda tx: _returning(tx, returning, operation, parameters),
+        perform=perform_write,
+        made=made if moves else None,
+    )
+
+
+def _write(
+    store: StorePort, write: Write, operation: str, parameters: Mapping[str, object]
+) -> Result[int, RepositoryError]:
     caches, table = store.caches, write.table
     if not caches.in_use(table):
         try:
@@ -42,8 +115,7 @@ def perform_write(
             return store.database.execute(statement, values)
         finally:
             # A cache that was opened meanwhile may have read what was there before.
-            if caches.in_use(table):
-                caches.invalidate_table(table, deleted=isinstance(write, Delete))
+            caches.invalidate_table(table, deleted=isinstance(write, Delete))
     try:
         statement, values = compile_returning_keys(write, operation)
     except RepositoryError as error:
@@ -56,13 +128,9 @@ def perform_write(
     return Success(len(keys.unwrap()))
 
 
-def perform_returning(
-    store: StorePort,
-    returning: Returning[T],
-    operation: str = "fetch_all",
-    parameters: Mapping[str, object] = _NONE,
+def _returning(
+    store: StorePort, returning: Returning[T], operation: str, parameters: Mapping[str, object]
 ) -> Result[list[T], RepositoryError]:
-    """Perform a write; what it answers with for each row."""
     write = returning.write
     try:
         statement, values = compile_returning(returning, operation)

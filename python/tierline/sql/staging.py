@@ -31,12 +31,14 @@ class Staged(msgspec.Struct, frozen=True):
         copy_in: Writes the rows into it.
         move: Moves them on; its count is the rows written.
         is_whole: Whether each staged row must be written, or else none is.
+        drop: Ends the temporary table before its transaction ends.
     """
 
     create: Statement
     copy_in: Statement
     move: Statement
     is_whole: bool
+    drop: bytes = f"DROP TABLE {_STAGED}".encode()
 
 
 def staged_create(table: Table[Any, Any]) -> Staged:

@@ -6,6 +6,7 @@ from tierline.store.opening import connect, open  # noqa: A004 (the field's word
 from tierline.store.stats import Stats, TierStats
 from tierline.store.store import Store
 from tierline.store.streams import Stream
+from tierline.store.transaction import Transaction
 
 __all__ = [
     "Batch",
@@ -15,6 +16,7 @@ __all__ = [
     "Store",
     "Stream",
     "TierStats",
+    "Transaction",
     "batch",
     "connect",
     "open",

@@ -9,11 +9,10 @@ from typing import Generic, Self, TypeVar
 
 from returns.result import Failure, Success
 
-from tierline.cache.tables import Caches
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import NotFoundError, RepositoryError, ValidationError
-from tierline.postgres import Database
+from tierline.repository.ports import CachesPort, DatabasePort
 from tierline.result import Result
 from tierline.sql.by_keys import compile_by_keys
 
@@ -60,7 +59,7 @@ class Loader(Generic[T, K]):
         ``with store.loader(FLIGHTS) as load: a, b = load(1), load(2)``, then ``a.result()``
     """
 
-    def __init__(self, database: Database, caches: Caches, table: Table[T, K]) -> None:
+    def __init__(self, database: DatabasePort, caches: CachesPort, table: Table[T, K]) -> None:
         self._database = database
         self._l1 = [cache.l1 for cache in caches.all() if cache.table is table]
         self._table = table

@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from returns.result import Failure, Success
 
 from tierline.cache.tables import Caches
 from tierline.entity import Table
-from tierline.errors import DuplicateError, NotFoundError, QueryError, RepositoryError
+from tierline.errors import DuplicateError, RepositoryError
 from tierline.postgres import Database, EmbeddedServer
-from tierline.query import Query, Returning, Write
-from tierline.query.paging import Page, PageQuery
-from tierline.query.query import Fetchable
-from tierline.repository.writes import perform_returning, perform_write
+from tierline.repository.events import Handler, Subscription, Subscriptions
+from tierline.repository.ports import TransactionPort
 from tierline.result import Result
-from tierline.sql import (
-    Compiled,
-    Plan,
-    RawSql,
-    Statement,
-    compile_explain,
-    create_schema_sql,
-    create_table_sql,
-    drop_table_sql,
-)
-from tierline.store.batches import Batch
-from tierline.store.loader import Loader
-from tierline.store.runnable import runnable, runnable_page
+from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.transactions import Isolation
+from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
-from tierline.store.streams import Stream
+from tierline.store.transaction import Transaction
+from tierline.store.verbs import Verbs
 
 T = TypeVar("T")
 K = TypeVar("K")
+E = TypeVar("E", bound=Exception)
 
 
-class Store:
+class Store(Verbs[Database, Caches]):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -60,185 +51,81 @@ class Store:
         self.database = database
         self.caches = caches
         self._server = server
+        self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
 
-    def fetch_all(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
-    ) -> Result[list[T], RepositoryError]:
-        """Every row of a query, or of a write with `returning`.
+    @property
+    def cursor_secret(self) -> bytes:
+        """What the cursors of pages are signed with."""
+        return self._cursor_secret
+
+    def transaction(
+        self,
+        function: Callable[[Transaction], Success[T] | Failure[E]],
+        /,
+        *,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
+        deferrable: bool = False,
+        deadline_s: float | None = None,
+    ) -> Success[T] | Failure[E | RepositoryError]:
+        """Run a function in a transaction: a Success commits, a Failure or exception rolls back.
+
+        When another transaction won (a serialization failure or a deadlock) the whole function is
+        run again, up to ten times, so it should do nothing outside that cannot be repeated. An
+        exception is raised again once everything is undone.
 
         Args:
-            query: From `tl.select`, `tl.project`, `tl.sql` or `tl.returning`.
-            **parameters: A value for each `tl.param` in it.
+            function: Given a `tl.Transaction`; answers with a Result, which is the answer.
+            isolation: `"read committed"`, `"repeatable read"` or `"serializable"`; None is the
+                database's default.
+            read_only: Let the server refuse writes.
+            deferrable: With `read_only` and `"serializable"`: wait for a moment after which nothing
+                can conflict.
+            deadline_s: Seconds for everything: waiting for a connection, statements, retries, and
+                finding out what became of a lost COMMIT. None bounds the last two by `timeout_s`.
+
+        Errors: those of the function; `ConflictError` with `attempt` if others won each time;
+        `QueryError` if it succeeded although a statement of it had failed; `TimeoutError` at the
+        deadline; `CommitUnknownError` if the connection was lost at COMMIT and the server could not
+        be asked in time.
 
         Raises:
-            TypeError: A parameter is missing, unknown or of another type.
-        """
-        return self._rows(query, "fetch_all", parameters)
-
-    def fetch_one(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
-    ) -> Result[T, RepositoryError]:
-        """The only row of a query, or of a write; arguments as for `fetch_all`.
-
-        Errors: `NotFoundError` if there is none, `QueryError` if there are more.
-        """
-        found = self._at_most_one(query, "fetch_one", parameters)
-        if isinstance(found, Failure):
-            return found
-        rows = found.unwrap()
-        if rows:
-            return Success(rows[0])
-        return Failure(
-            NotFoundError("no row fits the query", operation="fetch_one", table=_table_name(query))
-        )
-
-    def fetch_maybe(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
-    ) -> Result[T | None, RepositoryError]:
-        """The only row of a query, or of a write, or None; arguments as for `fetch_all`.
-
-        Errors: `QueryError` if there are more.
-        """
-        found = self._at_most_one(query, "fetch_maybe", parameters)
-        if isinstance(found, Failure):
-            return found
-        rows = found.unwrap()
-        return Success(rows[0] if rows else None)
-
-    def fetch_page(
-        self, page: PageQuery[T], /, **parameters: object
-    ) -> Result[Page[T], RepositoryError]:
-        """A page of a query's rows, from `tl.page`; parameters as for `fetch_all`.
-
-        Errors: `ValidationError` for a cursor that is not one of this query and store.
-        """
-        found = runnable_page(page, self._cursor_secret)
-        if isinstance(found, Failure):
-            return found
-        run, bookmarks = found
-        result = self.database.fetch(run.statement, run.bind(parameters))
-        if isinstance(result, Failure):
-            return result
-        return Success(bookmarks.page(page, result.unwrap()))
-
-    def count(self, query: Query[Any], /, **parameters: object) -> Result[int, RepositoryError]:
-        """How many rows a query has; parameters as for `fetch_all`."""
-        return self._scalar(query, "count", parameters)
-
-    def exists(self, query: Query[Any], /, **parameters: object) -> Result[bool, RepositoryError]:
-        """Whether a query has any row; parameters as for `fetch_all`."""
-        return self._scalar(query, "exists", parameters)
-
-    def execute(
-        self, statement: Write | RawSql, /, **parameters: object
-    ) -> Result[int, RepositoryError]:
-        """Perform a write, or run SQL made by `tl.sql`; how many rows it changed.
-
-        No cache hears of what SQL changed.
-
-        Args:
-            statement: From `tl.insert`, `tl.upsert`, `tl.update`, `tl.delete` or `tl.sql`.
-            **parameters: A value for each `tl.param` in it.
-
-        Errors: `ValidationError`, `DuplicateError`, `ConstraintError`.
-
-        Raises:
-            TypeError: It answers with rows; a parameter is missing, unknown or of another type.
-        """
-        if isinstance(statement, Write):
-            return perform_write(self, statement, "execute", parameters)
-        if not isinstance(cast("object", statement), RawSql):
-            hint = "write tl.sql(…); " if isinstance(statement, str) else ""
-            raise TypeError(
-                f"execute takes tl.insert, upsert, update, delete or SQL made by tl.sql; {hint}"
-                "what answers with rows goes to fetch_all, fetch_one or fetch_maybe"
-            )
-        run = runnable(statement, "execute")
-        if isinstance(run, Failure):
-            return run
-        return self.database.execute(run.statement, run.bind(parameters))
-
-    def fetch_batch(self, batch: Batch[T], /, **parameters: object) -> Result[T, RepositoryError]:
-        """Every row of several queries, in one round trip once each has been prepared.
-
-        The batch is one transaction: all queries succeed, or the first error is the answer, it
-        says which query it is about, and nothing that they wrote is kept.
-
-        Args:
-            batch: From `tl.batch`.
-            **parameters: A value for each `tl.param`; those of one name get the same.
-
-        Raises:
-            TypeError: A parameter is missing, unknown or of another type.
-        """
-        runs = [runnable(query, "fetch_batch") for query in batch.queries]
-        compiled: list[Compiled] = []
-        used: set[str] = set()
-        for run in runs:
-            if isinstance(run, Failure):
-                return run
-            given = {name: parameters[name] for name in run.names if name in parameters}
-            used |= given.keys()
-            compiled.append(Compiled(run.statement, run.bind(given)))
-        if unknown := parameters.keys() - used:
-            raise TypeError(f"no query of the batch has a parameter {', '.join(sorted(unknown))}")
-        result = self.database.fetch_batch(compiled)
-        if isinstance(result, Failure):
-            return result
-        return Success(cast("T", tuple(result.unwrap())))
-
-    def stream(
-        self, query: Fetchable[T], /, *, size: int = 1000, **parameters: object
-    ) -> Stream[T]:
-        """The rows of a query in batches, each a Result, so that memory holds one batch.
-
-        It is one transaction; `timeout_s` is the limit of each batch. Closed early, the query is
-        ended. A `Failure` is the last batch.
-
-        Args:
-            query: From `tl.select`, `tl.project` or `tl.sql`.
-            size: The most rows of a batch.
-            **parameters: A value for each `tl.param` in it.
-
-        Raises:
-            TypeError: A parameter is missing, unknown or of another type.
-            ValueError: `size` is not positive.
+            TypeError: The function answers with something else than a Result; an option is of
+                another type.
+            ValueError: An option is out of range.
 
         Example:
-            ``with store.stream(query) as batches: ...``
+            ``store.transaction(lambda tx: tl.repository(tx, FLIGHTS).delete(1))``
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size}")
-        run = runnable(query, "stream")
-        if isinstance(run, Failure):
-            return Stream(iter([run]))
-        return Stream(self.database.stream(run.statement, run.bind(parameters), size))
+        mode = transaction_mode(
+            isolation, read_only=read_only, deferrable=deferrable, deadline_s=deadline_s
+        )
+        return run_transaction(self, function, mode, deadline_s)
 
-    def explain(
-        self, query: Fetchable[Any] | RawSql, /, *, analyze: bool = False, **parameters: object
-    ) -> Result[Plan, RepositoryError]:
-        """How PostgreSQL runs a query.
+    def atomically(
+        self, function: Callable[[TransactionPort], Result[T, RepositoryError]]
+    ) -> Result[T, RepositoryError]:
+        """As `transaction`, for repositories."""
+        return self.transaction(function)
+
+    def subscribe(self, table: Table[T, K], handler: Handler[T], /) -> Subscription:
+        """Hear of every change that is made to a table's rows through this store.
 
         Args:
-            query: From `tl.select`, `tl.project` or `tl.sql`.
-            analyze: Run it to see how long each step takes; what it writes is undone.
-            **parameters: A value for each `tl.param` in it.
+            table: The table.
+            handler: Called with a `tl.Changed` for each row, in the transaction of the change.
+                Answers with what is to be written with it: None, a write such as `tl.insert`,
+                several, or a `Failure`, which undoes the change and is its answer.
+
+        Returns:
+            What ends it: `close`, or leaving its `with` block.
 
         Raises:
-            TypeError: A parameter is missing, unknown or of another type.
+            TypeError: The table or the handler is none.
         """
-        run = runnable(query, "execute" if isinstance(query, RawSql) else "fetch_all")
-        if isinstance(run, Failure):
-            return run
-        compiled = Compiled(run.statement, run.bind(parameters))
-        result = self.database.explain(*compile_explain(compiled, analyze=analyze))
-        return result if isinstance(result, Failure) else Success(result.unwrap()[0][0])
-
-    def loader(self, table: Table[T, K]) -> Loader[T, K]:
-        """Gathers reads by key and makes them one statement; see `Loader`."""
-        return Loader(self.database, self.caches, table)
+        return self.subscriptions.add(table, handler)
 
     def create_schema(self, name: str, *, exist_ok: bool = False) -> Result[None, RepositoryError]:
         """Create a schema, for tables declared with `schema=`.
@@ -340,46 +227,6 @@ class Store:
             # or not. It has committed by now, so the next look sees it.
             return self.database.script(statement)
         return result
-
-    def _rows(
-        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
-    ) -> Result[list[T], RepositoryError]:
-        if isinstance(query, Returning):
-            return perform_returning(self, query, operation, parameters)
-        run = runnable(query, operation)
-        if isinstance(run, Failure):
-            return run
-        return self.database.fetch(run.statement, run.bind(parameters))
-
-    def _at_most_one(
-        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
-    ) -> Result[list[T], RepositoryError]:
-        result: Result[list[T], RepositoryError] = self._rows(query, operation, parameters)
-        if isinstance(result, Success) and len(result.unwrap()) > 1:
-            return Failure(
-                QueryError(
-                    "the write is done and has more than one row; use fetch_all for such a one"
-                    if isinstance(query, Returning)
-                    else "more than one row fits the query; use fetch_all, or limit=1 for any of "
-                    "them",
-                    operation=operation,
-                    table=_table_name(query),
-                )
-            )
-        return result
-
-    def _scalar(
-        self, query: Query[Any], operation: str, parameters: dict[str, object]
-    ) -> Result[Any, RepositoryError]:
-        run = runnable(query, operation)
-        if isinstance(run, Failure):
-            return run
-        result = self.database.fetch(run.statement, run.bind(parameters))
-        return result if isinstance(result, Failure) else Success(result.unwrap()[0])
-
-
-def _table_name(query: object) -> str | None:
-    return query.table.name if isinstance(query, (Query, Returning)) else None
 
 
 def _about(error: RepositoryError, operation: str, table: Table[Any, Any]) -> RepositoryError:

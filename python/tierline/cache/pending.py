@@ -1,0 +1,60 @@
+"""The caches as a transaction sees them: nothing is read or kept, what it wrote is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tierline.cache.strategy import ReadThrough
+from tierline.cache.tables import Caches, TableCache
+from tierline.entity import Table
+
+
+class _Written(NamedTuple):
+    table: Table[Any, Any]
+    keys: tuple[Any, ...] | None
+    deleted: bool
+
+
+class PendingCaches:
+    """Stands for a store's caches in one transaction, whose rows nobody else may see yet.
+
+    Args:
+        caches: The store's.
+    """
+
+    def __init__(self, caches: Caches) -> None:
+        self._caches = caches
+        self._written: list[_Written] = []
+
+    def open(self, table: Table[Any, Any], strategy: ReadThrough) -> None:
+        """No cache: reads see what the transaction wrote, and leave nothing behind."""
+
+    def invalidate(
+        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+    ) -> None:
+        """Note rows to be forgotten."""
+        self._written.append(_Written(table, tuple(keys), deleted))
+
+    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+        """Note a table to be forgotten."""
+        self._written.append(_Written(table, None, deleted))
+
+    def in_use(self, table: Table[Any, Any]) -> bool:
+        """Whether a tier of the store may hold rows of a table now."""
+        return self._caches.in_use(table)
+
+    def all(self) -> list[TableCache[Any, Any]]:
+        """None: what they hold may be older than what the transaction sees."""
+        return []
+
+    def apply(self) -> None:
+        """Make every tier forget what was written: the transaction is kept, or may be.
+
+        A load that began before now is refused, so what it read before the commit is not kept.
+        """
+        for table, keys, deleted in self._written:
+            if keys is None:
+                self._caches.invalidate_table(table, deleted=deleted)
+            else:
+                self._caches.invalidate(table, keys, deleted=deleted)

@@ -1,0 +1,192 @@
+"""Running the function of a transaction: once, or again when another transaction won."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+
+from returns.result import Failure, Success
+
+from tierline.cache.pending import PendingCaches
+from tierline.errors import (
+    CommitUnknownError,
+    ConnectionError,  # noqa: A004
+    RepositoryError,
+)
+from tierline.postgres import Session, outcome
+from tierline.sql.transactions import ISOLATIONS, Isolation, TransactionMode, begin
+from tierline.store.transaction import Transaction, result_of, swallowed
+
+if TYPE_CHECKING:
+    from tierline.store.store import Store
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+TRIES_MAX = 10
+_PAUSE_S_MIN = 0.005
+_PAUSE_S_MAX = 0.5
+
+
+class _Ended(NamedTuple, Generic[T, E]):
+    """How one run ended: with an answer or an exception, and whether to run again."""
+
+    answer: Success[T] | Failure[E | RepositoryError] | None
+    raised: Exception | None
+    again: bool
+
+
+def transaction_mode(
+    isolation: Isolation | None, *, read_only: bool, deferrable: bool, deadline_s: float | None
+) -> TransactionMode:
+    """The options of a transaction, checked.
+
+    Raises:
+        TypeError: One is of another type.
+        ValueError: One is out of range, or they do not go together.
+    """
+    if isolation is not None and isolation not in ISOLATIONS:
+        raise ValueError(f"isolation must be one of {ISOLATIONS}, not {isolation!r:.80}")
+    for name, value in (("read_only", read_only), ("deferrable", deferrable)):
+        if not isinstance(cast("object", value), bool):
+            raise TypeError(f"{name} is True or False, not {value!r:.80}")
+    if deferrable and not (read_only and isolation == "serializable"):
+        raise ValueError("deferrable=True needs read_only=True and isolation='serializable'")
+    if deadline_s is not None:
+        if isinstance(deadline_s, bool) or not isinstance(cast("object", deadline_s), (int, float)):
+            raise TypeError(f"deadline_s is a number of seconds, not {deadline_s!r:.80}")
+        if not (math.isfinite(deadline_s) and deadline_s > 0):
+            raise ValueError(f"deadline_s must be positive, not {deadline_s!r}")
+    return TransactionMode(isolation, read_only, deferrable)
+
+
+def run_transaction(
+    store: Store,
+    function: Callable[[Transaction], Success[T] | Failure[E]],
+    mode: TransactionMode,
+    deadline_s: float | None,
+) -> Success[T] | Failure[E | RepositoryError]:
+    """Run a function in a transaction, again while others win and there is time.
+
+    Raises:
+        TypeError: It answers with no Result.
+    """
+    if not callable(cast("object", function)):
+        raise TypeError(f"transaction takes a function of a tl.Transaction, not {function!r:.80}")
+    began_s = time.monotonic()
+    until_s = began_s + (store.database.timeout_s if deadline_s is None else deadline_s)
+    strict_s = None if deadline_s is None else until_s
+    attempt = 1
+    while True:
+        ended = _run_once(store, function, mode, strict_s, until_s)
+        pause_s = random.uniform(0, min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2**attempt))  # noqa: S311
+        is_last = attempt >= TRIES_MAX or time.monotonic() + pause_s >= until_s
+        if not ended.again or is_last:
+            break
+        time.sleep(pause_s)
+        attempt += 1
+    if ended.raised is not None:
+        raise ended.raised
+    assert ended.answer is not None
+    error = ended.answer.failure() if isinstance(ended.answer, Failure) else None
+    if isinstance(error, RepositoryError):
+        error.attempt = attempt
+        error.elapsed_s = error.elapsed_s or time.monotonic() - began_s
+    return ended.answer
+
+
+def _run_once(
+    store: Store,
+    function: Callable[[Transaction], Success[T] | Failure[E]],
+    mode: TransactionMode,
+    strict_s: float | None,
+    until_s: float,
+) -> _Ended[T, E]:
+    rest_s = None if strict_s is None else strict_s - time.monotonic()
+    borrowed = store.database.borrow(begin(mode).statement, rest_s)
+    if isinstance(borrowed, Failure):
+        return _Ended(borrowed, None, again=False)
+    session = Session(store.database, borrowed.unwrap(), mode, strict_s)
+    pending = PendingCaches(store.caches)
+    tx = Transaction(store, session, pending)
+    given: Success[T] | Failure[E] | None = None
+    raised: Exception | None = None
+    end = _End()
+    try:
+        try:
+            given = result_of(function, tx)
+        except Exception as error:  # noqa: BLE001 (raised again by the caller)
+            raised = error
+        if isinstance(given, Success):
+            _commit(session, end)
+    finally:
+        session.close()
+        if end.kept is not False or session.ended_itself:
+            pending.apply()
+    again = session.must_repeat
+    if isinstance(end.error, CommitUnknownError):
+        end.kept = _found_out(store, pending, end.error, until_s)
+        if end.kept is False:
+            again, end.error = True, _undone(end.error)
+    if end.kept is not None:
+        tx.hooks.run(committed=end.kept)
+    refusal = None if end.kept or end.error is None else Failure(end.error)
+    return _Ended(given if refusal is None else refusal, raised, again)
+
+
+class _End:
+    """The end of a run: whether it is kept, None if that is not known, and why not."""
+
+    def __init__(self) -> None:
+        self.kept: bool | None = False
+        self.error: RepositoryError | None = None
+
+
+def _commit(session: Session, end: _End) -> None:
+    failure = session.trouble()
+    if failure is not None:
+        end.error = _why_not(session, failure)
+        return
+    # From here on it may be kept, whatever happens.
+    end.kept = None
+    committed = session.commit()
+    end.kept = isinstance(committed, Success)
+    if isinstance(committed, Failure):
+        end.error = committed.failure()
+        if isinstance(end.error, CommitUnknownError):
+            end.kept = None
+
+
+def _why_not(session: Session, failure: Exception) -> RepositoryError:
+    """The answer to a Success that cannot be committed."""
+    if session.must_repeat and isinstance(failure, RepositoryError):
+        return failure
+    return swallowed(failure)
+
+
+def _found_out(
+    store: Store, pending: PendingCaches, unknown: CommitUnknownError, until_s: float
+) -> bool | None:
+    """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
+
+    def ask(xid: int, within_s: float) -> bool | None:
+        found = outcome(store.database, xid, time.monotonic() + within_s)
+        pending.apply()
+        return found
+
+    unknown.resolved_by(ask)
+    assert unknown.xid is not None
+    return ask(unknown.xid, until_s - time.monotonic())
+
+
+def _undone(unknown: CommitUnknownError) -> RepositoryError:
+    found = ConnectionError(
+        "the connection was lost at COMMIT, and the server says that the transaction was rolled "
+        "back; run it again",
+        operation="transaction",
+    )
+    found.__cause__ = unknown
+    return found
