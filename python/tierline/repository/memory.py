@@ -33,6 +33,9 @@ class MemoryRepository(MemoryBase[T, K]):
 
     It validates, keeps keys, unique constraints, versions, stamps and soft deletion, and answers
     with the same errors as a repository in PostgreSQL, apart from SQLSTATEs and times.
+
+    Attributes:
+        emitted: What subscribers wanted written with the changes that were kept.
     """
 
     __slots__ = ()
@@ -107,6 +110,7 @@ class MemoryRepository(MemoryBase[T, K]):
         def run() -> None:
             if values.unwrap() not in self.rows.by_key:
                 raise self._not_found("purge").failure()
+            self._written[values.unwrap()] = None
             self.rows.remove(values.unwrap())
 
         return self._attempt("purge", run)

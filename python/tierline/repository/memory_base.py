@@ -15,8 +15,16 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import ConstraintError, RepositoryError
 from tierline.query import Query
 from tierline.query.evaluate import evaluate
+from tierline.query.writes import Write
 from tierline.repository.base import Rows, stale, version_of
 from tierline.repository.bulk import twice
+from tierline.repository.events import (
+    Handler,
+    Subscription,
+    Subscriptions,
+    changed,
+    reactions,
+)
 from tierline.repository.repository import Repository
 from tierline.repository.rows import LOCK, Identity, MemoryRows
 from tierline.result import Result
@@ -29,7 +37,7 @@ A = TypeVar("A")
 class MemoryBase(Repository[T, K]):
     """A repository over rows in memory; `MemoryRepository` adds the verbs that write."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("_subscriptions", "_written", "emitted", "rows")
 
     def __init__(self, table: Table[T, K], rows: MemoryRows) -> None:
         # Not the parent's: there is no store.
@@ -37,6 +45,13 @@ class MemoryBase(Repository[T, K]):
         self._cached = self._cache = None
         self.rows = rows
         self.get_by_id = self._get
+        self.emitted: Rows[Write] = []
+        self._subscriptions = Subscriptions("")
+        self._written: dict[Identity, None] = {}
+
+    def subscribe(self, handler: Handler[T], /) -> Subscription:
+        """As `Repository.subscribe`; what handlers want written is kept in `emitted`."""
+        return self._subscriptions.add(self._table, handler)
 
     def _get(self, key: K) -> Result[T, RepositoryError]:
         values = self._key(key, "get_by_id")
@@ -98,8 +113,9 @@ class MemoryBase(Repository[T, K]):
         """Run a write, all or nothing."""
         with LOCK:
             saved = self.rows.saved()
+            self._written = {}
             try:
-                return Success(action())
+                answer = action()
             except RepositoryError as error:
                 MemoryRows.restore(saved)
                 error.operation, error.table = operation, error.table or self._table.name
@@ -107,6 +123,39 @@ class MemoryBase(Repository[T, K]):
             except BaseException:
                 MemoryRows.restore(saved)
                 raise
+            refusal: Failure[RepositoryError] | None = None
+            told = False
+            try:
+                refusal = self._told(before=saved[0][1])
+                told = refusal is None
+            finally:
+                if not told:
+                    MemoryRows.restore(saved)
+            return Success(answer) if refusal is None else refusal
+
+    def _told(self, before: dict[Identity, Any]) -> Failure[RepositoryError] | None:
+        """Tell the subscribers what a write changed; their refusal, if one refuses."""
+        watch = self._subscriptions.of(self._table)
+        if watch is None:
+            return None
+        now = dt.datetime.now(dt.UTC)
+        writes: Rows[Write] = []
+        for identity in self._written:
+            event = changed(
+                self._table,
+                self._shown(before.get(identity)),
+                self._shown(self.rows.by_key.get(identity)),
+                now,
+            )
+            wanted = [] if event is None else reactions(watch.handlers, event)
+            if isinstance(wanted, Failure):
+                return wanted
+            writes += wanted
+        self.emitted += writes
+        return None
+
+    def _shown(self, entity: T | None) -> T | None:
+        return None if entity is None else self._out(entity)
 
     def _each(
         self,
@@ -135,6 +184,7 @@ class MemoryBase(Repository[T, K]):
     def _created(self, entity: T) -> T:
         now = dt.datetime.now(dt.UTC)
         made = self._with(entity, created_at=now, updated_at=now)
+        self._written[self.rows.identity(made)] = None
         self.rows.add(self._kept(made))
         return self._out(made)
 
@@ -146,10 +196,12 @@ class MemoryBase(Repository[T, K]):
         return self._replaced(identity, self._next(stored, entity, deleted_at=self._end_of(entity)))
 
     def _replaced(self, identity: Identity, entity: T) -> T:
+        self._written[identity] = self._written[self.rows.identity(entity)] = None
         self.rows.replace(identity, self._kept(entity))
         return self._out(entity)
 
     def _ended(self, identities: Rows[Identity]) -> int:
+        self._written.update(dict.fromkeys(identities))
         for identity in identities:
             # A cascade may have taken it already.
             if identity in self.rows.by_key:
@@ -157,6 +209,7 @@ class MemoryBase(Repository[T, K]):
         return len(identities)
 
     def _end(self, identity: Identity) -> None:
+        self._written[identity] = None
         if self._table.deleted_at is None:
             self.rows.remove(identity)
             return

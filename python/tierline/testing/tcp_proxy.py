@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import final
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +16,7 @@ from tierline.testing.process import HOST
 _BUFFER_BYTES = 65536
 _CONNECT_WAIT_S = 5.0
 _JOIN_WAIT_S = 5.0
+_SETTLE_S = 0.02
 # Closing with this answers the peer with a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -35,6 +37,7 @@ class TcpProxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._listener: socket.socket | None = None
+        self._answer_bytes: int | None = None
         self.port = 0
         self.allow()
 
@@ -50,6 +53,11 @@ class TcpProxy:
             lines, self._lines = self._lines, []
         for line in lines:
             _reset(line)
+
+    def cut_after(self, answer_bytes: int) -> None:
+        """Carry so many more bytes of the server's answers, then `cut`."""
+        with self._mutex:
+            self._answer_bytes = answer_bytes
 
     def refuse(self) -> None:
         """Take no new connection until `allow`; open ones stay."""
@@ -112,13 +120,36 @@ class TcpProxy:
             with self._mutex:
                 self._lines += (client, server)
             self._run(self._carry, client, server)
-            self._run(self._carry, server, client)
+            self._run(self._carry_answers, server, client)
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        self._pass(source, sink, lambda data: data)
+
+    def _carry_answers(self, source: socket.socket, sink: socket.socket) -> None:
+        self._pass(source, sink, self._counted)
+
+    def _counted(self, data: bytes) -> bytes:
+        """What of an answer may still pass."""
+        with self._mutex:
+            rest = self._answer_bytes
+            if rest is None:
+                return data
+            self._answer_bytes = None if rest < len(data) else rest - len(data)
+        return data[:rest]
+
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, allowed: Callable[[bytes], bytes]
+    ) -> None:
         try:
             while data := source.recv(_BUFFER_BYTES):
                 self._flowing.wait()
-                sink.sendall(data)
+                passed = allowed(data)
+                sink.sendall(passed)
+                if len(passed) < len(data):
+                    # Long enough for what has passed to be read: a reset may overtake it.
+                    time.sleep(_SETTLE_S)
+                    self.cut()
+                    return
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             _reset(source)
