@@ -128,7 +128,7 @@ def _run_once(
             pending.apply()
     again = session.must_repeat
     if isinstance(end.error, CommitUnknownError):
-        end.kept = _found_out(store, pending, end.error, until_s)
+        end.kept = _found_out(store, session, pending, end.error, until_s)
         if end.kept is False:
             again, end.error = True, _undone(end.error)
     if end.kept is not None:
@@ -168,12 +168,17 @@ def _why_not(session: Session, failure: Exception) -> RepositoryError:
 
 
 def _found_out(
-    store: Store, pending: PendingCaches, unknown: CommitUnknownError, until_s: float
+    store: Store,
+    session: Session,
+    pending: PendingCaches,
+    unknown: CommitUnknownError,
+    until_s: float,
 ) -> bool | None:
     """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
 
     def ask(xid: int, within_s: float) -> bool | None:
-        found = outcome(store.database, xid, time.monotonic() + within_s)
+        until_s = time.monotonic() + within_s
+        found = outcome(store.database, xid, until_s, incarnation=session.incarnation)
         pending.apply()
         return found
 
