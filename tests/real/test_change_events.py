@@ -452,38 +452,37 @@ def test_without_subscribers_nothing_more_is_sent(
     assert commits() == 0
 
 
-@pytest.mark.parametrize(
-    "verb", ["update_where", "upsert", "upsert_many", "delete_where", "ignore"]
-)
+def _each(number: int) -> list[Item]:
+    return [item(key, quantity=number) for key in range(3)]
+
+
+WRITERS: dict[str, Callable[[tl.Store, int, int], object]] = {
+    "update_where": lambda store, key, _: store.execute(
+        tl.update(
+            ITEMS,
+            set=lambda i: tl.set(i.quantity).to(i.quantity + 1),
+            where=lambda i: i.id <= key,
+        )
+    ),
+    "upsert": lambda store, key, n: tl.repository(store, ITEMS).upsert(item(key, quantity=n)),
+    "upsert_many": lambda store, _, n: tl.repository(store, ITEMS).upsert_many(_each(n)),
+    "ignore": lambda store, _, n: store.execute(tl.upsert(ITEMS, _each(n), ignore=True)),
+    "delete_where": lambda store, key, _: store.execute(
+        tl.delete(ITEMS, where=lambda i: i.id <= key)
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", WRITERS)
 def test_no_change_is_missed_or_doubled_among_many_writers(store: tl.Store, verb: str) -> None:
     """Each event's old is the new of the one before it: the chain of every row is whole."""
     stock = tl.repository(store, ITEMS)
 
     def writer(who: int) -> None:
-        for n in range(25):
-            key = n % 3
-            if verb == "update_where":
-                stock.update_where(
-                    set=lambda i: tl.set(i.quantity).to(i.quantity + 1), where=lambda i: i.id <= key
-                )
-                stock.delete(key)
-                stock.create(item(key))
-            elif verb == "upsert":
-                stock.upsert(item(key, quantity=who * 100 + n))
-                stock.delete((key + who) % 3)
-            elif verb == "upsert_many":
-                stock.upsert_many([item(k, quantity=who * 100 + n) for k in range(3)])
-                stock.delete((key + who) % 3)
-            elif verb == "ignore":
-                store.execute(
-                    tl.upsert(
-                        ITEMS, [item(k, quantity=who * 100 + n) for k in range(3)], ignore=True
-                    )
-                )
-                stock.delete((key + who) % 3)
-            else:
-                stock.create(item(key, quantity=who * 100 + n))
-                stock.delete_where(lambda i: i.id <= key)
+        for n in range(20):
+            WRITERS[verb](store, n % 3, who * 100 + n)
+            stock.delete((n + who) % 3)
+            stock.create(item(n % 3))
 
     def handler(change: tl.Changed[Item]) -> tl.Reaction:
         name = f"{change.key}-{next(numbers)}"

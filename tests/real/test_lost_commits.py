@@ -192,7 +192,7 @@ def test_the_id_of_a_transaction_is_known_after_every_kind_of_write(far: tl.Stor
             lambda: tx.fetch_batch(
                 tl.batch(
                     tl.sql(
-                        "WITH a AS (INSERT INTO owners VALUES (2, '') RETURNING id) SELECT id FROM a",
+                        "WITH a AS (INSERT INTO owners VALUES (2, '') RETURNING id) TABLE a",
                         into=int,
                     )
                 )

@@ -35,24 +35,14 @@ from tierline.postgres.session_errors import (
     said_of,
     unknown,
 )
+from tierline.postgres.session_limits import SessionLimits
 from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.transactions import (
-    XID,
-    TransactionMode,
-    back_to,
-    begin,
-    limit,
-    release,
-    savepoint,
-)
+from tierline.sql.transactions import XID, TransactionMode, back_to, begin, release, savepoint
 
 _R = TypeVar("_R")
 
 # SQLSTATEs that another transaction caused: the same function may succeed when run again.
 _RETRY_STATES = frozenset(("40001", "40P01"))
-
-# The server's limit on a statement follows the deadline whenever it is so much too long.
-_LIMIT_SLACK = 1.25
 
 
 class Session(Performer):
@@ -82,15 +72,14 @@ class Session(Performer):
         self.failure: Exception | None = None
         self.xid: int | None = None
         self.incarnation = ""
+        self.must_repeat = False
         self.ended_itself = False
         self._database = database
         self._connection = connection
         self._mode = mode
-        self._deadline_s = deadline_s
-        self._limit_s: float | None = None
+        self._limits = SessionLimits(deadline_s, database.timeout_s)
         self._leading: list[Compiled] = [begin(mode)]
         self._begun = False
-        self.must_repeat = False
         self._thread = threading.get_ident()
         self._closed = False
         self._cursors = 0
@@ -206,7 +195,7 @@ class Session(Performer):
             self._forget_leading(depth)
         else:
             self._leading.clear()
-            self._limit_s = None
+            self._limits.forget()
             if not self._connection.lost:
                 try:
                     self._connection.command(back_to(depth))
@@ -232,7 +221,7 @@ class Session(Performer):
             return Success(None)
         began, connection = _now(), self._connection
         statement = msgspec.structs.replace(XID.statement, operation="commit")
-        if self._deadline_s is not None and began >= self._deadline_s:
+        if self._limits.is_over:
             return Failure(late(statement))
         try:
             result = connection.command(b"COMMIT")
@@ -363,7 +352,7 @@ class Session(Performer):
         found = failed(error, statement, connection, began, lost=lost)
         if error.sqlstate == "25006" and self._mode.read_only:
             found = said_of(read_only(), found)
-        elif isinstance(found, TimeoutError) and self._is_late():
+        elif isinstance(found, TimeoutError) and self._limits.is_over:
             found = said_of(late(statement), found)
         if connection.stale or error.sqlstate in _RETRY_STATES:
             self.must_repeat = True
@@ -376,17 +365,13 @@ class Session(Performer):
         self._check()
         if self.failure is not None:
             return not_run(statement, self.failure)
-        if self._deadline_s is None:
-            return None
-        rest_s = self._deadline_s - _now()
-        if rest_s <= 0:
+        if self._limits.is_over:
             refusal: RepositoryError = late(statement)
             self.doom(refusal)
             return refusal
-        shortest = min(rest_s, self._database.timeout_s)
-        if self._limit_s is None or self._limit_s > shortest * _LIMIT_SLACK:
-            self._limit_s = shortest
-            self._leading.append(limit(shortest))
+        step = self._limits.step()
+        if step is not None:
+            self._leading.append(step)
         return None
 
     def _check(self) -> None:
@@ -397,12 +382,9 @@ class Session(Performer):
                 "the transaction has ended; use its tx only inside the function that it is given to"
             )
 
-    def _is_late(self) -> bool:
-        return self._deadline_s is not None and _now() >= self._deadline_s
-
     def _forget_leading(self, depth: int) -> None:
         del self._leading[self._leading.index(savepoint(depth)) :]
-        self._limit_s = None
+        self._limits.forget()
 
 
 _IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)

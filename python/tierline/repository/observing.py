@@ -6,6 +6,8 @@ else changes them in between; where a row appears that was not seen then, all of
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
@@ -30,7 +32,8 @@ Kind: TypeAlias = Literal["made", "kept", "replaced", "ignored"]
 """Which rows a write leaves that were not there: all of its own; none; those it did not meet;
 as many as it answers with."""
 
-_TRIES = 5
+_TRIES = 10
+_PAUSE_S = 0.003
 _DEPTH_MAX = 8
 _ROWS_AT_ONCE = 500
 
@@ -161,7 +164,7 @@ def observed(
             try:
                 return store.atomically(look.run)
             except _RacedError:
-                continue
+                time.sleep(random.uniform(0, _PAUSE_S * n))  # noqa: S311
     finally:
         _depth.reset(token)
     return Failure(
@@ -190,9 +193,7 @@ class _Observation(msgspec.Struct, frozen=True):
             return answer
         found = () if self.made is None else self.made(answer.unwrap())
         identities = list(dict.fromkeys((*self.reach.identities, *old, *found)))
-        if not identities:
-            return answer
-        after = self._rows(tx, stored(self.watch.table, identities))
+        after = self._rows(tx, stored(self.watch.table, identities) if identities else None)
         if isinstance(after, Failure):
             return after
         new = after.unwrap()
@@ -229,11 +230,15 @@ class _Observation(msgspec.Struct, frozen=True):
             case "ignored":
                 return Success(count != len(appeared))
             case "replaced":
-                # A row of ours may be locked for another reason, such as a row that refers to it.
-                if not appeared or self.is_last:
+                # Rows that refer to a new row lock it too, so that it looks as if it had been met.
+                if not appeared or (self.is_last and self._refers_to_itself()):
                     return Success(False)
                 found = tx.database.fetch(*met(self.watch.table, appeared))
                 return found if isinstance(found, Failure) else Success(found.unwrap()[0] > 0)
+
+    def _refers_to_itself(self) -> bool:
+        table = self.watch.table
+        return any(rule.references.name == table.name for rule in table.foreign_keys)
 
     def _told(
         self,

@@ -38,6 +38,7 @@ class TcpProxy:
         self._flowing.set()
         self._listener: socket.socket | None = None
         self._answer_bytes: int | None = None
+        self._counted_lines: set[socket.socket] = set()
         self.port = 0
         self.allow()
 
@@ -55,9 +56,10 @@ class TcpProxy:
             _reset(line)
 
     def cut_after(self, answer_bytes: int) -> None:
-        """Carry so many more bytes of the server's answers, then `cut`."""
+        """Carry so many more bytes of answers on connections open now, then reset the one in use."""
         with self._mutex:
             self._answer_bytes = answer_bytes
+            self._counted_lines = set(self._lines)
 
     def refuse(self) -> None:
         """Take no new connection until `allow`; open ones stay."""
@@ -123,32 +125,36 @@ class TcpProxy:
             self._run(self._carry_answers, server, client)
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        self._pass(source, sink, lambda data: data)
+        self._pass(source, sink, lambda _, data: data)
 
     def _carry_answers(self, source: socket.socket, sink: socket.socket) -> None:
         self._pass(source, sink, self._counted)
 
-    def _counted(self, data: bytes) -> bytes:
+    def _counted(self, source: socket.socket, data: bytes) -> bytes:
         """What of an answer may still pass."""
         with self._mutex:
             rest = self._answer_bytes
-            if rest is None:
+            if rest is None or source not in self._counted_lines:
                 return data
             self._answer_bytes = None if rest < len(data) else rest - len(data)
         return data[:rest]
 
     def _pass(
-        self, source: socket.socket, sink: socket.socket, allowed: Callable[[bytes], bytes]
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        allowed: Callable[[socket.socket, bytes], bytes],
     ) -> None:
         try:
             while data := source.recv(_BUFFER_BYTES):
                 self._flowing.wait()
-                passed = allowed(data)
+                passed = allowed(source, data)
                 sink.sendall(passed)
                 if len(passed) < len(data):
                     # Long enough for what has passed to be read: a reset may overtake it.
                     time.sleep(_SETTLE_S)
-                    self.cut()
+                    _reset(source)
+                    _reset(sink)
                     return
             sink.shutdown(socket.SHUT_WR)
         except OSError:
