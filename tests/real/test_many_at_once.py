@@ -111,6 +111,14 @@ def test_many_large_queries_do_not_block_each_other(each: tl.Store) -> None:
     assert [len(found) for found in rows] == [40] * 20
 
 
+def test_a_batch_that_waits_leaves_the_processor_alone(each: tl.Store) -> None:
+    slow = tl.sql("select 1 from pg_sleep(0.5)", into=int)
+    tl.unwrap(each.fetch_batch(tl.batch(slow)))
+    began_s = time.thread_time()
+    assert each.fetch_batch(tl.batch(slow, slow)) == tl.Success(([1], [1]))
+    assert time.thread_time() - began_s < 0.05
+
+
 def test_a_batch_that_waits_too_long_ends(each: tl.Store) -> None:
     slow = tl.sql("select 1 from pg_sleep(20)", into=int)
     began = time.monotonic()

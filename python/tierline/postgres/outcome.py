@@ -19,7 +19,9 @@ _WAIT_S_MAX = 0.25
 _GRACE_S = 0.5
 
 
-def outcome(database: Database, xid: int, timeline: int, until_s: float) -> bool | None:
+def outcome(
+    database: Database, xid: int, timeline: int, until_s: float, *, incarnation: str = ""
+) -> bool | None:
     """Whether a transaction was committed; None if that cannot be learnt.
 
     A session that still runs it is ended after a moment: then it is decided.
@@ -29,12 +31,14 @@ def outcome(database: Database, xid: int, timeline: int, until_s: float) -> bool
         xid: Its id.
         timeline: Of the server that it ran on.
         until_s: When to give up, on the monotonic clock.
+        incarnation: The life of the server that gave the id. After a crash the id may be another
+            transaction's, so that a commit can no longer be proved, only its absence.
     """
     began_s = time.monotonic()
     wait_s = _WAIT_S_MIN
     while True:
         rest_s = until_s - time.monotonic()
-        found = database.ask(STATUS, (str(xid),), max(rest_s, 0.0), timeline)
+        found = database.ask(STATUS, (str(xid), incarnation), max(rest_s, 0.0), timeline)
         if isinstance(found, Failure):
             if not isinstance(found.failure(), (ConnectionError, PoolExhaustedError)):
                 # Another server, perhaps, which never heard of it.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.generators import fetch_many, pipeline_communicate, send
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.generators import pipeline_communicate
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
 
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection, Prepared
 from tierline.sql import Compiled
+
+_COPIES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
 class BatchError(Exception):
@@ -122,14 +125,12 @@ def _communicate(connection: Connection, commands: deque[Callable[[], None]]) ->
     whole = False
     pgconn.enter_pipeline_mode()
     try:
-        while commands:
-            # Reads while it sends, so that neither side waits for the other with full buffers.
-            found: list[list[PGresult]] = connection.wait(pipeline_communicate(pgconn, commands))
-            results += [answers[-1] for answers in found]
-        # From here on only answers are waited for: a line is nearly always ready to be written to.
-        connection.wait(send(pgconn))
-        while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
-            results += connection.wait(fetch_many(pgconn))[-1:]
+        # Reads what comes while it sends, so that neither side waits for the other to read.
+        found: list[list[PGresult]] = connection.wait(pipeline_communicate(pgconn, commands))
+        results = [answers[-1] for answers in found]
+        if not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
+            rest: list[PGresult] = connection.wait(_rest(pgconn))
+            results += rest
         pgconn.exit_pipeline_mode()
         whole = True
     finally:
@@ -137,3 +138,27 @@ def _communicate(connection: Connection, commands: deque[Callable[[], None]]) ->
             # Interrupted between a question and its answer: the connection cannot be used again.
             connection.close()
     return results[:-1]
+
+
+def _rest(pgconn: PGconn) -> Generator[Wait, Ready | int, list[PGresult]]:
+    """The results up to the end of the batch.
+
+    Waits for the server to write: that the socket can be written to is always true, and a loop on
+    that would keep a core busy for as long as the server takes.
+    """
+    results: list[PGresult] = []
+    while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
+        while pgconn.is_busy():
+            ready = yield Wait.RW if pgconn.flush() else Wait.R
+            if ready & Ready.R:
+                pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            # Between two statements; or there will be no more.
+            if pgconn.status != ConnStatus.OK:
+                raise psycopg.OperationalError("the connection was lost")
+        elif result.status in _COPIES:
+            raise psycopg.NotSupportedError("COPY cannot run in a batch")
+        else:
+            results.append(result)
+    return results

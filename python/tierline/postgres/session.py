@@ -37,14 +37,7 @@ from tierline.postgres.session_errors import (
 )
 from tierline.postgres.session_limits import TIDY_S, SessionLimits
 from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.transactions import (
-    XID,
-    TransactionMode,
-    back_to,
-    begin,
-    release,
-    savepoint,
-)
+from tierline.sql.transactions import XID, TransactionMode, back_to, begin, release, savepoint
 
 _R = TypeVar("_R")
 _now = time.monotonic
@@ -67,6 +60,7 @@ class Session(Performer):
     Attributes:
         failure: The first error after which nothing can be done but roll back.
         xid: The transaction's id, once something was written.
+        incarnation: Which life of the server gave that id; after a crash it may give it again.
         must_repeat: Whether another transaction won, so that the whole is to be run again.
         timeline: Of the server that it runs on.
         ended_itself: Whether a statement ended it, so that something may be kept.
@@ -77,6 +71,7 @@ class Session(Performer):
     ) -> None:
         self.failure: Exception | None = None
         self.xid: int | None = None
+        self.incarnation = ""
         self.must_repeat = False
         self.ended_itself = False
         self._database = database
@@ -359,7 +354,9 @@ class Session(Performer):
 
     def _note(self, connection: Connection, prepared: Prepared, result: PGresult) -> None:
         (found,) = connection.rows(XID.statement, prepared, result)
-        self.xid = None if found is None else int(found)
+        if found is not None:
+            xid, self.incarnation = found.split(" ")
+            self.xid = int(xid)
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float

@@ -82,18 +82,36 @@ def _asking(
 
 _SET_LOCAL = Statement("set_local", "SELECT set_config($1, $2, true)", (TEXT, TEXT), None)
 
+# Changes with every recovery from a crash, of the whole server or of one process, and with the
+# server; not with an orderly restart, which forgets nothing.
+_INCARNATION = "coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())::text, '')"
+
 XID = Compiled(
     _asking(
-        "transaction", "SELECT pg_current_xact_id_if_assigned()::text", (), ResultColumn("x", TEXT)
+        "transaction",
+        f"SELECT pg_current_xact_id_if_assigned()::text || ' ' || {_INCARNATION}",
+        (),
+        ResultColumn("x", TEXT),
     ),
     (),
 )
-"""The transaction's id; NULL if nothing was written."""
+"""The transaction's id and the incarnation of the server; NULL if nothing was written."""
 
 STATUS = _asking(
-    "transaction", "SELECT pg_xact_status($1::text::xid8)", (TEXT,), ResultColumn("s", TEXT)
+    "transaction",
+    "SELECT CASE"
+    f" WHEN $2::text IN ('', {_INCARNATION}) THEN pg_xact_status($1::text::xid8)"
+    " WHEN pg_is_in_recovery() THEN NULL"
+    " WHEN $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'aborted'"
+    " WHEN pg_xact_status($1::text::xid8) IN ('aborted', 'in progress') THEN 'aborted' END",
+    (TEXT, TEXT),
+    ResultColumn("s", TEXT),
 )
-"""What became of a transaction; NULL if the server no longer knows."""
+"""What became of a transaction; NULL if the server does not know.
+
+A server that crashed forgets what it had not flushed and gives its ids to others. Of an id from
+before the crash it can only say that nobody committed it; "committed" may be said of another.
+"""
 
 END = _asking(
     "transaction",

@@ -131,7 +131,7 @@ def _run_once(
                 note_write(store.database.identity, session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
-        end.kept = _found_out(store, pending, end.error, session.timeline, until_s)
+        end.kept = _found_out(store, session, pending, end.error, until_s)
         if end.kept is False:
             again, end.error = True, _undone(end.error)
     if end.kept is not None:
@@ -172,15 +172,18 @@ def _why_not(session: Session, failure: Exception) -> RepositoryError:
 
 def _found_out(
     store: Store,
+    session: Session,
     pending: PendingCaches,
     unknown: CommitUnknownError,
-    timeline: int,
     until_s: float,
 ) -> bool | None:
     """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
 
     def ask(xid: int, within_s: float) -> bool | None:
-        found = outcome(store.database, xid, timeline, time.monotonic() + within_s)
+        until_s = time.monotonic() + within_s
+        found = outcome(
+            store.database, xid, session.timeline, until_s, incarnation=session.incarnation
+        )
         pending.apply()
         return found
 
