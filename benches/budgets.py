@@ -23,6 +23,7 @@ import imports
 import l1
 import l2
 import l3
+import pages
 import threads
 from tierline import _core
 from workload import FULL, QUICK, Effort, Result, Workload
@@ -35,6 +36,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *growth.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
+    *pages.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeGuard
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import msgspec
 from returns.result import Failure
@@ -12,6 +13,7 @@ from tierline.query import Query
 from tierline.query.paging import PageQuery
 from tierline.query.parameters import Bind, binder, parameter_names
 from tierline.sql import (
+    Bookmarks,
     Compiled,
     RawQuery,
     RawSql,
@@ -22,7 +24,6 @@ from tierline.sql import (
     compile_query,
     compile_raw,
 )
-from tierline.sql.compile import Bookmarks
 
 
 class Runnable(NamedTuple):
@@ -62,19 +63,31 @@ def runnable(query: Any, operation: str) -> Runnable | Failure[RepositoryError]:
 
 
 def runnable_page(
-    page: PageQuery[Any], secret: bytes
-) -> tuple[Runnable, Bookmarks] | Failure[RepositoryError]:
+    page: PageQuery[Any], secret: bytes, parameters: Mapping[str, object]
+) -> tuple[Compiled, Bookmarks] | Failure[RepositoryError]:
     """What a page runs, and what its cursors are made with.
 
     Raises:
-        TypeError: A parameter has two types.
+        TypeError: A parameter is missing, unknown, of another type, or has two types.
     """
     try:
-        (statement, values), bookmarks = compile_page(page, secret)
+        (statement, values), bookmarks = compile_page(page, secret, parameters)
     except RepositoryError as error:
         error.operation, error.table = "fetch_page", page.query.table.name
         return Failure(error)
-    return Runnable(statement, binder(values), parameter_names(values)), bookmarks
+    return Compiled(statement, binder(values)(parameters)), bookmarks
+
+
+def explainable(
+    query: Any, secret: bytes, parameters: Mapping[str, object]
+) -> Compiled | Failure[RepositoryError]:
+    """The statement of a query, a page or SQL, to be explained; raises as the others."""
+    if isinstance(query, PageQuery):
+        page: PageQuery[Any] = cast("Any", query)
+        found = runnable_page(page, secret, parameters)
+        return found if isinstance(found, Failure) else found[0]
+    run = runnable(query, "execute" if isinstance(query, RawSql) else "fetch_all")
+    return run if isinstance(run, Failure) else Compiled(run.statement, run.bind(parameters))
 
 
 def compile_for(query: Query[Any] | RawSql, operation: str) -> Compiled:
