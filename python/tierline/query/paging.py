@@ -205,6 +205,12 @@ def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
     return msgspec.structs.replace(query, projection=projection, order_by=tuple(keys))
 
 
+def bare_keys(query: Query[Any], keys: Keys) -> Query[tuple[Any, ...]]:
+    """The values alone that each of a query's rows is ordered by."""
+    outputs = tuple(Output(f"key{n}", key.operand) for n, key in enumerate(keys.ordering, 1))
+    return Query(query.table, projection=Projection("tuple", tuple, outputs), level=query.level)
+
+
 def _key_names(answer: Projection, keys: Sequence[Ordering]) -> list[str]:
     """Names for the keys that no column of the answer has."""
     taken = {output.name for output in answer.outputs}
@@ -225,23 +231,36 @@ def window(page: PageQuery[Any], keys: Keys, values: Sequence[Any] | None) -> Qu
         keys: The ordering of its query.
         values: What the row beside the page is ordered by; None for the first page.
     """
+    rows = _along(page, keys, keyed(page.query, keys.ordering))
+    along = rows.order_by
+    if values is None:
+        found = whole(along) if along and keys.nullable[0] else []
+    else:
+        found = _beyond(along, keys, values)
+    if len(found) == 1 or (found and keys.is_stored):
+        return _merged(rows, found)
+    return rows if values is None else _narrowed(rows, any_of(found))
+
+
+def plain_window(page: PageQuery[T], keys: Keys, values: Sequence[Any] | None) -> Query[T]:
+    """As `window`, in one piece and without the values that rows are ordered by."""
+    rows = _along(page, keys, page.query)
+    return rows if values is None else _narrowed(rows, any_of(_beyond(rows.order_by, keys, values)))
+
+
+def _along(page: PageQuery[Any], keys: Keys, query: Query[T]) -> Query[T]:
     along = keys.ordering if page.before is None else reversed_ordering(keys.ordering)
     # Where there is no NULL its place says nothing, and might be another than an index has.
     along = tuple(
         key if nullable else msgspec.structs.replace(key, nulls=None)
         for key, nullable in zip(along, keys.nullable, strict=True)
     )
-    rows = msgspec.structs.replace(
-        keyed(page.query, keys.ordering), order_by=along, limit=page.size + 1
-    )
-    if values is None:
-        found = whole(along) if along and keys.nullable[0] else []
-    else:
-        bounds = zip(along, keys.nullable, values, strict=True)
-        found = stretches([Bound(*bound) for bound in bounds])
-    if len(found) == 1 or (found and keys.is_stored):
-        return _merged(rows, found)
-    return rows if values is None else _narrowed(rows, any_of(found))
+    return msgspec.structs.replace(query, order_by=along, limit=page.size + 1)
+
+
+def _beyond(along: Sequence[Ordering], keys: Keys, values: Sequence[Any]) -> list[Stretch]:
+    bounds = zip(along, keys.nullable, values, strict=True)
+    return stretches([Bound(*bound) for bound in bounds])
 
 
 def _merged(rows: Query[Keyed], found: Sequence[Stretch]) -> Query[Keyed]:
@@ -274,7 +293,7 @@ def _in_stretch(keys: Sequence[Ordering], stretch: Stretch) -> tuple[Ordering, .
     return (Ordering(first.operand, descending), *rest)
 
 
-def _narrowed(rows: Query[Keyed], condition: Expr) -> Query[Keyed]:
+def _narrowed(rows: Query[T], condition: Expr) -> Query[T]:
     where = condition if rows.where is None else Logic("and", rows.where, condition)
     return msgspec.structs.replace(rows, where=where)
 

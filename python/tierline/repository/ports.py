@@ -10,6 +10,7 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
+from tierline.query.paging import Page, PageQuery
 from tierline.sql import Staged, Statement
 
 if TYPE_CHECKING:
@@ -86,4 +87,8 @@ class StorePort(Protocol):
     @property
     def caches(self) -> CachesPort:
         """L1 and L2."""
+        ...
+
+    def fetch_page(self, page: PageQuery[T], /) -> Success[Page[T]] | Failure[RepositoryError]:
+        """A page of a query's rows."""
         ...

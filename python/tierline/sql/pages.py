@@ -53,10 +53,22 @@ class Bookmarks(NamedTuple):
         )
 
 
-def open_page(
-    page: PageQuery[Any], secret: bytes, parameters: Mapping[str, object]
-) -> tuple[Query[Keyed], Bookmarks]:
-    """The query of a page's rows and one more, and what its cursors need.
+class Opened(NamedTuple):
+    """A page whose cursor was read.
+
+    Attributes:
+        keys: The ordering of its query.
+        values: What the row beside the page is ordered by; None for the first page.
+        bookmarks: Makes the cursors of the pages around it.
+    """
+
+    keys: Keys
+    values: tuple[Any, ...] | None
+    bookmarks: Bookmarks
+
+
+def open_page(page: PageQuery[Any], secret: bytes, parameters: Mapping[str, object]) -> Opened:
+    """Read a page's cursor.
 
     Args:
         page: What is asked.
@@ -68,11 +80,10 @@ def open_page(
         TypeError: A parameter is missing, unknown or of another type.
     """
     ordered = _ordered(page.query)
-    origin = origin_of(ordered.statement, ordered.bind(parameters))
-    bookmarks = Bookmarks(origin, secret)
+    bookmarks = Bookmarks(origin_of(ordered.statement, ordered.bind(parameters)), secret)
     cursor = page.before if page.after is None else page.after
     values = None if cursor is None else read_cursor(cursor, ordered.keys.ordering, *bookmarks)
-    return window(page, ordered.keys, values), bookmarks
+    return Opened(ordered.keys, values, bookmarks)
 
 
 def compile_page(
@@ -82,8 +93,8 @@ def compile_page(
 
     The arguments and what it raises as for `open_page`.
     """
-    rows, bookmarks = open_page(page, secret, parameters)
-    return compile_query(rows, "fetch_page"), bookmarks
+    keys, values, bookmarks = open_page(page, secret, parameters)
+    return compile_query(window(page, keys, values), "fetch_page"), bookmarks
 
 
 def _ordered(query: Query[Any]) -> Ordered:
