@@ -181,8 +181,10 @@ def upsert(
         TypeError: `target` is no key and no declared unique constraint; options that exclude each
             other; an entity of another class.
 
-    Performing it may fail with `ValidationError`, `ConstraintError`, or `DuplicateError` of
-    another unique constraint than the target.
+    Performing it may fail with `ValidationError`, `ConstraintError`, or `DuplicateError`: another
+    row has the new one's values in another unique rule than the target. PostgreSQL may say so too
+    of the very same row, written by another session at the same moment, so it is tried once more,
+    outside a transaction, before that is the answer.
     """
     if (overwrite is not None) + (merge is not None) + ignore > 1:
         raise TypeError("upsert takes one of overwrite=, merge= and ignore=")

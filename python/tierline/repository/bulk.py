@@ -13,7 +13,7 @@ from tierline.errors import FieldError, RepositoryError
 from tierline.query.writes import Condition, Settings, delete, update
 from tierline.repository.base import ERRORS_MAX, Rows, stale, version_of
 from tierline.repository.reading import Reading
-from tierline.repository.writes import perform_write
+from tierline.repository.writes import once_more, perform_write
 from tierline.result import Result
 from tierline.sql import Staged, Statement
 from tierline.sql.staging import (
@@ -145,17 +145,26 @@ class Bulk(Reading[T, K]):
             statement = arrays(self._table) if arrays is not None and is_small else None
         except RepositoryError as error:
             return self._refused(error, operation)
+        database = self._store.database
         if statement is not None:
             columns = tuple(map(list, zip(*rows.unwrap(), strict=True)))
-            written = self._forgetting(
-                lambda: self._store.database.execute(statement, columns), keys
-            )
+            written = self._racing(operation, keys, lambda: database.execute(statement, columns))
             if progress is not None and isinstance(written, Success):
                 progress(len(batch))
             return written
-        return self._forgetting(
-            lambda: self._store.database.move_in(staged, rows.unwrap(), progress), keys
-        )
+        told = [progress]
+
+        def move() -> Result[int, RepositoryError]:
+            # A second try tells nothing: the rows were counted.
+            return database.move_in(staged, rows.unwrap(), told.pop() if told else None)
+
+        return self._racing(operation, keys, move)
+
+    def _racing(
+        self, operation: str, keys: Rows[K], action: Callable[[], Result[int, RepositoryError]]
+    ) -> Result[int, RepositoryError]:
+        target = self._table.key if operation == "upsert_many" else None
+        return self._forgetting(lambda: once_more(target, action), keys)
 
     def _why_not_all(self, batch: Rows[T]) -> Failure[RepositoryError]:
         """Which entity of an update of many found no row that fits it."""
