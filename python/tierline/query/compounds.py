@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from tierline.query.checks import check_lockable
+from tierline.query.correlation import check_uncorrelated
 from tierline.query.query import Compound, Cte, CteRef, Lock, Projection, Query, query_given
 from tierline.query.select import reading
 
@@ -68,8 +69,13 @@ def _kind(answer: Projection) -> tuple[Any, ...]:
 
 
 def cte(query: Query[T]) -> Query[T]:
-    """The query as a common table expression: it stands once in a statement that reads it twice."""
-    return reading(Cte(object(), query_given("cte", query)))
+    """The query as a common table expression: it stands once in a statement that reads it twice.
+
+    Raises:
+        TypeError: It uses a row of the query around it.
+    """
+    check_uncorrelated("cte", query_given("cte", query))
+    return reading(Cte(object(), query))
 
 
 def recursive(
@@ -84,11 +90,14 @@ def recursive(
             circle in the data ends.
 
     Raises:
-        TypeError: The step's rows are not like the base's.
+        TypeError: The step's rows are not like the base's, or one of the two uses a row of the
+            query around it.
     """
     mark = object()
     made = step(reading(CteRef(mark, query_given("recursive", base))))
     _check_alike("recursive", base, made)
+    for part in (base, made):
+        check_uncorrelated("recursive", part)
     return reading(Cte(mark, base, made, union_all=keep_duplicates))
 
 
