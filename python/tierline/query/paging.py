@@ -15,6 +15,7 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.query.checks import is_aggregate, outputs_of
+from tierline.query.counts import row_count
 from tierline.query.expressions import ColumnRef, Expr, Logic, Ordering, has_window
 from tierline.query.keyset import Bound, Stretch, any_of, nulls_first, stretches, whole
 from tierline.query.nullability import is_stored, may_be_null
@@ -29,7 +30,6 @@ from tierline.query.query import (
     query_given,
     query_of,
 )
-from tierline.query.select import row_count
 from tierline.query.shapes import maker
 
 T = TypeVar("T")
@@ -80,8 +80,8 @@ def page(
             same, or are ordered by JSON.
     """
     query_given("page", query)
-    if row_count("page: size", size) is None:
-        raise TypeError("page: size must be an int, not None")
+    if not isinstance(row_count("page: size", size), int):
+        raise TypeError(f"page: size must be an int, not {size!r}")
     for cursor in cast("tuple[Any, ...]", (after, before)):
         if cursor is not None and not isinstance(cursor, str):
             raise TypeError(f"page: a cursor is the text that a page gave, not {cursor!r}")

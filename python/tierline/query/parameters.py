@@ -18,11 +18,19 @@ T = TypeVar("T")
 
 
 class Param(Expr, frozen=True):
-    """A value that is not known yet: it has a name and a type."""
+    """A value that is not known yet: it has a name and a type.
+
+    Attributes:
+        name: By which it is given.
+        value_type: What it is sent as.
+        nullable: Whether it may be None.
+        counts_rows: Whether it is a limit or an offset somewhere, and so is not negative.
+    """
 
     name: str
     value_type: ColumnType
     nullable: bool = False
+    counts_rows: bool = False
 
     @property
     def type(self) -> ColumnType:
@@ -82,8 +90,8 @@ def parameter_names(values: tuple[Any, ...]) -> frozenset[str]:
 def binder(values: tuple[Any, ...]) -> Bind:
     """The function that puts given values into the places of parameters.
 
-    It raises TypeError for a name that is missing or unknown and for a value of another type:
-    mistakes of the caller, found before any I/O.
+    It raises TypeError for a name that is missing or unknown and for a value of another type, and
+    ValueError for a negative number of rows: mistakes of the caller, found before any I/O.
     """
     places = [(n, value) for n, value in enumerate(values) if isinstance(value, Param)]
     names = parameter_names(values)
@@ -113,6 +121,8 @@ def binder(values: tuple[Any, ...]) -> Bind:
 
 def _class_of(place: Param) -> Any:
     """The class whose instances travel as they are; None if each value is looked at."""
+    if place.counts_rows:
+        return None
     return None if place.type.choices is not None else _CLASSES.get(place.type.wire)
 
 
@@ -125,11 +135,16 @@ def _fitted(place: Param, value: object) -> Any:
             "own with `tl.is_null`, or declare the parameter `| None`"
         )
     try:
-        return fitted(value, place.type)
+        found = fitted(value, place.type)
     except TypeError:
         raise TypeError(
             f"parameter {place.name!r} takes {place.type.sql}, not {value!r:.60}"
         ) from None
+    if place.counts_rows and found < 0:
+        raise ValueError(
+            f"parameter {place.name!r} is a number of rows and must not be negative, but is {found}"
+        )
+    return found
 
 
 def _wrong_names(names: frozenset[str], given: Mapping[str, object]) -> TypeError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 import msgspec
@@ -38,14 +37,14 @@ class Recorded(msgspec.Struct, frozen=True):
 _in_sight: ContextVar[frozenset[int]] = ContextVar("_in_sight", default=frozenset())
 
 
-@contextmanager
-def seeing(rows: Iterable[Any]) -> Iterator[None]:
-    """In the block the fields of further rows may be used."""
-    token = _in_sight.set(_in_sight.get() | {id(column) for column in _columns_in(rows)})
-    try:
-        yield
-    finally:
-        _in_sight.reset(token)
+def seeing(rows: Iterable[Any]) -> Token[frozenset[int]]:
+    """From here to `unsee` the fields of further rows may be used."""
+    return _in_sight.set(_in_sight.get() | {id(column) for column in _columns_in(rows)})
+
+
+def unsee(token: Token[frozenset[int]]) -> None:
+    """Take back a `seeing`."""
+    _in_sight.reset(token)
 
 
 def _columns_in(rows: Iterable[Any]) -> Iterator[ColumnRef]:

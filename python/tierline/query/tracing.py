@@ -30,7 +30,7 @@ from tierline.query.expressions import (
 )
 from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
-from tierline.query.sight import Recorder, RowRecorder, check_in_sight, seeing
+from tierline.query.sight import Recorder, RowRecorder, check_in_sight, seeing, unsee
 
 
 class Traced(Recorder):
@@ -237,13 +237,13 @@ def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
     Raises:
         TypeError: It uses a row that another lambda was called with.
     """
-    token = _depth.set(_depth.get() + 1)
+    token, seen = _depth.set(_depth.get() + 1), seeing(rows)
     try:
-        with seeing(rows):
-            made = function(*rows)
-            check_in_sight(made)
-            return made
+        made = function(*rows)
+        check_in_sight(made)
+        return made
     finally:
+        unsee(seen)
         _depth.reset(token)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeGuard, cast
 
-import msgspec
 from returns.result import Failure
 
 from tierline.errors import RepositoryError
 from tierline.query import Query
 from tierline.query.paging import PageQuery
 from tierline.query.parameters import Bind, binder, parameter_names
+from tierline.query.select import limit
 from tierline.sql import (
     Bookmarks,
     Compiled,
@@ -24,6 +24,7 @@ from tierline.sql import (
     compile_query,
     compile_raw,
 )
+from tierline.store.failures import built
 
 
 class Runnable(NamedTuple):
@@ -52,12 +53,11 @@ def runnable(query: Any, operation: str) -> Runnable | Failure[RepositoryError]:
     memo: dict[str, Any] = vars(query)
     found: Runnable | None = memo.get(operation)
     if found is None:
-        try:
-            statement, values = compile_for(query, operation)
-        except RepositoryError as error:
-            error.operation = operation
-            error.table = query.table.name if isinstance(query, Query) else None
-            return Failure(error)
+        table = query.table if isinstance(query, Query) else None
+        compiled = built(lambda: compile_for(query, operation), operation, table)
+        if isinstance(compiled, Failure):
+            return compiled
+        statement, values = compiled
         found = memo[operation] = Runnable(statement, binder(values), parameter_names(values))
     return found
 
@@ -70,11 +70,10 @@ def runnable_page(
     Raises:
         TypeError: A parameter is missing, unknown, of another type, or has two types.
     """
-    try:
-        (statement, values), bookmarks = compile_page(page, secret, parameters)
-    except RepositoryError as error:
-        error.operation, error.table = "fetch_page", page.query.table.name
-        return Failure(error)
+    made = built(lambda: compile_page(page, secret, parameters), "fetch_page", page.query.table)
+    if isinstance(made, Failure):
+        return made
+    (statement, values), bookmarks = made
     return Compiled(statement, binder(values)(parameters)), bookmarks
 
 
@@ -108,8 +107,7 @@ def compile_for(query: Query[Any] | RawSql, operation: str) -> Compiled:
             return compile_exists(query)
         case "fetch_one" | "fetch_maybe":
             # Two rows are enough to know that there is more than one.
-            limit = 2 if query.limit is None else min(query.limit, 2)
-            return compile_query(msgspec.structs.replace(query, limit=limit), operation)
+            return compile_query(limit(query, 2), operation)
         case _:
             return compile_query(query, operation)
 

@@ -28,6 +28,7 @@ from tierline.sql import (
     drop_table_sql,
 )
 from tierline.store.batches import Batch
+from tierline.store.failures import built
 from tierline.store.loader import Loader
 from tierline.store.runnable import explainable, runnable, runnable_page
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
@@ -254,11 +255,9 @@ class Store:
         Errors: `ConfigurationError` for a name that cannot be an identifier, `QueryError` if the
         schema exists.
         """
-        try:
-            sql = create_schema_sql(name, exist_ok=exist_ok)
-        except RepositoryError as error:
-            error.operation = "create_schema"
-            return Failure(error)
+        sql = built(lambda: create_schema_sql(name, exist_ok=exist_ok), "create_schema", None)
+        if isinstance(sql, Failure):
+            return sql
         return self._define(Statement("create_schema", sql, (), None, writes=True))
 
     def create_table(
@@ -273,10 +272,9 @@ class Store:
         Errors: `ConfigurationError` for a name that cannot be an identifier, `QueryError` if the
         table exists.
         """
-        try:
-            sql = create_table_sql(table, exist_ok=exist_ok)
-        except RepositoryError as error:
-            return Failure(_about(error, "create_table", table))
+        sql = built(lambda: create_table_sql(table, exist_ok=exist_ok), "create_table", table)
+        if isinstance(sql, Failure):
+            return sql
         return self._define(Statement("create_table", sql, (), table, writes=True))
 
     def drop_table(
@@ -286,10 +284,9 @@ class Store:
 
         Errors: `QueryError` if it does not exist, or other tables refer to it.
         """
-        try:
-            sql = drop_table_sql(table, missing_ok=missing_ok)
-        except RepositoryError as error:
-            return Failure(_about(error, "drop_table", table))
+        sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
+        if isinstance(sql, Failure):
+            return sql
         result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
         self.caches.invalidate_table(table)
         return result
@@ -388,9 +385,3 @@ class Store:
 
 def _table_name(query: object) -> str | None:
     return query.table.name if isinstance(query, (Query, Returning)) else None
-
-
-def _about(error: RepositoryError, operation: str, table: Table[Any, Any]) -> RepositoryError:
-    error.operation = operation
-    error.table = table.name
-    return error
