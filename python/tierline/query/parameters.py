@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import UnionType
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Optional, TypeVar, cast, get_origin, overload
 
 from tierline.entity.types import ColumnType, column_type, without_none
 from tierline.query.expressions import Expr
@@ -47,8 +48,8 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
 
     Args:
         name: What it is called in `store.fetch_all(query, name=…)`.
-        type: Its Python type, as in an entity: `str`, `int`, `list[int]`, an Enum; `int | None`
-            where NULL is meant, as a value of `tl.sql`.
+        type: Its Python type, as in an entity: `str`, `int`, `list[int]`, an Enum;
+            `tl.optional(int)` where NULL is meant, as a value of `tl.sql`.
 
     Raises:
         TypeError: The name is no Python name, or the type is no column type.
@@ -64,6 +65,26 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
     except TypeError as error:
         raise TypeError(f"param {name!r}: {error}") from None
     return Traced(Param(name, found, nullable))
+
+
+def optional(type: type[T], /) -> type[T | None]:  # noqa: A002 (what it is)
+    """A type whose values may also be None, for `into=` of `tl.sql` and for `tl.param`.
+
+    At run time it is ``T | None``, which works too, but which type checkers cannot hand on: they
+    make `Any` of it.
+
+    Args:
+        type: A column's type, such as `int`.
+
+    Raises:
+        TypeError: It is no type.
+
+    Example:
+        ``tl.sql("select max(seats) from planes", into=tl.optional(int))``
+    """
+    if not isinstance(cast("object", type), builtins.type) and get_origin(type) is None:
+        raise TypeError(f"optional takes a type such as int, not {type!r}")
+    return cast("builtins.type[T | None]", Optional[type])  # noqa: UP045 (at run time)
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
