@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -67,14 +66,14 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
     return Traced(Param(name, found, nullable))
 
 
-def optional(type: type[T], /) -> type[T | None]:  # noqa: A002 (what it is)
+def optional(kind: type[T], /) -> type[T | None]:
     """A type whose values may also be None, for `into=` of `tl.sql` and for `tl.param`.
 
     At run time it is ``T | None``, which works too, but which type checkers cannot hand on: they
     make `Any` of it.
 
     Args:
-        type: A column's type, such as `int`.
+        kind: A column's type, such as `int`.
 
     Raises:
         TypeError: It is no type.
@@ -82,9 +81,9 @@ def optional(type: type[T], /) -> type[T | None]:  # noqa: A002 (what it is)
     Example:
         ``tl.sql("select max(seats) from planes", into=tl.optional(int))``
     """
-    if not isinstance(cast("object", type), builtins.type) and get_origin(type) is None:
-        raise TypeError(f"optional takes a type such as int, not {type!r}")
-    return cast("builtins.type[T | None]", Optional[type])  # noqa: UP045 (at run time)
+    if not isinstance(cast("object", kind), type) and get_origin(kind) is None:
+        raise TypeError(f"optional takes a type such as int, not {kind!r}")
+    return cast("type[T | None]", Optional[kind])  # noqa: UP045 (at run time)
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
