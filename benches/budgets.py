@@ -23,6 +23,7 @@ import imports
 import l1
 import l2
 import l3
+import pages
 import threads
 import transactions
 from tierline import _core
@@ -37,6 +38,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *l2.WORKLOADS,
     *l3.WORKLOADS,
     *transactions.WORKLOADS,
+    *pages.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
 )

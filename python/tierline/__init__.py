@@ -82,7 +82,7 @@ from tierline.query.functions import (
     sum,  # noqa: A004 (the field's word)
 )
 from tierline.query.paging import Page, PageQuery, page
-from tierline.query.parameters import param
+from tierline.query.parameters import optional, param
 from tierline.query.subqueries import exists, scalar
 from tierline.query.text import ilike, length, like, matches
 from tierline.query.times import at_zone, trunc
@@ -271,6 +271,7 @@ __all__ = [
     "ntile",
     "nullif",
     "open",
+    "optional",
     "order_by",
     "over",
     "overlaps",

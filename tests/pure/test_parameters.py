@@ -86,6 +86,18 @@ def test_an_enum_travels_as_its_value() -> None:
         bound(query, kind="c")
 
 
+def test_an_optional_type_is_a_union_with_none() -> None:
+    assert tl.optional(int) == int | None
+    assert tl.optional(list[str]) == list[str] | None
+    query = tl.sql("select {n}", into=tl.optional(int), n=tl.param("n", tl.optional(int)))
+    compiled = compile_raw(query, "fetch_all")
+    assert binder(compiled.values)({"n": None}) == (None,)
+    assert binder(compiled.values)({"n": 3}) == (3,)
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="optional takes a type such as int, not 5"):
+        tl.optional(wrong)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -9,8 +9,6 @@ import msgspec
 import pytest
 
 import tierline as tl
-from tierline.errors import QueryError
-from tierline.sql import compile_query
 
 
 class Plane(msgspec.Struct, frozen=True):
@@ -403,19 +401,3 @@ def test_misuse_is_an_error_that_names_the_way(
 )
 def test_rows_that_can_be_told_apart_are_paged(query: tl.Query[Any]) -> None:
     assert tl.page(query, size=5).size == 5
-
-
-def test_a_common_table_expression_sees_no_row_around_it() -> None:
-    correlated = tl.select(
-        PLANES,
-        where=lambda p: tl.exists(tl.cte(tl.select(FLIGHTS, where=lambda f: f.tail == p.tail))),
-    )
-    recursion = tl.select(
-        PLANES,
-        where=lambda p: tl.exists(
-            tl.recursive(tl.select(FLIGHTS, where=lambda f: f.tail == p.tail), lambda q: q)
-        ),
-    )
-    for query in (correlated, recursion):
-        with pytest.raises(QueryError, match="out of sight"):
-            compile_query(query)

@@ -357,27 +357,69 @@ SECRET = b"secret of tests!"
 
 
 def page_sql(page: PageQuery[Any]) -> tuple[str, tuple[Any, ...]]:
-    compiled, _ = compile_page(page, SECRET)
+    compiled, _ = compile_page(page, SECRET, {})
     return bare(compiled.statement.sql), compiled.values
 
 
-def test_a_page_asks_for_one_row_more_and_goes_on_from_values() -> None:
-    query = tl.select(PLANES, order_by=lambda p: tl.desc(p.seats))
-    columns = '"tail", "seats", "seats", "tail"'
-    first = f'SELECT {columns} FROM "planes" ORDER BY "seats" DESC, "tail" LIMIT $1'
+def bookmark(query: tl.Query[Any], *keys: object) -> str:
+    """The cursor of a row that is ordered by these."""
+    page = tl.page(query, size=1)
+    _, bookmarks = compile_page(page, SECRET, {})
+    keyed: Any = [msgspec.defstruct("K", ["item", "keys"])(None, keys)] * 2
+    cursor = bookmarks.page(page, keyed).next
+    assert cursor is not None
+    return cursor
+
+
+def test_a_page_in_one_direction_compares_rows() -> None:
+    query = tl.select(FLIGHTS, order_by=lambda f: f.origin)
+    columns = '"id", "tail", "origin", "origin", "id" FROM "air"."flights"'
+    first = f'SELECT {columns} ORDER BY "origin", "id" LIMIT $1'
     assert page_sql(tl.page(query, size=2)) == (first, (3,))
-    _, bookmarks = compile_page(tl.page(query, size=1), SECRET)
-    keyed: Any = [msgspec.defstruct("K", ["item", "keys"])(None, (150, "N1"))] * 2
-    cursor = bookmarks.page(tl.page(query, size=1), keyed).next
-    after, values = page_sql(tl.page(query, size=2, after=cursor))
-    assert after == (
-        f'SELECT {columns} FROM "planes" WHERE (("seats" < $1) OR (("seats" = $2) AND ((("tail" > '
-        '$3) OR ("tail" IS NULL)) OR (("tail" = $4) AND $5)))) ORDER BY "seats" DESC, "tail" '
-        "LIMIT $6"
+    cursor = bookmark(query, "JFK", 7)
+    after = f'SELECT {columns} WHERE (("origin", "id") > ($1, $2)) ORDER BY "origin", "id" LIMIT $3'
+    assert page_sql(tl.page(query, size=2, after=cursor)) == (after, ("JFK", 7, 3))
+    before, values = page_sql(tl.page(query, size=2, before=cursor))
+    assert before.endswith(
+        'WHERE (("origin", "id") < ($1, $2)) ORDER BY "origin" DESC, "id" DESC LIMIT $3'
     )
-    assert values == (150, 150, "N1", "N1", False, 3)
-    before, _ = page_sql(tl.page(query, size=2, before=cursor))
-    assert before.endswith('ORDER BY "seats" NULLS LAST, "tail" DESC NULLS FIRST LIMIT $6')
+    assert values == ("JFK", 7, 3)
+
+
+def test_a_page_in_two_directions_begins_at_a_bound() -> None:
+    query = tl.select(FLIGHTS, order_by=lambda f: tl.desc(f.origin))
+    after, values = page_sql(tl.page(query, size=2, after=bookmark(query, "JFK", 7)))
+    assert after.endswith(
+        'WHERE (("origin" <= $1) AND (("origin" <> $2) OR ("id" > $3))) '
+        'ORDER BY "origin" DESC, "id" LIMIT $4'
+    )
+    assert values == ("JFK", "JFK", 7, 3)
+
+
+def test_a_page_reads_rows_with_null_as_another_range() -> None:
+    query = tl.select(PLANES, order_by=lambda p: (tl.desc(p.seats), tl.desc(p.tail)))
+    cursor = bookmark(query, 150, "N1")
+    after, values = page_sql(tl.page(query, size=2, after=cursor))
+    columns = '"tail", "seats", "seats", "tail" FROM "planes"'
+    assert after == (
+        f'SELECT {columns} WHERE (("seats", "tail") < ($1, $2)) '
+        'ORDER BY "seats" DESC, "tail" DESC LIMIT $3'
+    )
+    assert values == (150, "N1", 3)
+    before, values = page_sql(tl.page(query, size=2, before=cursor))
+    piece = '(SELECT {0}."tail" AS "tail", {0}."seats" AS "seats", {0}."seats" AS "key1", {0}."tail" AS "key2" FROM "planes" AS {0} WHERE ({1}) ORDER BY {0}."seats", {0}."tail" LIMIT {2})'.format  # noqa: E501
+    some = piece("t1", '(t1."seats", t1."tail") > ($1, $2)', "$3")
+    none = piece("t2", 't2."seats" IS NULL', "$4")
+    assert before == (
+        f'SELECT t0."tail", t0."seats", t0."key1", t0."key2" FROM ({some} UNION ALL {none}) AS t0 '
+        'ORDER BY t0."key1" NULLS LAST, t0."key2" LIMIT $5'
+    )
+    assert values == (150, "N1", 3, 3, 3)
+    among, values = page_sql(tl.page(query, size=2, before=bookmark(query, None, "N1")))
+    assert among.endswith(
+        'WHERE (("seats" IS NULL) AND ("tail" > $1)) ORDER BY "seats", "tail" LIMIT $2'
+    )
+    assert values == ("N1", 3)
 
 
 HOSTILE = [

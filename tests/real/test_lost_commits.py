@@ -221,9 +221,7 @@ def test_a_session_that_was_cut_off_is_ended_to_decide(pg_url: str, raw: Raw) ->
         assert outcome(store.database, int(row[0]), timeline + 1, time.monotonic() + 5) is None
         assert outcome(store.database, int(row[0]), timeline, time.monotonic() + 5) is False
         wait_until(lambda: not backends(raw, "adrift"))
-        assert (
-            outcome(store.database, 2**62, timeline, time.monotonic() + 5) is None
-        )  # of another server
+        assert outcome(store.database, 2**62, timeline, time.monotonic() + 5) is None
     adrift.close()
 
 

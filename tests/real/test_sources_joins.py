@@ -14,7 +14,6 @@ from tests.real.sources import (
     PLANES,
     STOP_ROWS,
     STOPS,
-    Flight,
     Plane,
     Stop,
     ask,
@@ -379,15 +378,3 @@ def test_composite_keys_join_and_group(store: tl.Store, pg_url_each: str) -> Non
         "SELECT s.flight, s.number, count(f.id), max(f.delay) FROM stops s LEFT JOIN flights f "
         "ON s.flight = f.id GROUP BY s.flight, s.number ORDER BY s.flight DESC, s.number",
     )
-
-
-def test_a_correlated_common_table_expression_is_refused(store: tl.Store) -> None:
-    def made(p: Plane) -> tl.Query[Flight]:
-        return tl.cte(tl.select(FLIGHTS, where=lambda f: f.tail == p.tail))
-
-    result = store.fetch_all(tl.select(PLANES, where=lambda p: tl.exists(made(p))))
-    assert isinstance(result, tl.Failure)
-    assert isinstance(result.failure(), tl.QueryError)
-    assert "out of sight" in result.failure().message
-    # The next statement is not hurt.
-    assert len(rows(store, tl.select(PLANES))) == 4

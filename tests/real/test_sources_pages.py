@@ -6,6 +6,9 @@ import base64
 import datetime as dt
 import enum
 import itertools
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Generator
 from decimal import Decimal
@@ -378,6 +381,92 @@ def test_cursors_of_other_queries_are_refused(store: tl.Store) -> None:
     ]
     for other in others:
         refused(store, other, cursor)
+
+
+def test_cursors_of_other_values_are_refused(store: tl.Store) -> None:
+    fill(store, [row(n, n % 2) for n in range(8)])
+
+    def of(a: int) -> tl.Query[Row]:
+        return tl.select(ROWS, where=lambda r: tl.some(r.a) == a)
+
+    cursor = store.fetch_page(tl.page(of(1), size=2)).unwrap().next
+    assert cursor is not None
+    # Made anew it is the same query.
+    assert numbers(store.fetch_page(tl.page(of(1), size=2, after=cursor)).unwrap()) == [5, 7]
+    refused(store, of(0), cursor)
+
+    named = tl.select(ROWS, where=lambda r: tl.some(r.a) == tl.param("a", int))
+    given = store.fetch_page(tl.page(named, size=2), a=1).unwrap().next
+    assert given is not None
+    later = tl.page(named, size=2, after=given)
+    assert numbers(store.fetch_page(later, a=1).unwrap()) == [5, 7]
+    error = failure(store.fetch_page(later, a=0), tl.ValidationError, "with these values")
+    assert [e.path for e in error.errors] == ["cursor"]
+    with pytest.raises(TypeError, match="needs the parameters a"):
+        store.fetch_page(later)
+
+
+def test_no_value_of_the_query_is_in_its_cursors(store: tl.Store) -> None:
+    fill(store, [row(n) for n in range(4)])
+    query = tl.select(ROWS, where=lambda r: r.group != "a very secret text")
+    cursor = store.fetch_page(tl.page(query, size=2)).unwrap().next
+    assert cursor is not None
+    assert b"secret" not in base64.urlsafe_b64decode(cursor)
+    assert len(cursor) < 100
+
+
+def test_values_that_no_cursor_can_spell_bind_it_too(store: tl.Store) -> None:
+    fill(store, [row(n) for n in range(4)])
+    moment = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
+    elsewhere = moment.astimezone(dt.timezone(dt.timedelta(hours=9)))
+
+    def before(at: dt.datetime, number: int, raw: float) -> tl.Query[Row]:
+        return tl.select(
+            ROWS,
+            where=lambda r: (
+                tl.is_null(r.at)
+                | (tl.some(r.at) < at)
+                | (r.number > number)
+                | (tl.some(r.b) == raw)
+            ),
+        )
+
+    first = store.fetch_page(tl.page(before(moment, 2**63, float("inf")), size=2)).unwrap()
+    assert first.next is not None
+    # The same instant is the same value, whatever its zone.
+    again = tl.page(before(elsewhere, 2**63, float("inf")), size=2, after=first.next)
+    assert numbers(store.fetch_page(again).unwrap()) == [2, 3]
+    refused(store, before(moment, 2**63 + 1, float("inf")), first.next)
+    refused(store, before(moment, 2**63, float("-inf")), first.next)
+    refused(store, before(moment + dt.timedelta(seconds=1), 2**63, float("inf")), first.next)
+
+
+CURSOR_OF_A_SET = """
+import sys
+import tierline as tl
+from tests.real.test_sources_pages import ROWS, opened
+names = {"x", "y", "z", "a", "b", "c", "d"}
+query = tl.select(ROWS, where=lambda r: tl.is_in(r.group, names))
+with opened(sys.argv[1]) as store:
+    print(store.fetch_page(tl.page(query, size=2)).unwrap().next)
+"""
+
+
+def test_a_set_of_values_is_the_same_in_every_process(pg_url: str) -> None:
+    with opened(pg_url) as store:
+        fill(store, [row(n) for n in range(4)])
+    cursors = {
+        subprocess.run(
+            [sys.executable, "-c", CURSOR_OF_A_SET, pg_url],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(cursors) == 1
 
 
 def test_a_secret_is_shared_between_stores_or_not(pg_url: str) -> None:

@@ -133,8 +133,11 @@ def documents_know_their_fields(f: Order) -> None:
     assert_type(f.address.city, str)
     assert_type(tl.some(f.other).zip, str | None)
     assert_type(f.sizes["a"], int)
-    assert_type(tl.cast(f.extra["a"], int), int)
-    assert_type(tl.cast(f.extra["a"], Address).city, str)
+    # mypy says `Any` of what stands in JSON of no type, pyright that it may be None.
+    size: int | None = tl.cast(f.extra["a"], int)
+    assert_type(tl.some(size), int)
+    whole: Address = tl.cast(f.extra, Address)
+    assert_type(whole.city, str)
     _ = f.address.town  # rejected
     _ = f.other.city  # rejected
     _ = f.sizes["a"] == "b"  # rejected
@@ -149,6 +152,12 @@ def numbers_and_casts(f: Order) -> None:
     assert_type(tl.cast(f.token, str), str)
     assert_type(tl.cast(f.name, dt.date), dt.date)
     assert_type(tl.cast(f.name, Status), Status)
+    assert_type(tl.cast(f.tags, str), str)
+    assert_type(tl.cast(f.address, dict[str, int]), dict[str, int])
+    assert_type(tl.cast(f.note, int), int | None)
+    assert_type(tl.cast(f.other, str), str | None)
+    assert_type(tl.some(tl.cast(f.note, int)) > 3, bool)
+    tl.cast(f.note, int) + 1  # rejected
     abs(f.name)  # rejected
     round(f.name)  # rejected
     tl.cast(f.name, "int")  # rejected

@@ -67,6 +67,14 @@ def a_parameter_is_a_value_of_its_type() -> None:
     assert_type(tl.param("ns", list[int]), list[int])
     # What a union as a value is the type of, no checker says; it is allowed.
     tl.sql("select {n}", into=int | None, n=tl.param("n", int | None))
+    assert_type(tl.param("n", tl.optional(int)), int | None)
+    assert_type(tl.sql("select max(id) from t", into=tl.optional(int)), tl.RawQuery[int | None])
+    names = tl.sql("select max(a) from t", into=tl.optional(list[str]))
+    assert_type(names, tl.RawQuery[list[str] | None])
+    tl.select(FLIGHTS, limit=tl.param("rows", int), offset=tl.param("skip", int))
+    tl.select(FLIGHTS, limit=tl.param("rows", str))  # rejected
+    tl.limit(tl.select(FLIGHTS), tl.param("rows", tl.optional(int)))  # rejected
+    tl.optional(5)  # rejected
     tl.select(FLIGHTS, where=lambda f: tl.is_in(f.id, tl.param("ids", list[int])))
     tl.select(FLIGHTS, where=lambda f: tl.some(f.delay) > tl.param("delay", int) + 1)
 

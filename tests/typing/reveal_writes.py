@@ -152,6 +152,12 @@ def the_repository_is_complete(posts: tl.Repository[Post, int], post: Post) -> N
     assert_type(posts.exists(1), tl.Result[bool, tl.RepositoryError])
     assert_type(posts.exists(where=lambda p: p.id == 1), tl.Result[bool, tl.RepositoryError])
     assert_type(posts.upsert(post), PostResult)
+    page = posts.page(size=3, where=lambda p: p.id > 3, order_by=lambda p: tl.desc(p.title))
+    assert_type(page, tl.Result[tl.Page[Post], tl.RepositoryError])
+    posts.page()  # rejected
+    posts.page(size=3, where=lambda p: p.titel == "a")  # rejected
+    posts.page(size=3, order_by=lambda p: p.titel)  # rejected
+    posts.page(size=3, after=4)  # rejected
     assert_type(posts.get_or_create(post), tl.Result[tuple[Post, bool], tl.RepositoryError])
     assert_type(posts.upsert_many([post]), IntResult)
     assert_type(posts.update_many([post]), IntResult)

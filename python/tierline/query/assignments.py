@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
-import msgspec
-
 from tierline.entity import Column, ColumnType, Table
 from tierline.entity.types import is_tuple
 from tierline.query.expressions import ColumnRef, Expr, Value, has_aggregate, has_window
 from tierline.query.operands import fitted
+from tierline.query.sight import Recorded
 from tierline.query.tracing import Traced, call_traced, unknown_field
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ class RowRef(Expr, frozen=True):
         return self.column_type
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class Assignment(Recorded, frozen=True):
     """A column and the expression it is set to."""
 
     column: str

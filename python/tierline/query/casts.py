@@ -14,8 +14,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any, TypeAlias, TypeVar, overload
 from typing import cast as typed
+
+import msgspec
 
 from tierline.entity.types import ColumnType, Wire
 from tierline.query.calls import Cast, JsonPath
@@ -43,8 +50,31 @@ _FROM: dict[Wire, tuple[Wire, ...]] = {
 }  # fmt: skip
 
 
-def cast(value: object, to: type[T]) -> T:
+Plain: TypeAlias = (
+    str
+    | bytes
+    | float
+    | Decimal
+    | uuid.UUID
+    | dt.date
+    | dt.time
+    | dt.timedelta
+    | enum.Enum
+    | msgspec.Struct
+    | Collection[Any]
+)
+"""Every value that is not None."""
+
+
+@overload
+def cast(value: Plain, to: type[T]) -> T: ...
+@overload
+def cast(value: Plain | None, to: type[T]) -> T | None: ...
+def cast(value: object, to: type[T]) -> T | None:
     """A value as another type; NULL stays NULL, so a field that may be None still may be.
+
+    What stands in JSON of no type, such as ``dict[str, Any]``, may be missing: to the type checkers
+    too it is an optional value then.
 
     Args:
         value: A field or expression; JSON too, which has no type of its own: see the example.
@@ -59,7 +89,7 @@ def cast(value: object, to: type[T]) -> T:
             conversions do that.
 
     Example:
-        ``tl.cast(f.extra["size"], int) > 3`` for ``extra: dict[str, Any]``
+        ``tl.some(tl.cast(f.extra["size"], int)) > 3`` for ``extra: dict[str, Any]``
     """
     if not isinstance(value, Traced):
         raise TypeError(f"cast takes a field of the traced entity; convert {value!r} in Python")

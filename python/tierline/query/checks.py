@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tierline.entity import Table
-from tierline.query.expressions import Expr, Ranked, Window, has_aggregate, has_window, parts
+from tierline.query.expressions import (
+    Aggregate,
+    ColumnRef,
+    Expr,
+    Ordering,
+    Ranked,
+    Window,
+    has_aggregate,
+    has_window,
+    parts,
+)
 from tierline.query.query import Compound, Cte, CteRef, Query, Relation
 
 
@@ -71,3 +81,49 @@ def _check_source(source: Relation) -> None:
         case Cte() | CteRef():
             # PostgreSQL would take the lock for one on nothing, and not say so.
             raise TypeError("for_update: lock the rows inside the common table expression")
+
+
+def check_group_ordering(query: Query[Any]) -> None:
+    """Groups are ordered by what they have in common, or by aggregates.
+
+    Raises:
+        TypeError: They are ordered by something else.
+    """
+    if not query.group_by or _is_by_whole_rows(query):
+        return
+    for key in query.order_by:
+        if not _has_one_value(key.operand, query):
+            raise TypeError(
+                "project: a group has no one value of what it is ordered by; order by group keys "
+                "or aggregates: project(…, group_by=, order_by=), and rows inside an aggregate: "
+                "tl.array_agg(…, order_by=)"
+            )
+
+
+def _is_by_whole_rows(query: Query[Any]) -> bool:
+    """Whether each group is one row of a table, by its key, so that all its columns are known."""
+    table = query.sources[0]
+    if not isinstance(table, Table) or len(query.sources) > 1:
+        return False
+    names = {key.name for key in query.group_by if isinstance(key, ColumnRef)}
+    return names.issuperset(table.key)
+
+
+def _has_one_value(node: Any, query: Query[Any]) -> bool:
+    """Whether an expression is made of group keys, aggregates and values."""
+    # Not recursive: an expression may be nested as deep as its maker liked.
+    open_nodes: list[Any] = [node]
+    while open_nodes:
+        current = open_nodes.pop()
+        if type(current) is tuple:
+            open_nodes += current
+        elif isinstance(current, Ordering):
+            open_nodes.append(current.operand)
+        elif isinstance(current, Expr) and not isinstance(current, Aggregate):
+            if current in query.group_by:
+                continue
+            # A row of a query around it is the same for all groups.
+            if isinstance(current, ColumnRef) and current.alias[0] == query.level:
+                return False
+            open_nodes += (getattr(current, name) for name in current.__struct_fields__)
+    return True

@@ -8,7 +8,18 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from tierline.query.checks import check_lockable
-from tierline.query.query import Compound, Cte, CteRef, Lock, Projection, Query, query_given
+from tierline.query.correlation import check_uncorrelated
+from tierline.query.expressions import Value
+from tierline.query.query import (
+    Compound,
+    Cte,
+    CteRef,
+    Lock,
+    Output,
+    Projection,
+    Query,
+    query_given,
+)
 from tierline.query.select import reading
 
 T = TypeVar("T")
@@ -42,17 +53,46 @@ def except_(left: Query[T], right: Query[T], *, keep_duplicates: bool = False) -
 
 
 def _compound(operator: Any, left: Query[T], right: Query[T], *, keep_duplicates: bool) -> Query[T]:
-    _check_alike(operator.lower(), left, right)
+    left, right = _alike(operator.lower(), left, right)
     named: Any = f"{operator} ALL" if keep_duplicates else operator
     return reading(Compound(named, left, right))
 
 
-def _check_alike(what: str, left: Query[Any], right: Query[Any]) -> None:
-    if _kind(query_given(what, left).answer) != _kind(query_given(what, right).answer):
+def _alike(what: str, left: Query[T], right: Query[T]) -> tuple[Query[T], Query[T]]:
+    """The queries, a plain None in the rows of one with the type that the other has there.
+
+    Raises:
+        TypeError: Their rows are not alike.
+    """
+    left, right = query_given(what, left), query_given(what, right)
+    if len(left.answer.outputs) == len(right.answer.outputs):
+        left, right = _typed(left, right), _typed(right, left)
+    if _kind(left.answer) != _kind(right.answer):
         raise TypeError(
             f"{what}: the two queries' rows differ in their columns' number or types, or are "
             "different Structs"
         )
+    return left, right
+
+
+def _typed(query: Query[T], other: Query[Any]) -> Query[T]:
+    """The query with each plain None typed as what the other has in its place."""
+    projection = query.projection
+    if projection is None:
+        return query
+    outputs = tuple(
+        Output(own.name, Value(None, beside.type)) if _is_none(own) else own
+        for own, beside in zip(projection.outputs, other.answer.outputs, strict=True)
+    )
+    if outputs == projection.outputs:
+        return query
+    return msgspec.structs.replace(
+        query, projection=msgspec.structs.replace(projection, outputs=outputs)
+    )
+
+
+def _is_none(output: Output) -> bool:
+    return isinstance(output.expr, Value) and output.expr.value is None
 
 
 def _kind(answer: Projection) -> tuple[Any, ...]:
@@ -68,8 +108,13 @@ def _kind(answer: Projection) -> tuple[Any, ...]:
 
 
 def cte(query: Query[T]) -> Query[T]:
-    """The query as a common table expression: it stands once in a statement that reads it twice."""
-    return reading(Cte(object(), query_given("cte", query)))
+    """The query as a common table expression: it stands once in a statement that reads it twice.
+
+    Raises:
+        TypeError: It uses a row of the query around it.
+    """
+    check_uncorrelated("cte", query_given("cte", query))
+    return reading(Cte(object(), query))
 
 
 def recursive(
@@ -84,11 +129,14 @@ def recursive(
             circle in the data ends.
 
     Raises:
-        TypeError: The step's rows are not like the base's.
+        TypeError: The step's rows are not like the base's, or one of the two uses a row of the
+            query around it.
     """
     mark = object()
     made = step(reading(CteRef(mark, query_given("recursive", base))))
-    _check_alike("recursive", base, made)
+    base, made = _alike("recursive", base, made)
+    for part in (base, made):
+        check_uncorrelated("recursive", part)
     return reading(Cte(mark, base, made, union_all=keep_duplicates))
 
 

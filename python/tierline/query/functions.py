@@ -31,7 +31,7 @@ from tierline.query.expressions import (
     has_aggregate,
     has_window,
 )
-from tierline.query.operands import NUMERIC, comparable, fitted
+from tierline.query.operands import NUMERIC, comparable, fitted, in_one_order
 from tierline.query.parameters import Param
 from tierline.query.query import Query
 from tierline.query.subqueries import in_query
@@ -113,7 +113,7 @@ def is_in(value: object, values: Collection[object] | Query[Any]) -> bool:
 
 def _in_values(operand: Expr, values: Collection[object]) -> Membership:
     items: list[Any] = []
-    for item in values:
+    for item in in_one_order(values):
         if item is None:
             raise TypeError("is_in: None equals nothing in SQL; add `| tl.is_null(…)`")
         if isinstance(item, Traced):

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import uuid
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any, cast
 
@@ -104,7 +105,15 @@ def _array(value: object, type_: ColumnType) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}")
     element = cast("ColumnType", type_.element)
-    return [fitted(item, element) for item in cast("Collection[object]", value)]
+    return [fitted(item, element) for item in in_one_order(cast("Collection[object]", value))]
+
+
+def in_one_order(values: Collection[object]) -> Collection[object]:
+    """The values; those of a set in an order that is the same in every process.
+
+    A set of texts has another order in each, and a page's cursor is bound to the values.
+    """
+    return sorted(values, key=repr) if isinstance(values, AbstractSet) else values
 
 
 def _instance_of(type_: ColumnType) -> Any:

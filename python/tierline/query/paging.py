@@ -7,31 +7,18 @@ nobody else can make one up.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, Union, cast
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import BOOL, ColumnType
-from tierline.errors import FieldError, ValidationError
 from tierline.query.checks import is_aggregate, outputs_of
-from tierline.query.expressions import (
-    ColumnRef,
-    Comparison,
-    Expr,
-    IsNull,
-    Logic,
-    Not,
-    Ordering,
-    Value,
-    has_window,
-)
-from tierline.query.operands import fitted
+from tierline.query.counts import row_count
+from tierline.query.expressions import ColumnRef, Expr, Logic, Ordering, has_window
+from tierline.query.keyset import Bound, Stretch, any_of, nulls_first, stretches, whole
+from tierline.query.nullability import is_stored, may_be_null
 from tierline.query.query import (
     Compound,
     Cte,
@@ -43,14 +30,12 @@ from tierline.query.query import (
     query_given,
     query_of,
 )
-from tierline.query.select import row_count
 from tierline.query.shapes import maker
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 SIZE_MAX = 10_000
-_SIGNATURE_BYTES = 16
 
 
 class Page(msgspec.Struct, Generic[T_co], frozen=True):
@@ -95,8 +80,8 @@ def page(
             same, or are ordered by JSON.
     """
     query_given("page", query)
-    if row_count("page: size", size) is None:
-        raise TypeError("page: size must be an int, not None")
+    if not isinstance(row_count("page: size", size), int):
+        raise TypeError(f"page: size must be an int, not {size!r}")
     for cursor in cast("tuple[Any, ...]", (after, before)):
         if cursor is not None and not isinstance(cursor, str):
             raise TypeError(f"page: a cursor is the text that a page gave, not {cursor!r}")
@@ -183,6 +168,27 @@ def _may_be_same() -> TypeError:
     )
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """A query's complete ordering.
+
+    Attributes:
+        ordering: Its keys.
+        nullable: Which of them may be NULL.
+        is_stored: Whether the first is a column as a table has it, so that an index may order it.
+    """
+
+    ordering: tuple[Ordering, ...]
+    nullable: tuple[bool, ...]
+    is_stored: bool
+
+
+def keys_of(query: Query[Any]) -> Keys:
+    """A query's complete ordering, with what is known of its keys."""
+    found = ordering(query)
+    nullable = tuple(may_be_null(query, key.operand) for key in found)
+    return Keys(found, nullable, bool(found) and is_stored(query, found[0].operand))
+
+
 def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
     """The query, each row with the values that it is ordered by."""
     answer = query.answer
@@ -192,89 +198,109 @@ def keyed(query: Query[Any], keys: Sequence[Ordering]) -> Query[Keyed]:
     def into(*values: Any) -> Keyed:
         return Keyed(make(values[:width]), values[width:])
 
-    extra = tuple(Output(f"key{n}", key.operand) for n, key in enumerate(keys, 1))
+    extra = tuple(
+        Output(name, key.operand) for name, key in zip(_key_names(answer, keys), keys, strict=True)
+    )
     projection = Projection("joined", into, answer.outputs + extra)
     return msgspec.structs.replace(query, projection=projection, order_by=tuple(keys))
+
+
+def bare_keys(query: Query[Any], keys: Keys) -> Query[tuple[Any, ...]]:
+    """The values alone that each of a query's rows is ordered by."""
+    outputs = tuple(Output(f"key{n}", key.operand) for n, key in enumerate(keys.ordering, 1))
+    return Query(query.table, projection=Projection("tuple", tuple, outputs), level=query.level)
+
+
+def _key_names(answer: Projection, keys: Sequence[Ordering]) -> list[str]:
+    """Names for the keys that no column of the answer has."""
+    taken = {output.name for output in answer.outputs}
+    beginning = "key"
+    while any(name.startswith(beginning) for name in taken):
+        beginning = f"_{beginning}"
+    return [f"{beginning}{n}" for n in range(1, len(keys) + 1)]
+
+
+def window(page: PageQuery[Any], keys: Keys, values: Sequence[Any] | None) -> Query[Keyed]:
+    """The query of a page's rows and one more, in the page's direction.
+
+    Where the first key may be NULL the rows after a row are several stretches of an index. They are
+    read as so many queries, each from where its stretch begins, if there may be such an index.
+
+    Args:
+        page: What is asked.
+        keys: The ordering of its query.
+        values: What the row beside the page is ordered by; None for the first page.
+    """
+    rows = _along(page, keys, keyed(page.query, keys.ordering))
+    along = rows.order_by
+    if values is None:
+        found = whole(along) if along and keys.nullable[0] else []
+    else:
+        found = _beyond(along, keys, values)
+    if len(found) == 1 or (found and keys.is_stored):
+        return _merged(rows, found)
+    return rows if values is None else _narrowed(rows, any_of(found))
+
+
+def plain_window(page: PageQuery[T], keys: Keys, values: Sequence[Any] | None) -> Query[T]:
+    """As `window`, in one piece and without the values that rows are ordered by."""
+    rows = _along(page, keys, page.query)
+    return rows if values is None else _narrowed(rows, any_of(_beyond(rows.order_by, keys, values)))
+
+
+def _along(page: PageQuery[Any], keys: Keys, query: Query[T]) -> Query[T]:
+    along = keys.ordering if page.before is None else reversed_ordering(keys.ordering)
+    # Where there is no NULL its place says nothing, and might be another than an index has.
+    along = tuple(
+        key if nullable else msgspec.structs.replace(key, nulls=None)
+        for key, nullable in zip(along, keys.nullable, strict=True)
+    )
+    return msgspec.structs.replace(query, order_by=along, limit=page.size + 1)
+
+
+def _beyond(along: Sequence[Ordering], keys: Keys, values: Sequence[Any]) -> list[Stretch]:
+    bounds = zip(along, keys.nullable, values, strict=True)
+    return stretches([Bound(*bound) for bound in bounds])
+
+
+def _merged(rows: Query[Keyed], found: Sequence[Stretch]) -> Query[Keyed]:
+    """The first rows of the stretches, in their order."""
+    pieces = [
+        msgspec.structs.replace(
+            _narrowed(rows, stretch.condition), order_by=_in_stretch(rows.order_by, stretch)
+        )
+        for stretch in found
+    ]
+    answer, alias = rows.answer, (rows.level, 0)
+    names = [output.name for output in answer.outputs[-len(rows.order_by) :]]
+    along = tuple(
+        msgspec.structs.replace(key, operand=ColumnRef(name, key.operand.type, alias))
+        for name, key in zip(names, rows.order_by, strict=True)
+    )
+
+    def followed_by(one: Query[Keyed], other: Query[Keyed]) -> Query[Keyed]:
+        # Both have their rows in order, so PostgreSQL merges them and reads the other when it must.
+        both = Compound("UNION ALL", one, other)
+        return Query(rows.table, relation=both, order_by=along, limit=rows.limit, level=rows.level)
+
+    return reduce(followed_by, pieces)
+
+
+def _in_stretch(keys: Sequence[Ordering], stretch: Stretch) -> tuple[Ordering, ...]:
+    """The ordering inside a stretch, as an index is most likely to have it."""
+    first, *rest = keys
+    descending = rest[0].descending if rest and stretch.is_null else first.descending
+    return (Ordering(first.operand, descending), *rest)
+
+
+def _narrowed(rows: Query[T], condition: Expr) -> Query[T]:
+    where = condition if rows.where is None else Logic("and", rows.where, condition)
+    return msgspec.structs.replace(rows, where=where)
 
 
 def reversed_ordering(keys: Sequence[Ordering]) -> tuple[Ordering, ...]:
     """The same rows from the other end."""
     return tuple(
-        Ordering(key.operand, not key.descending, "last" if _nulls_first(key) else "first")
+        Ordering(key.operand, not key.descending, "last" if nulls_first(key) else "first")
         for key in keys
     )
-
-
-def _nulls_first(key: Ordering) -> bool:
-    return key.descending if key.nulls is None else key.nulls == "first"
-
-
-def beyond(keys: Sequence[Ordering], values: Sequence[Any]) -> Expr:
-    """Whether a row comes after the one with these values."""
-    found: Expr = Value(False, BOOL)
-    for key, value in reversed(list(zip(keys, values, strict=True))):
-        same_and_beyond = Logic("and", _same(key.operand, value), found)
-        found = Logic("or", _after(key, value), same_and_beyond)
-    return found
-
-
-def _same(operand: Expr, value: Any) -> Expr:
-    return IsNull(operand) if value is None else Comparison("=", operand, _value(operand, value))
-
-
-def _after(key: Ordering, value: Any) -> Expr:
-    if value is None:
-        return Not(IsNull(key.operand)) if _nulls_first(key) else Value(False, BOOL)
-    operator: Any = "<" if key.descending else ">"
-    later = Comparison(operator, key.operand, _value(key.operand, value))
-    return later if _nulls_first(key) else Logic("or", later, IsNull(key.operand))
-
-
-def _value(operand: Expr, value: Any) -> Value:
-    return Value(fitted(value, operand.type), operand.type)
-
-
-def write_cursor(values: Sequence[Any], statement: bytes, secret: bytes) -> str:
-    """The cursor of a row.
-
-    Args:
-        values: What it is ordered by.
-        statement: The name of the query's statement: cursors of another are refused.
-        secret: Signs it.
-    """
-    content = msgspec.msgpack.encode(list(values))
-    return base64.urlsafe_b64encode(_sign(content, statement, secret) + content).decode()
-
-
-def read_cursor(
-    cursor: str, keys: Sequence[Ordering], statement: bytes, secret: bytes
-) -> tuple[Any, ...]:
-    """The values of the row that a cursor is of.
-
-    Raises:
-        ValidationError: It was not made by this query, or with another secret, or is torn.
-    """
-    try:
-        whole = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
-        signature, content = whole[:_SIGNATURE_BYTES], whole[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, _sign(content, statement, secret)):
-            raise _foreign()
-        return _decoder(tuple(key.operand.type for key in keys))(content)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise _foreign() from None
-
-
-def _foreign() -> ValidationError:
-    problem = "is not a cursor of this query; begin at the first page"
-    return ValidationError((FieldError("cursor", problem),))
-
-
-def _sign(content: bytes, statement: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, statement + b"\0" + content, hashlib.sha256)[:_SIGNATURE_BYTES]
-
-
-def _decoder(types: Sequence[ColumnType]) -> Callable[[bytes], tuple[Any, ...]]:
-    optional = tuple(Union[type_.annotation, None] for type_ in types)  # noqa: UP007 (at run time)
-    shape: Any = tuple.__class_getitem__(optional)
-    decode: Callable[[bytes], tuple[Any, ...]] = msgspec.msgpack.Decoder(shape).decode
-    return decode

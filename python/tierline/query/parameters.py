@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import UnionType
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Optional, TypeVar, cast, get_origin, overload
 
 from tierline.entity.types import ColumnType, column_type, without_none
 from tierline.query.expressions import Expr
@@ -18,11 +18,19 @@ T = TypeVar("T")
 
 
 class Param(Expr, frozen=True):
-    """A value that is not known yet: it has a name and a type."""
+    """A value that is not known yet: it has a name and a type.
+
+    Attributes:
+        name: By which it is given.
+        value_type: What it is sent as.
+        nullable: Whether it may be None.
+        counts_rows: Whether it is a limit or an offset somewhere, and so is not negative.
+    """
 
     name: str
     value_type: ColumnType
     nullable: bool = False
+    counts_rows: bool = False
 
     @property
     def type(self) -> ColumnType:
@@ -39,8 +47,8 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
 
     Args:
         name: What it is called in `store.fetch_all(query, name=…)`.
-        type: Its Python type, as in an entity: `str`, `int`, `list[int]`, an Enum; `int | None`
-            where NULL is meant, as a value of `tl.sql`.
+        type: Its Python type, as in an entity: `str`, `int`, `list[int]`, an Enum;
+            `tl.optional(int)` where NULL is meant, as a value of `tl.sql`.
 
     Raises:
         TypeError: The name is no Python name, or the type is no column type.
@@ -56,6 +64,26 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
     except TypeError as error:
         raise TypeError(f"param {name!r}: {error}") from None
     return Traced(Param(name, found, nullable))
+
+
+def optional(kind: type[T], /) -> type[T | None]:
+    """A type whose values may also be None, for `into=` of `tl.sql` and for `tl.param`.
+
+    At run time it is ``T | None``, which works too, but which type checkers cannot hand on: they
+    make `Any` of it.
+
+    Args:
+        kind: A column's type, such as `int`.
+
+    Raises:
+        TypeError: It is no type.
+
+    Example:
+        ``tl.sql("select max(seats) from planes", into=tl.optional(int))``
+    """
+    if not isinstance(cast("object", kind), type) and get_origin(kind) is None:
+        raise TypeError(f"optional takes a type such as int, not {kind!r}")
+    return cast("type[T | None]", Optional[kind])  # noqa: UP045 (at run time)
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -82,8 +110,8 @@ def parameter_names(values: tuple[Any, ...]) -> frozenset[str]:
 def binder(values: tuple[Any, ...]) -> Bind:
     """The function that puts given values into the places of parameters.
 
-    It raises TypeError for a name that is missing or unknown and for a value of another type:
-    mistakes of the caller, found before any I/O.
+    It raises TypeError for a name that is missing or unknown and for a value of another type, and
+    ValueError for a negative number of rows: mistakes of the caller, found before any I/O.
     """
     places = [(n, value) for n, value in enumerate(values) if isinstance(value, Param)]
     names = parameter_names(values)
@@ -113,6 +141,8 @@ def binder(values: tuple[Any, ...]) -> Bind:
 
 def _class_of(place: Param) -> Any:
     """The class whose instances travel as they are; None if each value is looked at."""
+    if place.counts_rows:
+        return None
     return None if place.type.choices is not None else _CLASSES.get(place.type.wire)
 
 
@@ -125,11 +155,16 @@ def _fitted(place: Param, value: object) -> Any:
             "own with `tl.is_null`, or declare the parameter `| None`"
         )
     try:
-        return fitted(value, place.type)
+        found = fitted(value, place.type)
     except TypeError:
         raise TypeError(
             f"parameter {place.name!r} takes {place.type.sql}, not {value!r:.60}"
         ) from None
+    if place.counts_rows and found < 0:
+        raise ValueError(
+            f"parameter {place.name!r} is a number of rows and must not be negative, but is {found}"
+        )
+    return found
 
 
 def _wrong_names(names: frozenset[str], given: Mapping[str, object]) -> TypeError:

@@ -109,8 +109,8 @@ class Query(msgspec.Struct, Fetchable[T_co], frozen=True, eq=False, dict=True):
         table: The table it reads, or the first one that its sources read.
         where: Which rows.
         order_by: In which order.
-        limit: The most rows.
-        offset: How many are skipped first.
+        limit: The most rows; a `tl.param` if that is told later.
+        offset: How many are skipped first; likewise.
         projection: What is made of each; the entity itself if None.
         group_by: One row of the answer for each of their values.
         relation: What it reads if that is not the table itself.
@@ -124,8 +124,8 @@ class Query(msgspec.Struct, Fetchable[T_co], frozen=True, eq=False, dict=True):
     table: Table[Any, Any]
     where: Expr | None = None
     order_by: tuple[Ordering, ...] = ()
-    limit: int | None = None
-    offset: int | None = None
+    limit: int | Expr | None = None
+    offset: int | Expr | None = None
     projection: Projection | None = None
     group_by: tuple[Expr, ...] = ()
     relation: Relation | None = None

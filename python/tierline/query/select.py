@@ -11,11 +11,13 @@ from tierline.entity import Table
 from tierline.entity.types import TEXT, is_tuple
 from tierline.query.checks import (
     check_distinct,
+    check_group_ordering,
     check_lockable,
     check_ranked,
     is_aggregate,
     outputs_of,
 )
+from tierline.query.counts import row_count
 from tierline.query.deletion import not_deleted
 from tierline.query.expressions import Expr, Logic, Value, has_aggregate, has_window
 from tierline.query.operands import number, type_of
@@ -68,8 +70,8 @@ def select(
         source: The table to read, or a query, whose rows are then chosen from.
         where: Keeps the rows for which it is true: ``lambda f: (f.origin == "JFK") & (f.id > 3)``.
         order_by: A field, ``tl.desc(field)``, or a tuple of them.
-        limit: The most rows to answer with.
-        offset: How many rows to skip first.
+        limit: The most rows to answer with; ``tl.param("rows", int)`` if that is told later.
+        offset: How many rows to skip first; likewise.
         distinct: Rows that are the same come once.
         include_deleted: Read softly deleted rows too, of a table with `deleted_at=`.
 
@@ -143,13 +145,19 @@ def limit(query: Q, rows: int, *, offset: int = 0) -> Q:
         offset: How many of its rows to skip first.
     """
     query_given("limit", query)
-    rows, skipped = cast("int", row_count("limit", rows)), cast("int", row_count("offset", offset))
-    if skipped:
-        query = query if query.limit is None and query.offset is None else cast("Q", reading(query))
-        return msgspec.structs.replace(query, limit=rows, offset=skipped)
-    return msgspec.structs.replace(
-        query, limit=rows if query.limit is None else min(query.limit, rows)
-    )
+    most, skipped = row_count("limit", rows), row_count("offset", offset)
+    if most is None:
+        raise TypeError("limit must be an int, not None")
+    is_whole = query.limit is None and query.offset is None
+    if skipped != 0:
+        query = query if is_whole else cast("Q", reading(query))
+        return msgspec.structs.replace(query, limit=most, offset=skipped)
+    if query.limit is None:
+        return msgspec.structs.replace(query, limit=most)
+    if isinstance(query.limit, int) and isinstance(most, int):
+        return msgspec.structs.replace(query, limit=min(query.limit, most))
+    # Which is the fewer is not known yet.
+    return msgspec.structs.replace(cast("Q", reading(query)), limit=most)
 
 
 def reading(source: Relation) -> Query[Any]:
@@ -251,7 +259,8 @@ def project(
         distinct: Rows of the answer that are the same come once.
 
     Raises:
-        TypeError: `into` makes nothing from the row, or rows are limited before they are grouped.
+        TypeError: `into` makes nothing from the row, rows are limited before they are grouped, or
+            groups are ordered by something that they have no one value of.
     """
     base = query_given("project", query)
     if base.projection is not None or base.distinct or base.level != depth():
@@ -274,6 +283,7 @@ def project(
         made = msgspec.structs.replace(made, order_by=())
     if limit is not None:
         made = msgspec.structs.replace(made, limit=row_count("limit", limit))
+    check_group_ordering(made)
     check_distinct(made)
     if made.lock is not None:
         check_lockable(made)
@@ -289,15 +299,6 @@ def _check_limited(query: Query[Any]) -> None:
             "project: SQL limits rows after aggregates and windows; tl.select(query) reads the "
             "limited rows as they are, project(…, limit=) limits what is made"
         )
-
-
-def row_count(name: str, value: Any) -> int | None:
-    """A checked number of rows."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value is not None and value < 0:
-        raise ValueError(f"{name} must not be negative, but is {value}")
-    return value
 
 
 def _group_keys(traced: object) -> tuple[Expr, ...]:

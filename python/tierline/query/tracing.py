@@ -30,19 +30,17 @@ from tierline.query.expressions import (
 )
 from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
+from tierline.query.sight import Recorder, RowRecorder, check_in_sight, seeing, unsee
 
 
-class Traced:
+class Traced(Recorder):
     """Stands in for a field's value: operators build expressions instead of computing.
 
     What Python does not let a stand-in record (`and`, `or`, `not`, `in`, chained
     comparison, truth) raises a TypeError that names the replacement.
     """
 
-    __slots__ = ("expr",)
-
-    def __init__(self, expr: Expr) -> None:
-        self.expr = expr
+    __slots__ = ()
 
     def __eq__(self, other: object) -> Any:
         return _compare("=", self, other)
@@ -176,7 +174,7 @@ class Traced:
         return f"<traced {self.expr!r}>"
 
 
-class TracedRow:
+class TracedRow(RowRecorder):
     """Stands in for a row: attributes answer with a traced column.
 
     Attributes:
@@ -184,7 +182,7 @@ class TracedRow:
         columns: The columns by the fields' Python names.
     """
 
-    __slots__ = ("_columns", "_maker")
+    __slots__ = ("_maker",)
 
     def __init__(self, maker: str, columns: Mapping[str, ColumnRef]) -> None:
         self._maker = maker
@@ -234,11 +232,18 @@ def depth() -> int:
 
 
 def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
-    """What the function makes of stand-ins."""
-    token = _depth.set(_depth.get() + 1)
+    """What the function makes of stand-ins.
+
+    Raises:
+        TypeError: It uses a row that another lambda was called with.
+    """
+    token, seen = _depth.set(_depth.get() + 1), seeing(rows)
     try:
-        return function(*rows)
+        made = function(*rows)
+        check_in_sight(made)
+        return made
     finally:
+        unsee(seen)
         _depth.reset(token)
 
 

@@ -181,8 +181,10 @@ def upsert(
         TypeError: `target` is no key and no declared unique constraint; options that exclude each
             other; an entity of another class.
 
-    Performing it may fail with `ValidationError`, `ConstraintError`, or `DuplicateError` of
-    another unique constraint than the target.
+    Performing it may fail with `ValidationError`, `ConstraintError`, or `DuplicateError`: another
+    row has the new one's values in another unique rule than the target. PostgreSQL may say so too
+    of the very same row, written by another session at the same moment, so it is tried once more,
+    outside a transaction, before that is the answer.
     """
     if (overwrite is not None) + (merge is not None) + ignore > 1:
         raise TypeError("upsert takes one of overwrite=, merge= and ignore=")
@@ -229,7 +231,7 @@ def update(
     """
     condition = _condition(table, where, "update")
     assignments = trace_assignments(table, set, trace(table, lambda row: row))
-    return _returned(Update(table, assignments, not_deleted(table, condition)), returning)
+    return _returned(Update(table, assignments, condition), returning)
 
 
 @overload
@@ -260,9 +262,7 @@ def delete(
     Raises:
         TypeError: There is no `where`, or a lambda does something that cannot be traced.
     """
-    condition = _condition(table, where, "delete")
-    if not purge:
-        condition = not_deleted(table, condition)
+    condition = _condition(table, where, "delete", include_deleted=purge)
     return _returned(Delete(table, condition, purge), returning)
 
 
@@ -297,14 +297,20 @@ def _entities(table: Table[Any, Any], given: Any) -> tuple[Any, ...]:
 
 
 def _condition(
-    table: Table[Any, Any], where: Callable[[Any], bool] | None, verb: str
+    table: Table[Any, Any],
+    where: Callable[[Any], bool] | None,
+    verb: str,
+    *,
+    include_deleted: bool = False,
 ) -> Expr | None:
+    """Which rows an update or a delete reaches; None for every one."""
     if where is None:
         raise TypeError(
             f"{verb} without where would reach every row; if that is meant, pass "
             "`where=tl.everything`"
         )
-    return None if where is everything else trace_predicate(table, where)
+    condition = None if where is everything else trace_predicate(table, where)
+    return condition if include_deleted else not_deleted(table, condition)
 
 
 def _boolean(traced: object) -> Expr:

@@ -12,8 +12,9 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import FieldError, RepositoryError
 from tierline.query.writes import Condition, Settings, delete, update
 from tierline.repository.base import ERRORS_MAX, Rows, stale, version_of
+from tierline.repository.ports import DatabasePort
 from tierline.repository.reading import Reading
-from tierline.repository.writes import perform_write
+from tierline.repository.writes import once_more, perform_write
 from tierline.result import Result
 from tierline.sql import Staged, Statement
 from tierline.sql.staging import (
@@ -148,13 +149,26 @@ class Bulk(Reading[T, K]):
             return self._refused(error, operation)
         if statement is not None:
             columns = tuple(map(list, zip(*rows.unwrap(), strict=True)))
-            written = self._forgetting(operation, lambda db: db.execute(statement, columns), keys)
+            written = self._racing(operation, keys, lambda db: db.execute(statement, columns))
             if progress is not None and isinstance(written, Success):
                 progress(len(batch))
             return written
-        return self._forgetting(
-            operation, lambda db: db.move_in(staged, rows.unwrap(), progress), keys
-        )
+        told = [progress]
+
+        def move(database: DatabasePort) -> Result[int, RepositoryError]:
+            # A second try tells nothing: the rows were counted.
+            return database.move_in(staged, rows.unwrap(), told.pop() if told else None)
+
+        return self._racing(operation, keys, move)
+
+    def _racing(
+        self,
+        operation: str,
+        keys: Rows[K],
+        action: Callable[[DatabasePort], Result[int, RepositoryError]],
+    ) -> Result[int, RepositoryError]:
+        target = self._table.key if operation == "upsert_many" else None
+        return self._forgetting(operation, lambda db: once_more(target, lambda: action(db)), keys)
 
     def _why_not_all(self, batch: Rows[T]) -> Failure[RepositoryError]:
         """Which entity of an update of many found no row that fits it."""

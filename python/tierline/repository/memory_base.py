@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import ConstraintError, RepositoryError
 from tierline.query import Query
 from tierline.query.evaluate import evaluate
+from tierline.query.paging import Keyed, Page, PageQuery, bare_keys, plain_window
 from tierline.query.writes import Write
 from tierline.repository.base import Rows, stale, version_of
 from tierline.repository.bulk import twice
@@ -28,10 +30,14 @@ from tierline.repository.events import (
 from tierline.repository.repository import Repository
 from tierline.repository.rows import LOCK, Identity, MemoryRows
 from tierline.result import Result
+from tierline.sql import open_page
 
 T = TypeVar("T")
 K = TypeVar("K")
 A = TypeVar("A")
+
+_SECRET = secrets.token_bytes(32)
+"""Signs the cursors of repositories in memory."""
 
 
 class MemoryBase(Repository[T, K]):
@@ -108,6 +114,23 @@ class MemoryBase(Repository[T, K]):
         if isinstance(result, Failure):
             return self._refused(result.failure(), operation)
         return Success([self._out(row) for row in result.unwrap()])
+
+    def _paged(self, asked: PageQuery[T]) -> Result[Page[T], RepositoryError]:
+        try:
+            keys, values, bookmarks = open_page(asked, _SECRET, {})
+        except RepositoryError as error:
+            return self._refused(error, "page")
+        with LOCK:
+            rows = list(self.rows.by_key.values())
+        found = evaluate(plain_window(asked, keys, values), rows)
+        if isinstance(found, Failure):
+            return found
+        entities = found.unwrap()
+        ordered = evaluate(bare_keys(asked.query, keys), entities)
+        if isinstance(ordered, Failure):
+            return ordered
+        pairs = zip(entities, ordered.unwrap(), strict=True)
+        return Success(bookmarks.page(asked, [Keyed(self._out(row), of) for row, of in pairs]))
 
     def _attempt(self, operation: str, action: Callable[[], A]) -> Result[A, RepositoryError]:
         """Run a write, all or nothing."""

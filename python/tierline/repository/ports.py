@@ -11,6 +11,7 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
+from tierline.query.paging import Page, PageQuery
 from tierline.result import Result
 from tierline.sql import Staged, Statement
 
@@ -93,6 +94,10 @@ class StorePort(Protocol):
     @property
     def caches(self) -> CachesPort:
         """L1 and L2."""
+        ...
+
+    def fetch_page(self, page: PageQuery[T], /) -> Success[Page[T]] | Failure[RepositoryError]:
+        """A page of a query's rows."""
         ...
 
     @property

@@ -12,6 +12,8 @@ from returns.result import Failure, Success
 from tierline.errors import QueryError, RepositoryError
 from tierline.query import Query, select
 from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
+from tierline.query.paging import Page, PageQuery
+from tierline.query.paging import page as paged
 from tierline.query.parameters import binder
 from tierline.query.tracing import to_expr, unknown_field
 from tierline.repository.base import RepositoryBase, Rows
@@ -173,6 +175,46 @@ class Reading(RepositoryBase[T, K]):
             include_deleted=include_deleted,
         )
         return self._listed(query, "list")
+
+    def page(
+        self,
+        *,
+        size: int,
+        where: Callable[[T], bool] | None = None,
+        order_by: Callable[[T], object] | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        include_deleted: bool = False,
+        **filters: object,
+    ) -> Result[Page[T], RepositoryError]:
+        """Some of the entities that fit, with the cursors that lead to those around them.
+
+        Args:
+            size: The most entities, from 1 to 10,000.
+            where: A condition, such as ``lambda f: f.dep_delay > 60``.
+            order_by: A field, ``tl.desc(field)``, or a tuple of them; the key completes it.
+            after: A page's `next`: the entities that follow it. From the beginning if None.
+            before: A page's `previous`: the entities that lead to it.
+            include_deleted: Softly deleted rows too, if the table has `deleted_at=`.
+            **filters: Fields and the values they must equal; None asks for NULL.
+
+        Errors: `ValidationError` for a cursor that is not one of the same arguments and store.
+
+        Raises:
+            TypeError: A filter names no field or has a value of another type.
+            ValueError: `size` is out of range, or both cursors are given.
+
+        Example:
+            ``flights.page(size=20, where=lambda f: f.origin == "JFK", after=page.next)``
+        """
+        query = self._query(
+            filters, where=where, order_by=order_by, include_deleted=include_deleted
+        )
+        found = self._paged(paged(query, size=size, after=after, before=before))
+        return self._refused(found.failure(), "page") if isinstance(found, Failure) else found
+
+    def _paged(self, asked: PageQuery[T]) -> Result[Page[T], RepositoryError]:
+        return self._store.fetch_page(asked)
 
     def _fetch_many(self, keys: Rows[K]) -> Result[dict[K, T], RepositoryError]:
         values = self._keys(keys, "get_many")

@@ -10,6 +10,7 @@ from returns.result import Failure, Success
 
 from tierline.errors import (
     ConnectionError,  # noqa: A004
+    DuplicateError,
     QueryError,
     RepositoryError,
 )
@@ -112,7 +113,7 @@ def _write(
             return _refused(error, write, operation)
         values = binder(values)(parameters)
         try:
-            return store.database.execute(statement, values)
+            return once_more(_target(write), lambda: store.database.execute(statement, values))
         finally:
             # A cache that was opened meanwhile may have read what was there before.
             caches.invalidate_table(table, deleted=isinstance(write, Delete))
@@ -151,13 +152,46 @@ def _forgetting(
 ) -> Result[A, RepositoryError]:
     """Perform a write; if it only may have happened, every tier forgets the table."""
     try:
-        result = action()
+        result = once_more(_target(write), action)
     except BaseException:
         _forget(store, write, None)
         raise
     if isinstance(result, Failure) and isinstance(result.failure(), ConnectionError):
         _forget(store, write, None)
     return result
+
+
+def once_more(
+    target: tuple[str, ...] | None, action: Callable[[], Result[A, RepositoryError]]
+) -> Result[A, RepositoryError]:
+    """Perform a write; an upsert that lost a race on another rule than its target, twice.
+
+    PostgreSQL looks for the stored row by the target's rule alone. If another session writes the
+    same row in the moment between that look and the insert, whichever unique index comes first says
+    so: it may be one of another rule, and then nothing is looked up again. By the second try that
+    row is there to be found; a row that is a duplicate by the other rule alone still is one.
+
+    Args:
+        target: The columns of an upsert's rule; None for other writes.
+        action: Performs the write.
+    """
+    result = action()
+    if target is None or isinstance(result, Success):
+        return result
+    error = result.failure()
+    if not isinstance(error, DuplicateError) or error.columns == target:
+        return result
+    again = action()
+    if isinstance(again, Failure) and again.failure().__cause__ is error:
+        # In a transaction the first failure was the end of it.
+        return result
+    return again
+
+
+def _target(write: Write) -> tuple[str, ...] | None:
+    if isinstance(write, Insert) and write.on_conflict is not None:
+        return write.on_conflict.target
+    return None
 
 
 def _forget(store: StorePort, write: Write, keys: list[Any] | None) -> None:

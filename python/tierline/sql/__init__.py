@@ -1,8 +1,9 @@
 """Compile: from query and table values to SQL statements, as pure functions."""
 
 from tierline.sql import functions
-from tierline.sql.compile import compile_count, compile_exists, compile_page, compile_query
+from tierline.sql.compile import compile_count, compile_exists, compile_query
 from tierline.sql.ddl import create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.pages import Bookmarks, compile_page, open_page
 from tierline.sql.plans import Plan, PlanNode, compile_explain
 from tierline.sql.raw import Identifier, RawQuery, RawSql, compile_raw, identifier, sql
 from tierline.sql.staging import Staged
@@ -11,6 +12,7 @@ from tierline.sql.tables import TableStatements, table_statements
 from tierline.sql.writes import compile_returning, compile_returning_keys, compile_write
 
 __all__ = [
+    "Bookmarks",
     "Compiled",
     "Identifier",
     "Plan",
@@ -34,6 +36,7 @@ __all__ = [
     "create_table_sql",
     "drop_table_sql",
     "identifier",
+    "open_page",
     "sql",
     "table_statements",
 ]

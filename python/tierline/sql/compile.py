@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -11,18 +11,6 @@ from tierline.entity import ColumnType
 from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
-from tierline.query.expressions import Logic
-from tierline.query.paging import (
-    Keyed,
-    Page,
-    PageQuery,
-    beyond,
-    keyed,
-    ordering,
-    read_cursor,
-    reversed_ordering,
-    write_cursor,
-)
 from tierline.query.query import show_queries_by
 from tierline.sql.expressions import Parameters
 from tierline.sql.queries import render_query
@@ -43,49 +31,6 @@ def compile_query(query: Query[Any], operation: str = "fetch_all") -> Compiled:
     types = tuple(parameters.types)
     statement = Statement(operation, sql, types, query.table, columns, shape, into)
     return Compiled(statement, tuple(parameters.values))
-
-
-def compile_page(page: PageQuery[Any], secret: bytes) -> tuple[Compiled, Bookmarks]:
-    """The statement that answers a page with one row more than it has, and what its cursors need.
-
-    Raises:
-        ValidationError: The page's cursor is not one of this query.
-    """
-    keys = ordering(page.query)
-    name = compile_query(msgspec.structs.replace(page.query, order_by=keys), "fetch_page")
-    bookmarks = Bookmarks(name.statement.name, secret)
-    query = keyed(page.query, keys)
-    cursor = page.before if page.after is None else page.after
-    along = keys if page.before is None else reversed_ordering(keys)
-    if cursor is not None:
-        values = read_cursor(cursor, keys, bookmarks.statement, secret)
-        condition = beyond(along, values)
-        where = condition if query.where is None else Logic("and", query.where, condition)
-        query = msgspec.structs.replace(query, where=where)
-    query = msgspec.structs.replace(query, order_by=along, limit=page.size + 1)
-    return compile_query(query, "fetch_page"), bookmarks
-
-
-class Bookmarks(NamedTuple):
-    """What the cursors of a query's pages are signed with."""
-
-    statement: bytes
-    secret: bytes
-
-    def page(self, page: PageQuery[Any], rows: list[Keyed]) -> Page[Any]:
-        """The page made of what its statement answered with."""
-        more = len(rows) > page.size
-        kept = rows[: page.size]
-        if page.before is not None:
-            kept.reverse()
-        backward = page.before is not None
-        has_next, has_previous = (True, more) if backward else (more, page.after is not None)
-        ends = [write_cursor(row.keys, *self) for row in (kept[-1], kept[0])] if kept else []
-        return Page(
-            [row.item for row in kept],
-            ends[0] if ends and has_next else None,
-            ends[1] if ends and has_previous else None,
-        )
 
 
 def compile_count(query: Query[Any]) -> Compiled:

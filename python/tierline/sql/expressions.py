@@ -84,6 +84,9 @@ class Parameters:
                         f"parameter {node.name!r} is {value.type.sql} in one place and "
                         f"{node.type.sql} in another; give it one type, or two names"
                     )
+                if node.counts_rows:
+                    # What holds in one place holds in all: they get one value.
+                    self.values[n - 1] = node
                 return f"${n}"
         return self.add(node, node.type)
 

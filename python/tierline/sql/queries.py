@@ -150,12 +150,17 @@ class _Renderer:
             ordering = ", ".join(render_ordering(key, parameters) for key in query.order_by)
             clauses.append(f"ORDER BY {ordering}")
         if query.limit is not None:
-            clauses.append(f"LIMIT {parameters.add(query.limit, INT8)}")
+            clauses.append(f"LIMIT {self._count(query.limit)}")
         if query.offset is not None:
-            clauses.append(f"OFFSET {parameters.add(query.offset, INT8)}")
+            clauses.append(f"OFFSET {self._count(query.offset)}")
         if query.lock is not None:
             clauses.append(f"FOR {query.lock.strength}{query.lock.wait}")
         return " ".join(clauses)
+
+    def _count(self, rows: int | Expr) -> str:
+        if isinstance(rows, Expr):
+            return render(rows, self._parameters)
+        return self._parameters.add(rows, INT8)
 
     def _outputs(
         self, query: Query[Any], constant: str | None, *, named: bool, collate: bool

@@ -121,7 +121,8 @@ def sql(text: str | TemplateLike, /, *, into: Any = None, **values: object) -> R
         text: SQL with `{name}` placeholders; write `{{` and `}}` for braces. Where Python has
             template strings, ``t"… {value} …"`` needs no `**values`.
         into: What each row is made into: a Struct by column names, ``tuple[int, str]`` by position,
-            or one type such as `int`. Without it the SQL has no rows, or is a fragment.
+            or one type such as `int`, or `tl.optional(int)`. Without it the SQL has no rows, or is
+            a fragment.
         **values: A value for each placeholder. A list is one array parameter, for ``= any({ids})``;
             a dict or Struct is JSON. `tl.identifier(…)` is a name, a table is its name, another
             `tl.sql(…)` is a fragment put in, `tl.param(…)` is given when it runs.

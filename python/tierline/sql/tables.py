@@ -41,6 +41,11 @@ class TableStatements:
         return self._reading("get_many", where, self._key_arrays())
 
     @cached_property
+    def load(self) -> Statement:
+        """The same for keys that were asked for one by one."""
+        return msgspec.structs.replace(self.get_many, operation="load")
+
+    @cached_property
     def exists(self) -> Statement:
         """Ask whether a key has a row."""
         where = self._key_is(1) + lives(self._table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -14,7 +15,8 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import NotFoundError, RepositoryError, ValidationError
 from tierline.repository.ports import CachesPort, DatabasePort
 from tierline.result import Result
-from tierline.sql.by_keys import compile_by_keys
+from tierline.sql import table_statements
+from tierline.store.failures import built
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -23,11 +25,11 @@ K = TypeVar("K")
 class Deferred(Generic[T, K]):
     """An entity that is read when its result, or that of one asked for beside it, is needed."""
 
-    __slots__ = ("_found", "_key", "_loader")
+    __slots__ = ("_found", "_loader", "key")
 
     def __init__(self, loader: Loader[T, K], key: K) -> None:
         self._loader = loader
-        self._key = key
+        self.key = key
         self._found: Result[T, RepositoryError] | None = None
 
     def result(self) -> Result[T, RepositoryError]:
@@ -46,14 +48,15 @@ class Deferred(Generic[T, K]):
 
     def __repr__(self) -> str:
         state = "pending" if self._found is None else repr(self._found)
-        return f"<Deferred {self._key!r}: {state}>"
+        return f"<Deferred {self.key!r}: {state}>"
 
 
 class Loader(Generic[T, K]):
     """Gathers reads by key and makes them one statement; made by `store.loader`.
 
     What was asked for is remembered until the block of a `with` is left, so that a key is read
-    once. What a repository of the table has in L1 is not read again. One thread's.
+    once. What a repository of the table has in L1 is not read again, and what is read goes there,
+    unless it was written meanwhile. One thread's.
 
     Example:
         ``with store.loader(FLIGHTS) as load: a, b = load(1), load(2)``, then ``a.result()``
@@ -61,7 +64,7 @@ class Loader(Generic[T, K]):
 
     def __init__(self, database: DatabasePort, caches: CachesPort, table: Table[T, K]) -> None:
         self._database = database
-        self._l1 = [cache.l1 for cache in caches.all() if cache.table is table]
+        self._caches = [cache for cache in caches.all() if cache.table is table]
         self._table = table
         self._asked: dict[tuple[object, ...], Deferred[T, K]] = {}
         self._pending: dict[tuple[object, ...], Deferred[T, K]] = {}
@@ -104,7 +107,11 @@ class Loader(Generic[T, K]):
         pending = self._pending
         if not pending:
             return
-        found = self._fetch(list(pending))
+        fetch = self._fetch
+        for cache in self._caches:
+            # Each begins its fills before what is inside it reads.
+            fetch = partial(cache.read_many, fetch=fetch)
+        found = fetch([deferred.key for deferred in pending.values()])
         self._pending = {}
         if isinstance(found, Failure):
             for values, deferred in pending.items():
@@ -113,27 +120,31 @@ class Loader(Generic[T, K]):
                 self._asked.pop(values, None)
             return
         rows = found.unwrap()
-        for values, deferred in pending.items():
-            deferred.settle(rows.get(values) or self._not_found())
+        for deferred in pending.values():
+            deferred.settle(self._handed_out(rows, deferred.key))
 
-    def _fetch(
-        self, keys: list[tuple[object, ...]]
-    ) -> Result[dict[tuple[object, ...], Success[T]], RepositoryError]:
-        try:
-            compiled = compile_by_keys(self._table, keys)
-        except RepositoryError as error:
-            error.operation, error.table = "load", self._table.name
-            return Failure(error)
-        result = self._database.fetch(*compiled)
+    def _handed_out(self, rows: dict[K, T], key: K) -> Result[T, RepositoryError]:
+        if key not in rows:
+            return self._not_found()
+        row = rows[key]
+        return Success(copy.deepcopy(row) if self._table.copy and self._caches else row)
+
+    def _fetch(self, keys: list[K]) -> Success[dict[K, T]] | Failure[RepositoryError]:
+        table = self._table
+        statement = built(lambda: table_statements(table).load, "load", table)
+        if isinstance(statement, Failure):
+            return statement
+        values = zip(*map(table.read_key, keys), strict=True)
+        result = self._database.fetch(statement, tuple(map(list, values)))
         if isinstance(result, Failure):
             return result
         rows: list[T] = result.unwrap()
-        read_key, key_of = self._table.read_key, self._table.key_of
-        return Success({read_key(key_of(row)): Success(row) for row in rows})
+        found = {table.key_of(row): row for row in rows}
+        return Success({key: found[key] for key in keys if key in found})
 
     def _settled_by_l1(self, deferred: Deferred[T, K], key: K) -> bool:
-        for l1 in self._l1:
-            hit: Result[T, RepositoryError] | None = l1.get(key)
+        for cache in self._caches:
+            hit: Result[T, RepositoryError] | None = cache.l1.get(key)
             if isinstance(hit, Success):
                 deferred.settle(Success(copy.deepcopy(hit.unwrap())) if self._table.copy else hit)
                 return True

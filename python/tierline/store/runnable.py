@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeGuard
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeGuard, cast
 
-import msgspec
 from returns.result import Failure
 
 from tierline.errors import RepositoryError
 from tierline.query import Query
 from tierline.query.paging import PageQuery
 from tierline.query.parameters import Bind, binder, parameter_names
+from tierline.query.select import limit
 from tierline.sql import (
+    Bookmarks,
     Compiled,
     RawQuery,
     RawSql,
@@ -22,7 +24,7 @@ from tierline.sql import (
     compile_query,
     compile_raw,
 )
-from tierline.sql.compile import Bookmarks
+from tierline.store.failures import built
 
 
 class Runnable(NamedTuple):
@@ -51,30 +53,40 @@ def runnable(query: Any, operation: str) -> Runnable | Failure[RepositoryError]:
     memo: dict[str, Any] = vars(query)
     found: Runnable | None = memo.get(operation)
     if found is None:
-        try:
-            statement, values = compile_for(query, operation)
-        except RepositoryError as error:
-            error.operation = operation
-            error.table = query.table.name if isinstance(query, Query) else None
-            return Failure(error)
+        table = query.table if isinstance(query, Query) else None
+        compiled = built(lambda: compile_for(query, operation), operation, table)
+        if isinstance(compiled, Failure):
+            return compiled
+        statement, values = compiled
         found = memo[operation] = Runnable(statement, binder(values), parameter_names(values))
     return found
 
 
 def runnable_page(
-    page: PageQuery[Any], secret: bytes
-) -> tuple[Runnable, Bookmarks] | Failure[RepositoryError]:
+    page: PageQuery[Any], secret: bytes, parameters: Mapping[str, object]
+) -> tuple[Compiled, Bookmarks] | Failure[RepositoryError]:
     """What a page runs, and what its cursors are made with.
 
     Raises:
-        TypeError: A parameter has two types.
+        TypeError: A parameter is missing, unknown, of another type, or has two types.
     """
-    try:
-        (statement, values), bookmarks = compile_page(page, secret)
-    except RepositoryError as error:
-        error.operation, error.table = "fetch_page", page.query.table.name
-        return Failure(error)
-    return Runnable(statement, binder(values), parameter_names(values)), bookmarks
+    made = built(lambda: compile_page(page, secret, parameters), "fetch_page", page.query.table)
+    if isinstance(made, Failure):
+        return made
+    (statement, values), bookmarks = made
+    return Compiled(statement, binder(values)(parameters)), bookmarks
+
+
+def explainable(
+    query: Any, secret: bytes, parameters: Mapping[str, object]
+) -> Compiled | Failure[RepositoryError]:
+    """The statement of a query, a page or SQL, to be explained; raises as the others."""
+    if isinstance(query, PageQuery):
+        page: PageQuery[Any] = cast("Any", query)
+        found = runnable_page(page, secret, parameters)
+        return found if isinstance(found, Failure) else found[0]
+    run = runnable(query, "execute" if isinstance(query, RawSql) else "fetch_all")
+    return run if isinstance(run, Failure) else Compiled(run.statement, run.bind(parameters))
 
 
 def compile_for(query: Query[Any] | RawSql, operation: str) -> Compiled:
@@ -95,8 +107,7 @@ def compile_for(query: Query[Any] | RawSql, operation: str) -> Compiled:
             return compile_exists(query)
         case "fetch_one" | "fetch_maybe":
             # Two rows are enough to know that there is more than one.
-            limit = 2 if query.limit is None else min(query.limit, 2)
-            return compile_query(msgspec.structs.replace(query, limit=limit), operation)
+            return compile_query(limit(query, 2), operation)
         case _:
             return compile_query(query, operation)
 

@@ -25,6 +25,7 @@ from tierline.repository.ports import TransactionPort
 from tierline.result import Result
 from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
 from tierline.sql.transactions import Isolation
+from tierline.store.failures import built
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
 from tierline.store.transaction import Transaction
@@ -140,11 +141,9 @@ class Store(Verbs[Database, Caches]):
         Errors: `ConfigurationError` for a name that cannot be an identifier, `QueryError` if the
         schema exists.
         """
-        try:
-            sql = create_schema_sql(name, exist_ok=exist_ok)
-        except RepositoryError as error:
-            error.operation = "create_schema"
-            return Failure(error)
+        sql = built(lambda: create_schema_sql(name, exist_ok=exist_ok), "create_schema", None)
+        if isinstance(sql, Failure):
+            return sql
         return self._define(Statement("create_schema", sql, (), None, writes=True))
 
     def create_table(
@@ -159,10 +158,9 @@ class Store(Verbs[Database, Caches]):
         Errors: `ConfigurationError` for a name that cannot be an identifier, `QueryError` if the
         table exists.
         """
-        try:
-            sql = create_table_sql(table, exist_ok=exist_ok)
-        except RepositoryError as error:
-            return Failure(_about(error, "create_table", table))
+        sql = built(lambda: create_table_sql(table, exist_ok=exist_ok), "create_table", table)
+        if isinstance(sql, Failure):
+            return sql
         return self._define(Statement("create_table", sql, (), table, writes=True))
 
     def drop_table(
@@ -172,10 +170,9 @@ class Store(Verbs[Database, Caches]):
 
         Errors: `QueryError` if it does not exist, or other tables refer to it.
         """
-        try:
-            sql = drop_table_sql(table, missing_ok=missing_ok)
-        except RepositoryError as error:
-            return Failure(_about(error, "drop_table", table))
+        sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
+        if isinstance(sql, Failure):
+            return sql
         result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
         self.caches.invalidate_table(table)
         return result
@@ -273,9 +270,3 @@ class Store(Verbs[Database, Caches]):
             # or not. It has committed by now, so the next look sees it.
             return self.database.script(statement)
         return result
-
-
-def _about(error: RepositoryError, operation: str, table: Table[Any, Any]) -> RepositoryError:
-    error.operation = operation
-    error.table = table.name
-    return error

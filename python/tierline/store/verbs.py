@@ -19,7 +19,7 @@ from tierline.result import Result
 from tierline.sql import Compiled, Plan, RawSql, Statement, compile_explain
 from tierline.store.batches import Batch
 from tierline.store.loader import Loader
-from tierline.store.runnable import runnable, runnable_page
+from tierline.store.runnable import explainable, runnable, runnable_page
 from tierline.store.streams import Stream
 
 T = TypeVar("T")
@@ -121,13 +121,17 @@ class Verbs(Generic[D, C]):
     ) -> Result[Page[T], RepositoryError]:
         """A page of a query's rows, from `tl.page`; parameters as for `fetch_all`.
 
-        Errors: `ValidationError` for a cursor that is not one of this query and store.
+        What a page costs is where its rows are in an index over the ordering, not how many rows
+        come before it; `store.explain` takes a page too, and shows whether one is entered.
+
+        Errors: `ValidationError` for a cursor that is not one of this query, its values, its
+        parameters and this store.
         """
-        found = runnable_page(page, self._cursor_secret)
+        found = runnable_page(page, self._cursor_secret, parameters)
         if isinstance(found, Failure):
             return found
-        run, bookmarks = found
-        result = self.database.fetch(run.statement, run.bind(parameters))
+        compiled, bookmarks = found
+        result = self.database.fetch(*compiled)
         if isinstance(result, Failure):
             return result
         return Success(bookmarks.page(page, result.unwrap()))
@@ -226,22 +230,26 @@ class Verbs(Generic[D, C]):
         return Stream(self.database.stream(run.statement, run.bind(parameters), size))
 
     def explain(
-        self, query: Fetchable[Any] | RawSql, /, *, analyze: bool = False, **parameters: object
+        self,
+        query: Fetchable[Any] | PageQuery[Any] | RawSql,
+        /,
+        *,
+        analyze: bool = False,
+        **parameters: object,
     ) -> Result[Plan, RepositoryError]:
         """How PostgreSQL runs a query.
 
         Args:
-            query: From `tl.select`, `tl.project` or `tl.sql`.
+            query: From `tl.select`, `tl.project`, `tl.page` or `tl.sql`.
             analyze: Run it to see how long each step takes; what it writes is undone.
             **parameters: A value for each `tl.param` in it.
 
         Raises:
             TypeError: A parameter is missing, unknown or of another type.
         """
-        run = runnable(query, "execute" if isinstance(query, RawSql) else "fetch_all")
-        if isinstance(run, Failure):
-            return run
-        compiled = Compiled(run.statement, run.bind(parameters))
+        compiled = explainable(query, self._cursor_secret, parameters)
+        if isinstance(compiled, Failure):
+            return compiled
         result = self.database.explain(*compile_explain(compiled, analyze=analyze))
         return result if isinstance(result, Failure) else Success(result.unwrap()[0][0])
 

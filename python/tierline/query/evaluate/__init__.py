@@ -1,7 +1,7 @@
 """Queries on plain objects, with the answers that PostgreSQL gives: pure functions, no I/O."""
 
 # What a module registers is known once it is imported.
-from tierline.query.evaluate import arithmetic, expressions, select
+from tierline.query.evaluate import arithmetic, expressions, keyset, select
 from tierline.query.evaluate.run import EvaluationError, evaluate, predicate, row_filter
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "arithmetic",
     "evaluate",
     "expressions",
+    "keyset",
     "predicate",
     "row_filter",
     "select",

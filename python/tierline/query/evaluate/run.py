@@ -147,8 +147,8 @@ def _own_values(node: Any) -> Iterable[Value]:
     if isinstance(node, Value):
         return (node,)
     if isinstance(node, Query):
-        counts: tuple[int | None, ...] = (node.limit, node.offset)
-        return [Value(count, INT8) for count in counts if count is not None]
+        counts = (node.limit, node.offset)
+        return [Value(count, INT8) for count in counts if isinstance(count, int)]
     return ()
 
 

@@ -99,8 +99,10 @@ def _paged(query: Query[Any], scope: Scope, keep: Run) -> Run:
             compiled(node, scope)
     sort = sorting(query.order_by, scope) if query.order_by else None
     differ = _differing(query, outputs, scope) if query.distinct else None
-    start = query.offset or 0
-    end = None if query.limit is None else start + query.limit
+    limit, start = query.limit, query.offset or 0
+    if isinstance(limit, Expr) or isinstance(start, Expr):
+        raise not_in_memory(Param)
+    end = None if limit is None else start + limit
     make = None if query.projection is None else making(query.projection, scope)
 
     def run(given: Iterable[Any]) -> list[Any]:
