@@ -1,7 +1,15 @@
 """Queries on plain objects, with the answers that PostgreSQL gives: pure functions, no I/O."""
 
 # What a module registers is known once it is imported.
-from tierline.query.evaluate import arithmetic, expressions, select
+from tierline.query.evaluate import (
+    arithmetic,
+    expressions,
+    refused,
+    select,
+    sources,
+    subqueries,
+    windows,
+)
 from tierline.query.evaluate.run import EvaluationError, evaluate, predicate, row_filter
 
 __all__ = [
@@ -10,6 +18,10 @@ __all__ = [
     "evaluate",
     "expressions",
     "predicate",
+    "refused",
     "row_filter",
     "select",
+    "sources",
+    "subqueries",
+    "windows",
 ]
