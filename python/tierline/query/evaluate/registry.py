@@ -13,7 +13,7 @@ with its reason, which is then said when the query is compiled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from tierline.query.evaluate.contexts import Captures, Context
 from tierline.query.evaluate.values import Read
@@ -125,9 +125,10 @@ def source_of(relation: Any, captures: Captures | None) -> Source:
         TypeError: It cannot be evaluated in memory.
         QueryError: It has no meaning, as PostgreSQL would say too.
     """
-    build = next((SOURCES[kind] for kind in type(relation).__mro__ if kind in SOURCES), None)
+    kind = cast("type[Any]", type(relation))
+    build = next((SOURCES[base] for base in kind.__mro__ if base in SOURCES), None)
     if build is None:
-        raise not_in_memory(type(relation))
+        raise not_in_memory(kind)
     return build(relation, captures)
 
 

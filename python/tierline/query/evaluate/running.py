@@ -62,7 +62,7 @@ def _begin(steps: _Steps, operand: Read, holds: Read) -> Running:
 
 def _steps(node: Aggregate) -> _Steps | None:
     if node.function == "count":
-        return _Steps(lambda state, _: state, lambda _, count: count)
+        return _Steps(_state, _count)
     if node.operand is None:
         return None
     type_ = node.operand.type
@@ -78,8 +78,12 @@ def _of_some(result: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
     return lambda state, count: result(state, count) if count else None
 
 
-def _state(state: Any, _: int) -> Any:
+def _state(state: Any, _: Any) -> Any:
     return state
+
+
+def _count(_: Any, count: int) -> int:
+    return count
 
 
 def _plus(left: int, right: int) -> int:

@@ -59,21 +59,20 @@ def plan_of(query: Query[Any], captures: Captures | None = None) -> Plan:
         raise not_in_memory(Lock)
     uses = 0 if captures is None else captures.uses
     read = _read(query, captures)
-    base: Scope = read.scope
     run = read.run
-    if _is_grouped(query):
-        groups = GroupScope(read.scope, query.group_by)
-        base = groups
-        having = None if query.having is None else compiled(query.having, groups)
-    expressions = [*(output.expr for output in query.answer.outputs), *query.order_by]
-    windows = WindowScope(base) if any(map(_has_window, expressions)) else None
+    groups = GroupScope(read.scope, query.group_by) if _is_grouped(query) else None
+    having = None if groups is None or query.having is None else compiled(query.having, groups)
+    base: Scope = groups or read.scope
+    expressions: list[Expr] = [output.expr for output in query.answer.outputs]
+    expressions += (ordering.operand for ordering in query.order_by)
+    windows = WindowScope(base) if any(map(has_window, expressions)) else None
     scope = base if windows is None else windows
     outputs = [compiled(output.expr, scope) for output in query.answer.outputs]
     finish = _finishing(query, scope, outputs)
     # Last, once all aggregates that anything asks for are known.
     place = None if windows is None else windows.placing()
-    if isinstance(base, GroupScope):
-        run = _grouped(run, base, having)
+    if groups is not None:
+        run = _grouped(run, groups, having)
     if place is not None:
         run = _then(run, place)
     is_fixed = read.is_fixed and (captures is None or captures.uses == uses)
@@ -147,12 +146,11 @@ def _of_table(query: Query[Any]) -> _Read:
     """The everyday case: rows of one table, with nothing around or inside the query."""
     table = query.table
     scope = TableScope(table)
-    if query.where is None:
-        return _Read(lambda context: context.data.rows(table), scope, _itself, is_fixed=True)
-    holds = compiled(query.where, scope)
+    holds = None if query.where is None else compiled(query.where, scope)
 
     def run(context: Context) -> list[Any]:
-        return [row for row in context.data.rows(table) if holds(row) is True]
+        rows = context.data.rows(table)
+        return rows if holds is None else [row for row in rows if holds(row) is True]
 
     return _Read(run, scope, _itself, is_fixed=True)
 
@@ -204,10 +202,6 @@ def _aggregates(node: Expr) -> bool:
         elif type(current) is tuple:
             open_nodes += current
     return False
-
-
-def _has_window(node: Expr | Ordering) -> bool:
-    return has_window(node.operand if isinstance(node, Ordering) else node)
 
 
 def _grouped(run: Run, scope: GroupScope, having: Read | None) -> Run:

@@ -24,16 +24,21 @@ Together = Callable[[list[Any], list[Any]], list[Any]]
 @source(Table)
 def _table(table: Table[Any, Any], captures: Captures | None) -> Source:
     del captures
-    columns = {column.name: column for column in table.columns}
-    return Source(
-        lambda context: context.data.rows(table),
-        lambda name: reader(columns[name]),
-        is_whole=True,
-        is_fixed=True,
-    )
+
+    def rows(context: Context) -> list[Any]:
+        return context.data.rows(table)
+
+    def column(name: str) -> Read:
+        return reader(table.column(name))
+
+    return Source(rows, column, is_whole=True, is_fixed=True)
 
 
 @source(Compound)
+def _compound_source(compound: Compound, captures: Captures | None) -> Source:
+    return _compound(compound, captures)
+
+
 def _compound(compound: Compound, captures: Captures | None) -> Source:
     names = [output.name for output in compound.left.answer.outputs]
     sides = [_tuples_of(query, captures) for query in (compound.left, compound.right)]
@@ -119,11 +124,8 @@ def _cte(cte: Cte, captures: Captures | None) -> Source:
         run = base
     elif not reads_from(cte.step, cte.mark):
         # No recursion: a union, as PostgreSQL takes it.
-        step, _ = _tuples_of(cte.step, None)
-        together = _together(
-            Compound("UNION ALL" if cte.union_all else "UNION", cte.base, cte.step)
-        )
-        run = lambda context: together(base(context), step(context))  # noqa: E731
+        operator: Any = "UNION ALL" if cte.union_all else "UNION"
+        run = _compound(Compound(operator, cte.base, cte.step), None).rows
     else:
         check_recursion(cte)
         step, _ = _tuples_of(cte.step, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -22,9 +22,9 @@ def nodes(roots: Iterable[Any]) -> Iterator[Any]:
     open_nodes: list[Any] = list(roots)
     seen: set[int] = set()
     while open_nodes:
-        node = open_nodes.pop()
-        if isinstance(node, Query):
-            # A query may be read from many places.
+        node: Any = open_nodes.pop()
+        # A query may be read from many places.
+        if isinstance(cast("object", node), Query):
             if id(node) in seen:
                 continue
             seen.add(id(node))
@@ -64,8 +64,9 @@ def data_of(tables: Mapping[Name, Table[Any, Any]], given: Iterable[Any]) -> Dat
             )
         return Data(dict.fromkeys(tables, given))
     rows: dict[Name, Iterable[Any]] = {}
-    for table, own in given.items():
-        if not isinstance(table, Table):
+    by_table: Mapping[Any, Any] = cast("Any", given)
+    for table, own in by_table.items():
+        if not isinstance(cast("object", table), Table):
             raise TypeError(f"evaluate takes rows by their Table, not by {table!r}")
         if name_of(table) in rows:
             raise TypeError(f"evaluate was given the rows of {table.name} twice")
