@@ -21,7 +21,7 @@ from tests.grammar import (
     Spec,
     build,
     columns,
-    rows,
+    values,
 )
 
 import tierline as tl
@@ -136,8 +136,8 @@ def nested(table: tl.Table[Any, Any], recipe: Recipe, row: Any) -> Any:
             one, other = build(left, row), nested(table, right, row)
             return one & other if symbol == "&" else one | other
         case ("in", field, inner, output):
-            values = tl.project(relation(table, inner), lambda other: getattr(other, output))
-            return tl.is_in(getattr(row, field), values)
+            among = tl.project(relation(table, inner), lambda other: getattr(other, output))
+            return tl.is_in(getattr(row, field), among)
         case ("exists", inner, pairs):
             own = tl.where(relation(table, inner), lambda other: on_of(pairs, None)(row, other))
             return tl.exists(own)
@@ -227,9 +227,9 @@ def window(recipe: Recipe, row: Any) -> Any:
     """An output: an expression, or one over the rows around."""
     match recipe:
         case ("over", function, operands, keys, order, frame):
-            values = [build(operand, row) for operand in operands]
+            given = [build(operand, row) for operand in operands]
             return tl.over(
-                getattr(tl, function)(*values),
+                getattr(tl, function)(*given),
                 partition_by=tuple(build(key, row) for key in keys),
                 order_by=tuple(
                     (tl.desc if descending else tl.asc)(build(key, row), nulls=nulls)  # type: ignore[arg-type]
@@ -266,8 +266,8 @@ class Shapes(Grammar):
     def pairs(self, most: int = 2) -> tuple[tuple[str, str], ...]:
         """Fields of the left and the right side that are to be equal."""
         found: list[tuple[str, str]] = []
-        for _ in range(self.pick(*range(1, most + 1))):
-            one = self.pick(*self.specs)
+        for _ in range(self.pick(1, 1, most)):
+            one = self.pick(*self.specs[1:])
             kinds = ALIKE.get(one.kind, (one.kind,))
             other = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
             found.append((one.name, f"r_{other.name}"))
@@ -275,18 +275,24 @@ class Shapes(Grammar):
 
     def relation(self, depth: int = 2) -> tuple[Recipe, bool]:
         """Some of the table's rows, and whether no row comes twice."""
-        plain: Recipe = ("rows", self.simple() if self.pick(0, 1, 2) else None)
+        plain: Recipe = ("rows", self.simple() if self.pick(0, 1, 2, 3, 4) == 4 else None)
         if depth <= 0:
             return plain, True
-        match self.pick("rows", "rows", "page", "distinct", "set", "cte", "semi", "where"):
+        match self.pick("semi", "where", "set", "page", "distinct", "cte", "rows", "where", "set"):
             case "page":
-                return ("page", plain, self.flip(), self.pick(0, 1, 3, 6), self.pick(0, 0, 1)), True
+                return (
+                    "page",
+                    plain,
+                    self.flip(),
+                    self.pick(6, 6, 3, 1, 0),
+                    self.pick(0, 0, 1),
+                ), True
             case "distinct":
                 inner, _ = self.relation(depth - 1)
                 return ("distinct", inner), True
             case "set":
                 (left, one), (right, other) = self.relation(depth - 1), self.relation(depth - 1)
-                name, keep = self.pick(*SETS), self.flip()
+                name, keep = self.pick("union", *SETS), self.flip()
                 unique = not keep or (name != "union" and one) or (name == "intersect" and other)
                 return ("set", name, keep, left, right), unique
             case "cte":
@@ -294,7 +300,7 @@ class Shapes(Grammar):
                 return ("cte", inner), unique
             case "semi":
                 (left, unique), (right, _) = self.relation(depth - 1), self.relation(depth - 1)
-                extra = self.over(joined=True).simple() if self.pick(0, 1, 2) == 0 else None
+                extra = self.over(joined=True).simple() if self.pick(0, 1, 2) == 2 else None
                 return (self.pick("semi", "anti"), left, right, self.pairs(), extra), unique
             case "where":
                 inner, unique = self.relation(depth - 1)
@@ -308,7 +314,7 @@ class Shapes(Grammar):
         match self.pick("in", "exists", "scalar", "scalar"):
             case "in":
                 output = self.pick(*self.specs)
-                kinds = ALIKE.get(output.kind, (output.kind,))
+                kinds = ALIKE.get(output.kind, ()) if output.kind in SUMMED else (output.kind,)
                 field = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
                 found: Recipe = ("in", field.name, inner, output.name)
             case "exists":
@@ -327,12 +333,12 @@ class Shapes(Grammar):
 
     def shape(self) -> Shape:
         """A query."""
-        match self.pick("relation", "join", "join", "left", "cross", "recursive"):
+        match self.pick("relation", "join", "left", "relation", "recursive", "cross", "join"):
             case "join" | "left" | "cross" as kind:
-                (left, _), (right, _) = self.relation(1), self.relation(1)
+                (left, _), (right, _) = (self.relation(self.pick(0, 0, 1)) for _ in range(2))
                 both = self.over(joined=True)
-                extra = both.simple() if self.pick(0, 1, 2) == 0 else None
-                where = both.simple() if self.flip() else None
+                extra = both.simple() if self.pick(0, 1, 2) == 2 else None
+                where = both.simple() if self.pick(0, 1, 2, 3) == 3 else None
                 pairs = () if kind == "cross" else self.pairs()
                 base: Recipe = (kind, left, right, pairs, extra, where)
                 return both.made(base, unique=False)
@@ -352,7 +358,7 @@ class Shapes(Grammar):
         """What is made of the rows."""
         own = Spec("id", "int", nullable=False)
         fields = [spec for spec in self.specs if spec != own] or [own]
-        match self.pick("rows", "values", "groups", "windows", "windows", "distinct"):
+        match self.pick("windows", "values", "groups", "rows", "windows", "distinct"):
             case "rows":
                 total = unique and self.flip()
                 order: Any = ((("field", "id"), self.flip(), None),) if total else ()
@@ -435,6 +441,11 @@ def cases(
     """Columns, rows of values without the key, and queries."""
     wild = draw(st.booleans())
     specs = draw(columns(tuple(KINDS)))
-    made = draw(rows(lambda n, *fields: fields, specs, wild=wild))
+    size = draw(st.sampled_from((9, 6, 12, 9, 6, 3, 1, 0)))
+    fields = [
+        values(spec.kind, wild=wild) | (st.none() if spec.nullable else st.nothing())
+        for spec in specs
+    ]
+    made = [tuple(draw(field) for field in fields) for _ in range(size)]
     grammar = Shapes(draw, specs, wild=wild, arithmetic=False)
     return specs, made, [grammar.shape() for _ in range(count)]
