@@ -131,15 +131,20 @@ def ask(url: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return connection.execute(sql.encode(), values or None).fetchall()
 
 
+def held(store: tl.Store) -> Any:
+    """The rows of each table, as `tl.evaluate` takes them."""
+    tables = (PLANES, FLIGHTS, STOPS, THINGS)
+    return {table: store.fetch_all(tl.select(table)).unwrap() for table in tables}
+
+
 def agrees(store: tl.Store, query: tl.Query[Any], found: list[Any]) -> None:
     """Check that memory makes of the tables' rows what the store did.
 
     Raises:
         AssertionError: It does not.
     """
-    tables = (PLANES, FLIGHTS, STOPS, THINGS)
-    held: Any = {table: store.fetch_all(tl.select(table)).unwrap() for table in tables}
-    ours, theirs = list(map(spelt, tl.evaluate(query, held).unwrap())), list(map(spelt, found))
+    ours = [spelt(row) for row in tl.evaluate(query, held(store)).unwrap()]
+    theirs = list(map(spelt, found))
     assert sorted(ours) == sorted(theirs)
     if query.order_by:
         assert ours == theirs
