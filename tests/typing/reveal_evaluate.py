@@ -65,7 +65,6 @@ def mistakes(planes: list[Plane]) -> None:
     tl.evaluate(tl.select(PLANES), 3)  # rejected
     tl.evaluate(tl.select(PLANES), [{"tailnum": "N1"}])  # rejected
     tl.evaluate(tl.select(PLANES), {"planes": planes})  # rejected
-    tl.evaluate(tl.select(PLANES), {PLANES: 3})  # rejected
     tl.evaluate(tl.page(tl.select(PLANES), size=3), planes)  # rejected
     tl.row_filter(PLANES, lambda p: p.seat > 3)  # rejected
     tl.row_filter(PLANES, lambda p: p.seats)  # rejected

@@ -12,8 +12,9 @@ with its reason, which is then said when the query is compiled.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tierline.query.evaluate.contexts import Captures, Context
 from tierline.query.evaluate.values import Read
@@ -125,11 +126,10 @@ def source_of(relation: Any, captures: Captures | None) -> Source:
         TypeError: It cannot be evaluated in memory.
         QueryError: It has no meaning, as PostgreSQL would say too.
     """
-    kind = cast("type[Any]", type(relation))
-    build = next((SOURCES[base] for base in kind.__mro__ if base in SOURCES), None)
-    if build is None:
-        raise not_in_memory(kind)
-    return build(relation, captures)
+    for kind in inspect.getmro(relation.__class__):
+        if kind in SOURCES:
+            return SOURCES[kind](relation, captures)
+    raise not_in_memory(relation.__class__)
 
 
 def compiled(node: Expr, scope: Scope) -> Read:
