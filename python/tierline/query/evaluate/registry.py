@@ -12,7 +12,6 @@ with its reason, which is then said when the query is compiled.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -126,7 +125,7 @@ def source_of(relation: Any, captures: Captures | None) -> Source:
         TypeError: It cannot be evaluated in memory.
         QueryError: It has no meaning, as PostgreSQL would say too.
     """
-    for kind in inspect.getmro(relation.__class__):
+    for kind in relation.__class__.__mro__:
         if kind in SOURCES:
             return SOURCES[kind](relation, captures)
     raise not_in_memory(relation.__class__)
