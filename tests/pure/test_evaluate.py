@@ -16,6 +16,7 @@ import tierline as tl
 from tierline.query import query
 from tierline.query.evaluate import registry
 from tierline.query.expressions import Expr
+from tierline.query.paging import PageQuery
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -181,14 +182,11 @@ def test_rows_that_tie_keep_their_order() -> None:
     [
         (lambda: tl.select(ROWS, order_by=lambda r: r.document), "jsonb values cannot be ordered"),
         (lambda: tl.select(ROWS, where=lambda r: r.tags == {"a"}), "a set field has no order"),
-        (lambda: tl.join(ROWS, ROWS, lambda a, b: a.id == b.id), "Join cannot be evaluated"),
         (lambda: tl.for_update(ALL), "only a database locks rows"),
-        (lambda: tl.union(ALL, ALL), "Compound cannot be evaluated"),
-        (lambda: tl.select(ROWS, where=lambda r: tl.exists(ALL)), "Exists cannot be evaluated"),
-        (
-            lambda: tl.project(ALL, lambda r: tl.over(tl.row_number(), order_by=r.id)),
-            "Window cannot be evaluated",
-        ),
+        (lambda: tl.union(ALL, tl.for_update(ALL)), "only a database locks rows"),
+        (lambda: tl.page(ALL, size=3), "a store signs its cursors"),
+        (lambda: tl.sql("select 1", into=int), "only a database reads SQL"),
+        (lambda: ROWS, "evaluate takes a query: tl.select"),
     ],
 )
 def test_what_needs_a_database_is_said_before_any_row_is_looked_at(
@@ -217,7 +215,8 @@ def nodes(kind: type[Any] = Expr) -> list[type[Any]]:
     return [found for child in kind.__subclasses__() for found in (child, *nodes(child))]
 
 
-KINDS = [*nodes(), query.Join, query.Compound, query.Cte, query.CteRef]
+KINDS = nodes()
+SOURCES = {query.Query, query.Compound, query.Cte, query.CteRef, tl.Table}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -226,5 +225,7 @@ def test_every_kind_is_evaluated_or_listed_with_its_reason(kind: type[Any]) -> N
 
 
 def test_no_reason_outlives_its_kind() -> None:
-    assert {query.Query, query.Lock, *KINDS} >= registry.NOT_IN_MEMORY.keys()
+    others = {query.Lock, PageQuery, tl.RawSql, tl.RawQuery}
+    assert {*others, *KINDS} >= registry.NOT_IN_MEMORY.keys()
     assert set(KINDS) >= registry.EXPRESSIONS.keys()
+    assert registry.SOURCES.keys() == SOURCES

@@ -8,7 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import fresh_schema
 from tests.real.helpers import ITEMS, OWNERS, PAGES, Item, OpenStore, Page
+from tests.real.sources import loaded
 
 import tierline as tl
 
@@ -60,3 +62,10 @@ def tiered(open_store: OpenStore) -> tl.Store:
 def pages(tiered: tl.Store) -> tl.Repository[Page, int]:
     """A repository of pages through all tiers."""
     return tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=60))
+
+
+@pytest.fixture(scope="module", params=["postgres18", "postgres16"])
+def loaded_store(request: pytest.FixtureRequest) -> Generator[tl.Store]:
+    """A store with the tables of `sources` and their rows, for tests that only read."""
+    with fresh_schema(request.getfixturevalue(request.param)) as url, loaded(url) as opened:
+        yield opened

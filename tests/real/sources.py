@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from tests.real.test_differential import spelt
 
 import tierline as tl
 
@@ -128,3 +129,22 @@ def ask(url: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """What PostgreSQL answers to SQL written by hand, by a driver that is not ours."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         return connection.execute(sql.encode(), values or None).fetchall()
+
+
+def held(store: tl.Store) -> Any:
+    """The rows of each table, as `tl.evaluate` takes them."""
+    tables = (PLANES, FLIGHTS, STOPS, THINGS)
+    return {table: store.fetch_all(tl.select(table)).unwrap() for table in tables}
+
+
+def agrees(store: tl.Store, query: tl.Query[Any], found: list[Any]) -> None:
+    """Check that memory makes of the tables' rows what the store did.
+
+    Raises:
+        AssertionError: It does not.
+    """
+    ours = [spelt(row) for row in tl.evaluate(query, held(store)).unwrap()]
+    theirs = list(map(spelt, found))
+    assert sorted(ours) == sorted(theirs)
+    if query.order_by:
+        assert ours == theirs

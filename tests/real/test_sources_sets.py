@@ -21,6 +21,7 @@ from tests.real.sources import (
     Grade,
     Hop,
     Thing,
+    agrees,
     ask,
     loaded,
 )
@@ -35,10 +36,11 @@ def store(pg_url_each: str) -> Generator[tl.Store]:
 
 
 def rows(store: tl.Store, query: tl.Query[Any]) -> list[Any]:
-    """A query's rows; counting and asking for existence must agree with them."""
+    """A query's rows; counting, asking for existence and memory must agree with them."""
     found: list[Any] = store.fetch_all(query).unwrap()
     assert store.count(query) == tl.Success(len(found))
     assert store.exists(query) == tl.Success(bool(found))
+    agrees(store, query, found)
     return found
 
 

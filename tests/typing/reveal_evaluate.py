@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import assert_type
+from collections.abc import Callable, Iterable
+from typing import Any, assert_type
 
 import msgspec
 
@@ -21,9 +21,15 @@ class Size(msgspec.Struct, frozen=True):
     seats: int | None
 
 
+class Flight(msgspec.Struct, frozen=True):
+    id: int
+    tailnum: str | None
+
+
 Error = tl.QueryError | tl.DecodeError | tl.ValidationError
 
 PLANES = tl.table(Plane, name="planes", key=lambda p: p.tailnum)
+FLIGHTS = tl.table(Flight, name="flights", key=lambda f: f.id)
 
 
 def answers_have_the_type_of_the_query(planes: list[Plane]) -> None:
@@ -32,6 +38,15 @@ def answers_have_the_type_of_the_query(planes: list[Plane]) -> None:
     assert_type(tl.unwrap(tl.evaluate(sizes, planes)), list[Size])
     pairs = tl.project(tl.select(PLANES), lambda p: (p.tailnum, p.year))
     assert_type(tl.unwrap(tl.evaluate(pairs, iter(planes))), list[tuple[str, int | None]])
+
+
+def several_tables_are_given_by_table(planes: list[Plane], flights: tuple[Flight, ...]) -> None:
+    both = tl.left_join(FLIGHTS, PLANES, lambda f, p: f.tailnum == p.tailnum)
+    answer = tl.evaluate(both, {FLIGHTS: flights, PLANES: planes})
+    assert_type(answer, tl.Result[list[tuple[Flight, Plane | None]], Error])
+    assert_type(tl.evaluate(tl.select(PLANES), {PLANES: planes}), tl.Result[list[Plane], Error])
+    held: dict[tl.Table[Any, Any], Iterable[msgspec.Struct]] = {PLANES: iter(planes), FLIGHTS: []}
+    assert_type(tl.unwrap(tl.evaluate(tl.select(FLIGHTS), held)), list[Flight])
 
 
 def an_answer_stands_where_a_stores_would(planes: list[Plane]) -> None:
@@ -48,6 +63,9 @@ def mistakes(planes: list[Plane]) -> None:
     tl.evaluate(PLANES, planes)  # rejected
     tl.evaluate(tl.select(PLANES))  # rejected
     tl.evaluate(tl.select(PLANES), 3)  # rejected
+    tl.evaluate(tl.select(PLANES), [{"tailnum": "N1"}])  # rejected
+    tl.evaluate(tl.select(PLANES), {"planes": planes})  # rejected
+    tl.evaluate(tl.page(tl.select(PLANES), size=3), planes)  # rejected
     tl.row_filter(PLANES, lambda p: p.seat > 3)  # rejected
     tl.row_filter(PLANES, lambda p: p.seats)  # rejected
     tl.row_filter(Plane, lambda p: p.seats > 3)  # rejected

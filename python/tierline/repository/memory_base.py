@@ -126,7 +126,8 @@ class MemoryBase(Repository[T, K]):
         if isinstance(found, Failure):
             return found
         entities = found.unwrap()
-        ordered = evaluate(bare_keys(asked.query, keys), entities)
+        rows_again: list[Any] = list(entities)
+        ordered = evaluate(bare_keys(asked.query, keys), rows_again)
         if isinstance(ordered, Failure):
             return ordered
         pairs = zip(entities, ordered.unwrap(), strict=True)

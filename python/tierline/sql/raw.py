@@ -22,6 +22,7 @@ import msgspec
 from tierline.entity import Table
 from tierline.entity.column import column_of
 from tierline.entity.types import column_type, without_none
+from tierline.query.evaluate.registry import NOT_IN_MEMORY
 from tierline.query.expressions import Expr
 from tierline.query.parameters import Param
 from tierline.query.plain_values import plain_value
@@ -71,6 +72,9 @@ class RawQuery(RawSql, Fetchable[R_co], frozen=True, eq=False, dict=True):
 
     def __repr__(self) -> str:
         return f"<SQL into {_shown_into(self)}: {_short(self)}>"
+
+
+NOT_IN_MEMORY.update(dict.fromkeys((RawSql, RawQuery), "only a database reads SQL"))
 
 
 class TemplateLike(Protocol):

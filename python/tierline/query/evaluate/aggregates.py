@@ -86,13 +86,18 @@ def _finish(node: Aggregate) -> Finish:
 
 
 def _extreme(convert: Convert | None, *, greatest: bool) -> Finish:
-    """The least or greatest; among equal ones, such as 1.0 and 1.00, the last."""
+    chosen = extreme_of(convert, greatest=greatest)
+    return lambda values: functools.reduce(chosen, values)
+
+
+def extreme_of(convert: Convert | None, *, greatest: bool) -> Callable[[Any, Any], Any]:
+    """The lesser or greater of two; of equal ones, such as 1.0 and 1.00, the second."""
 
     def chosen(left: Any, right: Any) -> Any:
         first, second = (left, right) if convert is None else (convert(left), convert(right))
         return left if (first > second if greatest else first < second) else right
 
-    return lambda values: functools.reduce(chosen, values)
+    return chosen
 
 
 def _int8_sum(values: list[int]) -> int:

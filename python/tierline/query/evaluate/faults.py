@@ -9,6 +9,9 @@ DATETIME_FIELD_OVERFLOW = "22008"
 DIVISION_BY_ZERO = "22012"
 GROUPING_ERROR = "42803"
 INVALID_COLUMN_REFERENCE = "42P10"
+INVALID_RECURSION = "42P19"
+CARDINALITY_VIOLATION = "21000"
+PROGRAM_LIMIT_EXCEEDED = "54000"
 
 
 def out_of_range(type_name: str) -> QueryError:
@@ -45,4 +48,27 @@ def unlisted() -> QueryError:
         "rows that are distinct can be ordered only by what is made of them; add it to the "
         "projection",
         sqlstate=INVALID_COLUMN_REFERENCE,
+    )
+
+
+def many_rows() -> QueryError:
+    """More than one row where a value is to be."""
+    return QueryError(
+        "a query that stands for one value answered with several rows; give it limit=1 and an "
+        "order, or an aggregate",
+        sqlstate=CARDINALITY_VIOLATION,
+    )
+
+
+def bad_recursion(problem: str) -> QueryError:
+    """A recursion that PostgreSQL does not perform."""
+    return QueryError(f"a recursion's step must not {problem}", sqlstate=INVALID_RECURSION)
+
+
+def endless(rows: int) -> QueryError:
+    """A recursion that goes on and on."""
+    return QueryError(
+        f"a recursion made more than {rows:,} rows; give its step a condition that ends it, or "
+        "keep_duplicates=False",
+        sqlstate=PROGRAM_LIMIT_EXCEEDED,
     )

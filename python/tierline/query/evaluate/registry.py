@@ -1,4 +1,4 @@
-"""The tables of what can be evaluated: one for expressions, one for queries.
+"""The tables of what can be evaluated: one for expressions, one for what queries read from.
 
 To add a kind of node, write a function from the node and a scope to a `Read`, and register it:
 
@@ -12,17 +12,34 @@ with its reason, which is then said when the query is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from tierline.query.evaluate.contexts import Captures, Context
 from tierline.query.evaluate.values import Read
-from tierline.query.expressions import Aggregate, ColumnRef, Expr
+from tierline.query.expressions import Aggregate, ColumnRef, Expr, Window
 
 N = TypeVar("N", bound=Expr)
-Q = TypeVar("Q")
+S = TypeVar("S")
 
-Run: TypeAlias = Callable[[Iterable[Any]], list[Any]]
-"""From rows to the answer: what a query becomes."""
+Run: TypeAlias = Callable[[Context], list[Any]]
+"""From what a query runs in to rows, which are not to be changed."""
+
+
+class Source(NamedTuple):
+    """Rows that a query reads from: what a relation becomes.
+
+    Attributes:
+        rows: The rows, in whatever form is quick.
+        column: By a column's name, from such a row to its kept value.
+        is_whole: Whether the rows are the entities or Structs that were given.
+        is_fixed: Whether the rows stay the same during an evaluation.
+    """
+
+    rows: Run
+    column: Callable[[str], Read]
+    is_whole: bool
+    is_fixed: bool
 
 
 class Scope(Protocol):
@@ -48,14 +65,30 @@ class Scope(Protocol):
         """
         ...
 
+    def window(self, node: Window) -> Read:
+        """How to read the value of a function over other rows.
+
+        Raises:
+            TypeError: There are no other rows here.
+        """
+        ...
+
+    def context(self) -> Read:
+        """How to read what the query runs in.
+
+        Raises:
+            TypeError: There is but a row here, and no table.
+        """
+        ...
+
 
 Compile: TypeAlias = Callable[[Any, Scope], Read]
 
 EXPRESSIONS: dict[type[Expr], Compile] = {}
 """How to compile each kind of expression."""
 
-SHAPES: dict[type[Any], Callable[[Any], Run]] = {}
-"""How to compile each kind of query."""
+SOURCES: dict[type[Any], Callable[[Any, Captures | None], Source]] = {}
+"""How to compile each kind of relation, inside a query of which it may take values."""
 
 NOT_IN_MEMORY: dict[type[Any], str] = {}
 """Kinds of expressions and queries that only a database can answer, with the reason."""
@@ -70,13 +103,32 @@ def evaluation(kind: type[N]) -> Callable[[Callable[[N, Scope], Read]], None]:
     return register
 
 
-def shape(kind: type[Q]) -> Callable[[Callable[[Q], Run]], None]:
-    """Register how a kind of query is compiled."""
+def source(
+    kind: type[S],
+) -> Callable[[Callable[[S, Captures | None], Source]], None]:
+    """Register how a kind of relation is compiled."""
 
-    def register(build: Callable[[Q], Run]) -> None:
-        SHAPES[kind] = build
+    def register(build: Callable[[S, Captures | None], Source]) -> None:
+        SOURCES[kind] = build
 
     return register
+
+
+def source_of(relation: Any, captures: Captures | None) -> Source:
+    """What a relation becomes.
+
+    Args:
+        relation: A table, a query, or queries put together.
+        captures: What the query that reads it takes from the one around it; None if there is none.
+
+    Raises:
+        TypeError: It cannot be evaluated in memory.
+        QueryError: It has no meaning, as PostgreSQL would say too.
+    """
+    for kind in relation.__class__.__mro__:
+        if kind in SOURCES:
+            return SOURCES[kind](relation, captures)
+    raise not_in_memory(relation.__class__)
 
 
 def compiled(node: Expr, scope: Scope) -> Read:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import INT8, ColumnType, is_tuple
+from tierline.entity.types import INT8
 from tierline.entity.validation import element_problem
 from tierline.errors import DecodeError, FieldError, QueryError, ValidationError
-from tierline.query.evaluate.registry import SHAPES, Run, compiled, not_in_memory
+from tierline.query.evaluate.contexts import Context, Name
+from tierline.query.evaluate.registry import NOT_IN_MEMORY, Run, compiled, not_in_memory
 from tierline.query.evaluate.scopes import RowScope
+from tierline.query.evaluate.select import answering, plan_of
+from tierline.query.evaluate.tables import data_of, nodes, tables_of
 from tierline.query.expressions import Expr, Value
-from tierline.query.query import Query
+from tierline.query.query import Query, query_given
 from tierline.query.tracing import trace_predicate
 from tierline.result import Failure, Success
 
@@ -27,33 +30,41 @@ EvaluationError: TypeAlias = QueryError | DecodeError | ValidationError
 _TOO_DEEP = "the query is nested too deeply; use is_in for long lists of alternatives"
 
 
-def evaluate(query: Query[R], rows: Iterable[Any]) -> Success[list[R]] | Failure[EvaluationError]:
-    """Run a query on plain objects: what `store.fetch_all` answers if the table holds these rows.
+def evaluate(
+    query: Query[R],
+    rows: Iterable[msgspec.Struct] | Mapping[Table[Any, Any], Iterable[msgspec.Struct]],
+) -> Success[list[R]] | Failure[EvaluationError]:
+    """Run a query on plain objects: what `store.fetch_all` answers if the tables hold these rows.
 
     Text compares by code point (PostgreSQL's C collation) and days begin in UTC. Rows that tie in
-    the ordering keep the order they are given in. Without a projection the answer is the given
-    objects themselves.
+    the ordering keep the order they are given in. Rows that are whole entities of the tables are
+    the given objects themselves.
 
     Args:
-        query: What to read, from `tl.select` or `tl.project`.
-        rows: Entities of the query's table.
+        query: What to read, from `tl.select`, `tl.project`, `tl.join` and the like.
+        rows: Entities of the query's table; of a query of several tables, the entities of each:
+            ``{FLIGHTS: flights, PLANES: planes}``. The mapping may have more tables.
 
     Returns:
         The answer, or a Failure of the error that PostgreSQL answers with: a `QueryError` for a
         number out of range or a division by zero, a `DecodeError` for a value that Python cannot
         hold, a `ValidationError` for a value in the query that no parameter can carry. Whether the
         error of one operand shows beside another that already decides the condition is as
-        undefined as it is in PostgreSQL.
+        undefined as it is in PostgreSQL. A recursion of more than 1,000,000 rows is a `QueryError`.
 
     Raises:
-        TypeError: The query cannot be evaluated in memory, or a row is no entity of the table.
+        TypeError: The query cannot be evaluated in memory, a table that it reads is not given, or
+            a row is no entity of its table.
 
     Example:
         ``tl.evaluate(tl.select(PLANES, where=lambda p: p.seats > 150), planes)``
     """
+    if type(query) in NOT_IN_MEMORY:
+        raise not_in_memory(type(query))
+    query_given("evaluate", query)
     try:
-        run = _prepared(query)
-        return Success(run(rows))
+        prepared = _prepared(query)
+        return Success(prepared.run(Context(data_of(prepared.tables, rows))))
     except (QueryError, DecodeError, ValidationError) as error:
         return Failure(_about(error, query))
     except RecursionError:
@@ -92,16 +103,20 @@ def predicate(table: Table[T, Any], condition: Expr) -> Callable[[T], bool | Non
     return compiled(condition, RowScope(table))
 
 
-def _prepared(query: Query[Any]) -> Run:
+class _Prepared(NamedTuple):
+    """What is derived from a query once."""
+
+    run: Run
+    tables: dict[Name, Table[Any, Any]]
+
+
+def _prepared(query: Query[Any]) -> _Prepared:
     # A query is an inert value; like `cached_property`, this remembers what is derived from it.
     memo: dict[str, Any] = vars(query)
     if "_run" not in memo:
-        build = next((SHAPES[kind] for kind in type(query).__mro__ if kind in SHAPES), None)
-        if build is None:
-            raise not_in_memory(type(query))
         _check_values((query,))
-        memo["_run"] = build(query)
-    return cast("Run", memo["_run"])
+        memo["_run"] = _Prepared(answering(query, plan_of(query)), tables_of(query))
+    return cast("_Prepared", memo["_run"])
 
 
 def _about(error: EvaluationError, query: Query[Any]) -> EvaluationError:
@@ -132,15 +147,8 @@ def _problem(node: Value) -> str | None:
 
 
 def _values(roots: Iterable[Any]) -> Iterator[Value]:
-    """Every value in a query. Not recursive: it may be nested as deep as its maker liked."""
-    open_nodes: list[Any] = list(roots)
-    while open_nodes:
-        node = open_nodes.pop()
+    for node in nodes(roots):
         yield from _own_values(node)
-        if is_tuple(node):
-            open_nodes += node
-        elif isinstance(node, msgspec.Struct) and not isinstance(node, _LEAVES):
-            open_nodes += (getattr(node, name) for name in node.__struct_fields__)
 
 
 def _own_values(node: Any) -> Iterable[Value]:
@@ -150,6 +158,3 @@ def _own_values(node: Any) -> Iterable[Value]:
         counts = (node.limit, node.offset)
         return [Value(count, INT8) for count in counts if isinstance(count, int)]
     return ()
-
-
-_LEAVES: tuple[type[Any], ...] = (Value, Table, ColumnType)

@@ -15,7 +15,7 @@ NULL is None throughout. `key` gives what PostgreSQL compares, sorts and groups 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
@@ -157,3 +157,21 @@ def _json_parts(value: Any) -> Any:
     if is_dict(value):
         return ("object", frozenset((name, _json_parts(item)) for name, item in value.items()))
     return value
+
+
+def identity_of(columns: Sequence[tuple[Read, ColumnType]]) -> Read:
+    """From a row to what is the same for rows that are the same in these columns.
+
+    Raises:
+        TypeError: Values of a column's type cannot be compared in memory.
+    """
+    reads = [(read, key(type_)) for read, type_ in columns]
+
+    def identity(row: Any) -> tuple[Any, ...]:
+        values = ((read(row), convert) for read, convert in reads)
+        return tuple(
+            value if value is None or convert is None else convert(value)
+            for value, convert in values
+        )
+
+    return identity

@@ -1,0 +1,451 @@
+"""Random shapes of queries over one drawn table: joins, subqueries, unions, recursions, windows.
+
+As in `grammar`, a query is drawn as a recipe, a tree of tuples. Sides of a join or a union are the
+same table with different conditions, so that rows have partners, none, or several. Nothing in them
+computes, so that nothing but sums can fail; what does compute is drawn by `grammar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import strategies as st
+from tests.grammar import (
+    COMPARE,
+    KINDS,
+    UNORDERED,
+    Grammar,
+    Recipe,
+    Spec,
+    build,
+    columns,
+    values,
+)
+
+import tierline as tl
+
+SETS: dict[str, Callable[..., Any]] = {
+    "union": tl.union,
+    "intersect": tl.intersect,
+    "except": tl.except_,
+}
+# Compared with each other without an error, whatever the values.
+ALIKE = {
+    "level": ("level", "int"),
+    "int": ("int", "decimal", "float"),
+    "decimal": ("int", "decimal"),
+    "float": ("int", "float"),
+    "date": ("date", "timestamp"),
+    "timestamp": ("date", "timestamp"),
+}
+RANKS = ("rank", "dense_rank", "percent_rank", "cume_dist")
+NEIGHBOURS = ("lag", "lead", "first_value", "last_value", "nth_value")
+FOLDS = ("count", "sum", "avg", "min", "max")
+SUMMED = ("int", "float", "decimal")
+LEAST = ("int", "float", "decimal", "text", "timestamptz", "timestamp", "date", "time", "interval")
+
+
+class Shape(NamedTuple):
+    """A query that was drawn.
+
+    Attributes:
+        base: What it reads.
+        form: What it makes of that: rows, pairs, values, groups, windows, or distinct values.
+        items: What of.
+        order: By which fields.
+        limit: The most rows; only where the order is total.
+        is_total: Whether the order leaves nothing open.
+    """
+
+    base: Recipe
+    form: str
+    items: tuple[Recipe, ...] = ()
+    keys: tuple[Recipe, ...] = ()
+    order: tuple[tuple[Recipe, bool, str | None], ...] = ()
+    limit: int | None = None
+    is_total: bool = False
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A row of a recursion."""
+
+    id: int
+    hops: int
+
+
+class Over:
+    """What the recipes' fields are of: those of the left row, and as `r_…` those of the right."""
+
+    def __init__(self, left: Any, right: Any = None) -> None:
+        self._sides = (left, right)
+
+    def __getattr__(self, name: str) -> Any:
+        left, right = self._sides
+        return getattr(right, name[2:]) if name.startswith("r_") else getattr(left, name)
+
+
+def on_of(pairs: Any, extra: Recipe | None) -> Callable[[Any, Any], Any]:
+    """The condition of a join."""
+
+    def on(left: Any, right: Any) -> Any:
+        over = Over(left, right)
+        found = None if extra is None else build(extra, over)
+        for one, other in pairs:
+            same = getattr(over, one) == getattr(over, other)
+            found = same if found is None else same & found
+        return found
+
+    return on
+
+
+def relation(table: tl.Table[Any, Any], recipe: Recipe) -> tl.Query[Any]:
+    """A query of the table's entities."""
+    match recipe:
+        case ("rows", None):
+            return tl.select(table)
+        case ("rows", condition):
+            return tl.select(table, where=lambda row: build(condition, row))
+        case ("page", inner, descending, limit, offset):
+            order = tl.desc if descending else tl.asc
+            ordered = tl.order_by(relation(table, inner), lambda row: order(row.id))
+            return tl.limit(ordered, limit, offset=offset)
+        case ("distinct", inner):
+            return tl.select(relation(table, inner), distinct=True)
+        case ("set", name, keep, left, right):
+            sides = relation(table, left), relation(table, right)
+            made: tl.Query[Any] = SETS[name](*sides, keep_duplicates=keep)
+            return made
+        case ("cte", inner):
+            return tl.cte(relation(table, inner))
+        case ("semi" | "anti" as name, left, right, pairs, extra):
+            join = tl.semi_join if name == "semi" else tl.anti_join
+            return join(relation(table, left), relation(table, right), on_of(pairs, extra))
+        case ("where", inner, condition):
+            return tl.where(relation(table, inner), lambda row: nested(table, condition, row))
+    raise AssertionError(recipe)
+
+
+def nested(table: tl.Table[Any, Any], recipe: Recipe, row: Any) -> Any:
+    """A condition with a query in it."""
+    match recipe:
+        case ("not", inner):
+            return tl.not_(nested(table, inner, row))
+        case ("&" | "|" as symbol, left, right):
+            one, other = build(left, row), nested(table, right, row)
+            return one & other if symbol == "&" else one | other
+        case ("in", field, inner, output):
+            among = tl.project(relation(table, inner), lambda other: getattr(other, output))
+            return tl.is_in(getattr(row, field), among)
+        case ("exists", inner, pairs):
+            own = tl.where(relation(table, inner), lambda other: on_of(pairs, None)(row, other))
+            return tl.exists(own)
+        case ("scalar", symbol, field, function, inner, pairs):
+            own = tl.where(relation(table, inner), lambda other: on_of(pairs, None)(row, other))
+            value = tl.project(own, lambda other: build((function, ("field", field)), other))
+            return build((symbol, ("field", "a"), ("field", "b")), _Two(row, field, value))
+    raise AssertionError(recipe)
+
+
+class _Two:
+    def __init__(self, row: Any, field: str, value: Any) -> None:
+        self.a = getattr(row, field)
+        self.b = tl.scalar(value)
+
+
+def query(table: tl.Table[Any, Any], shape: Shape) -> tl.Query[Any]:
+    """The query that a shape describes."""
+    base = source(table, shape.base)
+    over = _over(shape.base)
+
+    def order_by(*args: Any) -> Any:
+        return tuple(
+            (tl.desc if descending else tl.asc)(build(recipe, over(*args)), nulls=nulls)  # type: ignore[arg-type]
+            for recipe, descending, nulls in shape.order
+        )
+
+    ordering = order_by if shape.order else None
+    if shape.form == "rows":
+        made = base if ordering is None else tl.order_by(base, ordering)
+        return made if shape.limit is None else tl.limit(made, shape.limit)
+
+    def into(*args: Any) -> Any:
+        row = over(*args)
+        return tuple(window(item, row) for item in shape.items)
+
+    keys = shape.keys
+    return tl.project(
+        base,
+        into,
+        group_by=(lambda *args: tuple(build(key, over(*args)) for key in keys)) if keys else None,
+        order_by=ordering,
+        limit=shape.limit,
+        distinct=shape.form == "distinct",
+    )
+
+
+def source(table: tl.Table[Any, Any], recipe: Recipe) -> Any:
+    """What a shape reads."""
+    match recipe:
+        case ("join" | "left" | "cross" as kind, left, right, pairs, extra, where):
+            sides = relation(table, left), relation(table, right)
+            joined: Any
+            if kind == "cross":
+                joined = tl.cross_join(*sides)
+            else:
+                join = tl.join if kind == "join" else tl.left_join
+                joined = join(*sides, on_of(pairs, extra))
+            if where is not None:
+                over = _over(recipe)
+                joined = tl.where(joined, lambda *args: build(where, over(*args)))
+            return joined
+        case ("recursive", inner, field, keep, most):
+            base = tl.project(relation(table, inner), lambda row: Place(row.id, 0))
+
+            def step(found: tl.Query[Place]) -> tl.Query[Place]:
+                onward = tl.join(
+                    found, table, lambda p, row: (getattr(row, field) == p.id) & (p.hops < most)
+                )
+                return tl.project(onward, lambda p, row: Place(row.id, p.hops + 1))
+
+            return tl.recursive(base, step, keep_duplicates=keep)
+        case ("page", *_):
+            # The limited rows as they are, not a limit of what is made of them.
+            return tl.select(relation(table, recipe))
+        case _:
+            return relation(table, recipe)
+
+
+def _over(recipe: Recipe) -> Callable[..., Over]:
+    if recipe[0] == "left":
+        return lambda left, right: Over(left, tl.some(right))
+    return Over
+
+
+def window(recipe: Recipe, row: Any) -> Any:
+    """An output: an expression, or one over the rows around."""
+    match recipe:
+        case ("over", function, operands, keys, order, frame):
+            given = [build(operand, row) for operand in operands]
+            return tl.over(
+                getattr(tl, function)(*given),
+                partition_by=tuple(build(key, row) for key in keys),
+                order_by=tuple(
+                    (tl.desc if descending else tl.asc)(build(key, row), nulls=nulls)  # type: ignore[arg-type]
+                    for key, descending, nulls in order
+                )
+                or None,
+                frame=None if frame is None else getattr(tl, frame[0])(*frame[1:]),
+            )
+        case _:
+            return build(recipe, row)
+
+
+class Shapes(Grammar):
+    """Draws shapes."""
+
+    def over(self, *, joined: bool) -> Shapes:
+        """The same with the fields of a join's right side, where there is one."""
+        if not joined:
+            return self
+        right = [spec._replace(name=f"r_{spec.name}", nullable=True) for spec in self.specs]
+        return Shapes(self.draw, (*self.specs[1:], *right), wild=self.wild, arithmetic=False)
+
+    def simple(self) -> Recipe:
+        """A condition that cannot fail."""
+        found = self.test(0)
+        match self.pick("plain", "plain", "not", "&", "|"):
+            case "not":
+                return ("not", found)
+            case "&" | "|" as symbol:
+                return (symbol, found, self.test(0))
+            case _:
+                return found
+
+    def pairs(self, most: int = 2) -> tuple[tuple[str, str], ...]:
+        """Fields of the left and the right side that are to be equal."""
+        found: list[tuple[str, str]] = []
+        for _ in range(self.pick(1, 1, most)):
+            one = self.pick(*self.specs[1:])
+            kinds = ALIKE.get(one.kind, (one.kind,))
+            other = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
+            found.append((one.name, f"r_{other.name}"))
+        return tuple(found)
+
+    def relation(self, depth: int = 2) -> tuple[Recipe, bool]:
+        """Some of the table's rows, and whether no row comes twice."""
+        plain: Recipe = ("rows", self.simple() if self.pick(0, 1, 2, 3, 4) == 4 else None)
+        if depth <= 0:
+            return plain, True
+        match self.pick("semi", "where", "set", "page", "distinct", "cte", "rows", "where", "set"):
+            case "page":
+                return (
+                    "page",
+                    plain,
+                    self.flip(),
+                    self.pick(6, 6, 3, 1, 0),
+                    self.pick(0, 0, 1),
+                ), True
+            case "distinct":
+                inner, _ = self.relation(depth - 1)
+                return ("distinct", inner), True
+            case "set":
+                (left, one), (right, other) = self.relation(depth - 1), self.relation(depth - 1)
+                name, keep = self.pick("union", *SETS), self.flip()
+                unique = not keep or (name != "union" and one) or (name == "intersect" and other)
+                return ("set", name, keep, left, right), unique
+            case "cte":
+                inner, unique = self.relation(depth - 1)
+                return ("cte", inner), unique
+            case "semi":
+                (left, unique), (right, _) = self.relation(depth - 1), self.relation(depth - 1)
+                extra = self.over(joined=True).simple() if self.pick(0, 1, 2) == 2 else None
+                return (self.pick("semi", "anti"), left, right, self.pairs(), extra), unique
+            case "where":
+                inner, unique = self.relation(depth - 1)
+                return ("where", inner, self.nested(depth - 1)), unique
+            case _:
+                return plain, True
+
+    def nested(self, depth: int) -> Recipe:
+        """A condition with a query in it."""
+        inner, _ = self.relation(depth)
+        match self.pick("in", "exists", "scalar", "scalar"):
+            case "in":
+                output = self.pick(*self.specs)
+                kinds = ALIKE.get(output.kind, ()) if output.kind in SUMMED else (output.kind,)
+                field = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
+                found: Recipe = ("in", field.name, inner, output.name)
+            case "exists":
+                found = ("exists", inner, self.pairs())
+            case _:
+                known = [spec.name for spec in self.specs if spec.kind in LEAST]
+                symbol, function = self.pick(*COMPARE), self.pick("min", "max")
+                found = ("scalar", symbol, self.pick(*known), function, inner, self.pairs())
+        match self.pick("plain", "not", "&", "|"):
+            case "not":
+                return ("not", found)
+            case "&" | "|" as logic:
+                return (logic, self.simple(), found)
+            case _:
+                return found
+
+    def shape(self) -> Shape:
+        """A query."""
+        match self.pick("relation", "join", "left", "relation", "recursive", "cross", "join"):
+            case "join" | "left" | "cross" as kind:
+                (left, _), (right, _) = (self.relation(self.pick(0, 0, 1)) for _ in range(2))
+                both = self.over(joined=True)
+                extra = both.simple() if self.pick(0, 1, 2) == 2 else None
+                where = both.simple() if self.pick(0, 1, 2, 3) == 3 else None
+                pairs = () if kind == "cross" else self.pairs()
+                base: Recipe = (kind, left, right, pairs, extra, where)
+                return both.made(base, unique=False)
+            case "recursive":
+                field = self.pick(*(s.name for s in self.specs if s.kind in ("int", "level")))
+                # Without duplicates a circle ends by itself; with them it grows with each round.
+                keep = self.pick(False, False, True)
+                most = self.pick(1, 2, 3) if keep else 10
+                inner, _ = self.relation(1)
+                places = Shapes(self.draw, (Spec("hops", "int", nullable=False),), wild=False)
+                return places.made(("recursive", inner, field, keep, most), unique=False)
+            case _:
+                base, unique = self.relation(3)
+                return self.made(base, unique=unique)
+
+    def made(self, base: Recipe, *, unique: bool) -> Shape:
+        """What is made of the rows."""
+        own = Spec("id", "int", nullable=False)
+        fields = [spec for spec in self.specs if spec != own] or [own]
+        match self.pick("windows", "values", "groups", "rows", "windows", "distinct"):
+            case "rows":
+                total = unique and self.flip()
+                order: Any = ((("field", "id"), self.flip(), None),) if total else ()
+                limit = self.pick(None, 1, 3) if total else None
+                return Shape(base, "rows", (), (), order, limit, total)
+            case "groups":
+                keys = tuple(("field", self.pick(*fields).name) for _ in range(self.pick(0, 1, 2)))
+                folds = tuple(self.fold() for _ in range(self.pick(1, 2)))
+                return Shape(base, "groups", (*keys, *folds), keys)
+            case "windows":
+                count = self.pick(1, 2)
+                windows = tuple(self.window(fields, unique=unique) for _ in range(count))
+                return Shape(base, "windows", (("field", "id"), *windows))
+            case form:
+                picked = tuple(
+                    ("field", self.pick(*fields).name) for _ in range(self.pick(1, 2, 3))
+                )
+                return Shape(base, "distinct" if form == "distinct" else "values", picked)
+
+    def fold(self) -> Recipe:
+        """An aggregate."""
+        function = self.pick(*FOLDS)
+        kinds = SUMMED if function in ("sum", "avg") else LEAST
+        known = [spec.name for spec in self.specs if spec.kind in kinds]
+        if function == "count" and self.flip():
+            return ("count",)
+        return (function, ("field", self.pick(*known)))
+
+    def window(self, fields: list[Spec], *, unique: bool) -> Recipe:
+        """A value over other rows; where rows may tie, one that ties do not change."""
+        keys = tuple(("field", self.pick(*fields).name) for _ in range(self.pick(0, 1, 2)))
+        ordered = [spec for spec in fields if spec.kind not in UNORDERED]
+        order = [
+            (("field", self.pick(*ordered).name), self.flip(), self.pick(None, "first", "last"))
+            for _ in range(self.pick(0, 1, 1))
+            if ordered
+        ]
+        kinds = ("rank", "fold", "fold", "neighbour", "number", "ntile")
+        kind = self.pick(*kinds) if unique else self.pick(*kinds[:2])
+        if unique and (kind != "rank" or self.flip()):
+            order.append((("field", "id"), self.flip(), None))
+        units = ("rows", "groups") if unique else ("groups",)
+        frame = None
+        if kind in ("fold", "neighbour") and order and self.flip():
+            frame = self.frame(self.pick(*units))
+        function, operands = self.function(kind)
+        return ("over", function, operands, keys, tuple(order), frame)
+
+    def function(self, kind: str) -> tuple[str, tuple[Recipe, ...]]:
+        """A function of a window."""
+        match kind:
+            case "rank":
+                return self.pick(*RANKS), ()
+            case "number":
+                return "row_number", ()
+            case "ntile":
+                return "ntile", (("value", self.pick(1, 2, 3, 50)),)
+            case "fold":
+                function, *operands = self.fold()
+                return function, tuple(operands)
+        function = self.pick(*NEIGHBOURS)
+        field = ("field", self.pick(*self.specs).name)
+        if function in ("first_value", "last_value"):
+            return function, (field,)
+        counts = (1, 2, 9) if function == "nth_value" else (1, 0, 2, -1, 20)
+        return function, (field, ("value", self.pick(*counts)))
+
+    def frame(self, unit: str) -> tuple[str, int | None, int | None]:
+        """A frame."""
+        start, end = self.pick(None, -3, -1, 0, 1), self.pick(None, -2, 0, 1, 3)
+        if start is not None and end is not None and start > end:
+            start, end = end, start
+        return unit, start, end
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn, count: int = 5
+) -> tuple[tuple[Spec, ...], list[tuple[Any, ...]], list[Shape]]:
+    """Columns, rows of values without the key, and queries."""
+    wild = draw(st.booleans())
+    specs = draw(columns(tuple(KINDS)))
+    size = draw(st.sampled_from((9, 6, 12, 9, 6, 3, 1, 0)))
+    fields = [
+        values(spec.kind, wild=wild) | (st.none() if spec.nullable else st.nothing())
+        for spec in specs
+    ]
+    made = [tuple(draw(field) for field in fields) for _ in range(size)]
+    grammar = Shapes(draw, specs, wild=wild, arithmetic=False)
+    return specs, made, [grammar.shape() for _ in range(count)]
