@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tierline.query.assignments import RowRef
-from tierline.query.calls import ArrayAll, ArrayAny, Call, Case, Cast, JsonPath
 from tierline.query.evaluate.faults import unlisted
 from tierline.query.evaluate.ordering import sorting
 from tierline.query.evaluate.registry import (
@@ -162,12 +161,6 @@ NOT_IN_MEMORY.update(
         Exists: "it reads another query's rows",
         Scalar: "it reads another query's rows",
         InQuery: "it reads another query's rows; evaluate that one, and give is_in the list",
-        Call: "its functions are PostgreSQL's; only plain operators run here so far",
-        Case: "only plain operators run here so far",
-        Cast: "only plain operators run here so far",
-        JsonPath: "only plain operators run here so far",
-        ArrayAny: "only plain operators run here so far",
-        ArrayAll: "only plain operators run here so far",
         Window: "window functions need a database",
         Ranked: "window functions need a database",
         Frame: "window functions need a database",
