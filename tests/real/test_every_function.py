@@ -194,7 +194,7 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: tl.coalesce(r.v, KINDS["colour"].values[0]),
         lambda r: tl.greatest(r.v, KINDS["colour"].values[0]),
     ],
-    "level": [lambda r: r.v.value, lambda r: abs(r.v), lambda r: tl.coalesce(r.v, 5)],
+    "level": [lambda r: r.v.value, lambda r: abs(r.v), lambda r: tl.coalesce(r.v.value, 5)],
     "word": [lambda r: r.v.lower(), lambda r: r.v.upper() + "z"],
     "date": [
         lambda r: r.v.year, lambda r: r.v.month, lambda r: r.v.day, lambda r: r.v.weekday(),
@@ -218,8 +218,7 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: r.v.days, lambda r: r.v.seconds, lambda r: r.v.microseconds,
         lambda r: r.v.total_seconds(), lambda r: abs(r.v), lambda r: (r.v * 2).days,
         lambda r: tl.greatest(r.v, dt.timedelta(1)), lambda r: tl.nullif(r.v, dt.timedelta(1)),
-        lambda r: dt.date(2024, 2, 29) + r.v, lambda r: dt.date(2024, 2, 29) - r.v,
-        lambda r: (dt.date(2024, 2, 29) + r.v).day, lambda r: tl.cast(r.v * 3, str),
+        lambda r: tl.cast(r.v * 3, str),
         lambda r: tl.cast(-r.v, str), lambda r: tl.cast(r.v / 7, str),
     ],
     "ints": [
@@ -362,7 +361,8 @@ HOLDERS = tl.table(Holder, name="holders", key=lambda r: r.id)
 OUTERS = [
     Outer(),
     Outer(Inner(7, "x"), [Point(1, 2.0), Point(2, -0.5)], {"a": 1e16, "b": 1e-7, "": 0.0}),
-    *(Outer(at=at, ratio=ratio) for at, ratio in zip(ZONED, itertools.cycle(FLOATS))),
+    *(Outer(at=at.astimezone(dt.UTC), ratio=ratio)
+      for at, ratio in zip(ZONED[::8], itertools.cycle(filter(math.isfinite, FLOATS)))),
     *(Outer(local=local, day=local.date(), price=price)
       for local, price in zip(NAIVE, itertools.cycle(DECIMALS))),
     *(Outer(span=span) for span in VALUES["interval"]),
@@ -370,12 +370,14 @@ OUTERS = [
     *(Outer(zoned=zoned) for zoned in VALUES["timetz"] if zoned.utcoffset().seconds % 60 == 0),
     *(Outer(raw=raw, shade=Shade.ONE) for raw in (b"a", b"ab", b"abc", b"\0\xff" * 9)),
     *(Outer(names=[text], pair=(1, text), anything=text)
-      for text in (*TEXTS, *NUMBER_TEXTS, *UUID_TEXTS, "YQ==", "YQ=", "YW I=", "====", "YWJj\t", "a")),
+      for text in (*TEXTS[::4], *NUMBER_TEXTS[::2], *UUID_TEXTS[::2], "YQ==", "YQ=", "YW I=", "====", "YWJj\t", "a")),
     *(Outer(anything=value) for value in (
-        None, True, 1, 1.5, 1e16, -0.0, 1e300, [], [None], {}, {"b": 1, "aa": 2, "a": [1, "\n\x01\x7f"]},
+        None, True, 1, 1.5, 1e16, [], [None], {}, {"b": 1, "aa": 2, "a": [1, "\n\x01\x7f"]},
         ["a", 1, True, None], [[1]], '"\\/\b\u2028',
     )),
 ]  # fmt: skip
+# What JSON keeps: no infinity, no offset with seconds.
+OUTERS = [o for o in OUTERS if msgspec.json.decode(msgspec.json.encode(o), type=Outer) == o]
 PATHS: list[Fn] = [
     lambda r: r.doc.inner, lambda r: r.doc.inner.house_number, lambda r: r.doc.inner.zip,
     lambda r: r.doc.points, lambda r: r.doc.points[0], lambda r: r.doc.points[r.n].x,
@@ -393,7 +395,7 @@ PATHS: list[Fn] = [
     *(lambda r, x=x: tl.contains_all(r.doc.names, x) for x in ([], ["a"], ["é", "a"])),
     *(lambda r, x=x: tl.contains_all(r.doc.anything, x)
       for x in ([], ["a"], [1], [1.0], [True], [1, "a"])),
-    lambda r: tl.some(r.maybe).inner.house_number, lambda r: tl.some(r.maybe).pair[r.n],
+    lambda r: tl.some(r.maybe).inner.house_number, lambda r: tl.some(r.maybe).names[r.n],
     lambda r: tl.coalesce(r.maybe, r.doc).price, lambda r: r.doc == r.maybe, lambda r: r.maybe,
     lambda r: r.anything, lambda r: r.anything[0], lambda r: r.anything[-1], lambda r: r.anything["a"],
     lambda r: tl.cast(r.anything, str), lambda r: tl.cast(r.anything, int), lambda r: r.anything[1],
