@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
+from tests import grammar_expressions as more
 
 import tierline as tl
-from tests import grammar_expressions as more
 
 Recipe = tuple[Any, ...]
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -138,6 +138,7 @@ THEMES = (
     ("timestamptz", "timestamp", "date", "interval"),
     ("time", "timetz", "interval", "float"),
     ("text", "colour", "word", "bool"),
+    ("ints", "texts", "decimals", "json", "int", "text"),
 )
 EXTREMES = ("int", "float", "decimal", "text", "timestamptz", "timestamp", "date", "time",
             "timetz", "interval")  # fmt: skip

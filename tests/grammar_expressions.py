@@ -28,7 +28,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "when": lambda condition, value: tl.case((condition, value)),
     "slice": lambda value, start, stop: value[start:stop],
     "reverse": lambda value: value[::-1],
-    "trunc": lambda unit, value: tl.trunc(unit, value),
+    "trunc": tl.trunc,
     "trunc_zone": lambda unit, value, zone: tl.trunc(unit, value, zone=zone),
     "cast_int": lambda value: tl.cast(value, int),
     "cast_float": lambda value: tl.cast(value, float),
@@ -164,7 +164,7 @@ def _plain_text(g: Grammar, depth: int) -> Recipe | None:
     return (".lower()", found)
 
 
-def text(g: Grammar, depth: int) -> Recipe | None:
+def text(g: Grammar, depth: int) -> Recipe | None:  # noqa: C901 (a list of them)
     """A text made of something else."""
     match g.pick("method", "method", "choice", "slice", "cast", "json", "item"):
         case "method" if (inner := _plain_text(g, depth - 1)) is not None:
@@ -244,7 +244,7 @@ def instant(g: Grammar, depth: int) -> tuple[Recipe, str] | None:
             return None
 
 
-def test(g: Grammar, depth: int) -> Recipe | None:  # noqa: C901 (a list of tests)
+def test(g: Grammar, depth: int) -> Recipe | None:
     """A condition on something else than a comparison."""
     match g.pick("like", "matches", "quantified", "contains", "between", "bool", "json", "choice"):
         case "like" if (text := g.text(depth - 1)) is not None:

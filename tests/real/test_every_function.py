@@ -31,17 +31,20 @@ __all__ = ["server"]
 Fn = Callable[[Any], Any]
 
 TEXTS = [
-    *KINDS["text"].values, *KINDS["text"].edges, "abc", "aXbX", "ÄÖü", "straße", " \t\u3000a \u2003",
+    *KINDS["text"].values, *KINDS["text"].edges, "abc", "aXbX", "ÄÖü", "straße",
+    " \t\u3000a \u2003",
     "a%b_c\\d", "%%", "\\\\", "é😀é", "\n", "a\nb", "xxaxx", "K\u212a", "ab\u0130", "x" * 300,
 ]  # fmt: skip
 NUMBER_TEXTS = [
     "", " ", "1", " 1 ", "+1", "-1", "--1", "1_000", "1__0", "_1", "1_", "0x1F", "0x_1F", "0xg",
-    "-0b101", "0o17", "0o8", "0x", "9223372036854775807", "9223372036854775808", "00000000000000001",
+    "-0b101", "0o17", "0o8", "0x", "9223372036854775807", "9223372036854775808",
+    "00000000000000001",
     "-9223372036854775808", "1.5", "1.", ".5", ".", "-.5e1", "1e5", "1e", "1e+", "1E-5", "1_0.0_1",
     "1_.5", "1._5", "1e1_0", "1e400", "1e-400", "0e400", "0e-400", "0e99999", "1e20000", "1e-20000",
     "NaN", "nan", "-NaN", "inf", "-inf", "Infinity", "+Infinity", "infinit", "INF ", "nan(12)",
     "0x1p3", "0x.8", "0x1p99999", "0x1p-99999", "1\u00a0", "\u0661", "1 2", "1\n", "\v1", "0.10",
-    "-0", "-0.0", "5e-324", "2e-324", "1.7976931348623159e308", "1e99999999999", "t", "true", "TRUE",
+    "-0", "-0.0", "5e-324", "2e-324", "1.7976931348623159e308", "1e99999999999", "t", "true",
+    "TRUE",
     "tr", "f", "fa", "of", "o", "on", "off", "yes", "n", "no", "2", "0", "truex", " t ", "ﬁ",
     "1e-16383", "1e-16384", "0e-16384", "1e131071", "1e131072", "9" * 20, "1e-30",
 ]  # fmt: skip
@@ -59,29 +62,38 @@ PATTERNS = [
 EXPRESSIONS = [
     "", "a", "^a", "a$", "^$", "^a|b$", ".", "^.$", "^.{2}$", "a.b", "[abc]", "[^a]", "^[^a]*$",
     "[]a]", "[a-]", "[-a]", "[a-c]+$", "[[:alpha:]]", "^[[:upper:]]", "[[:space:]]", "[[:punct:]]",
-    "[^[:alnum:]]", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"[\w]", r"[^\s]", r"\.", r"\$", r"\\",
+    "[^[:alnum:]]", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"[\w]", r"[^\s]", r"\.", r"\$",
+    r"\\",
     r"\n", r"a\nb", "(a)(b)", "(?:a|b)+$", "(a|b)?c", "a*", "a*?b", "^(a*)*$", "(|a)+b", "a||b",
-    "()", "a{2}", "x{3,}", "x{0,2}a", "^x{255}", r"\ma", r"a\M", r"\ya\y", r"\Yb", "(?=a)", "a(?!b)",
-    "(?i)AB", "(?i)[x-z]", "(?i)ä", "(?i)K", r"^\A", r"b\Z", "é", "[é-ü]", "(?i)[^a]", "[[:cntrl:]]",
+    "()", "a{2}", "x{3,}", "x{0,2}a", "^x{255}", r"\ma", r"a\M", r"\ya\y", r"\Yb", "(?=a)",
+    "a(?!b)",
+    "(?i)AB", "(?i)[x-z]", "(?i)ä", "(?i)K", r"^\A", r"b\Z", "é", "[é-ü]", "(?i)[^a]",
+    "[[:cntrl:]]",
     "[[:blank:]]", "[[:graph:]]", "[[:print:]]", "[[:xdigit:]]", "[[:word:]]", "}", "]", "%", "'",
 ]  # fmt: skip
 FLOATS = [
-    *KINDS["float"].values, *KINDS["float"].edges, 0.5, 1.5, 2.5, -0.5, -1.5, 1e15, 1e14, 123456.789,
+    *KINDS["float"].values, *KINDS["float"].edges, 0.5, 1.5, 2.5, -0.5, -1.5, 1e15, 1e14,
+    123456.789,
     1e-4, 1e-5, 1e23, 9007199254740993.0, 2.0**63, -(2.0**63), 9.2e18, 1.7976931348623157e308, 1e16,
-    123456789012345680.0, 0.30000000000000004, 2.2250738585072014e-308, 5e22, 1e22, 8.41e21, 2.0**80,
+    123456789012345680.0, 0.30000000000000004, 2.2250738585072014e-308, 5e22, 1e22, 8.41e21,
+    2.0**80,
 ]  # fmt: skip
 DECIMALS = [
     *KINDS["decimal"].values, *KINDS["decimal"].edges,
-    *map(Decimal, ["0.5", "1.5", "2.5", "-0.5", "-1.5", "2.675", "0.125", "-2.345", "15", "25", "45",
-                   "9223372036854775807", "9223372036854775807.5", "-9223372036854775808.9", "1E+19",
+    *map(Decimal, ["0.5", "1.5", "2.5", "-0.5", "-1.5", "2.675", "0.125", "-2.345", "15", "25",
+    "45",
+                   "9223372036854775807", "9223372036854775807.5", "-9223372036854775808.9",
+                   "1E+19",
                    "0.0005", "1E-2000"]),
 ]  # fmt: skip
-INTS = [*KINDS["int"].values, *KINDS["int"].edges, 5, 15, 25, 35, -25, 45, 2**31, -(2**31) - 1, 2**31 - 1,
+INTS = [*KINDS["int"].values, *KINDS["int"].edges, 5, 15, 25, 35, -25, 45, 2**31, -(2**31) - 1,
+2**31 - 1,
         2**40, -(2**40), -(2**31), 2**63 - 6]  # fmt: skip
 NAIVE = [
     *KINDS["timestamp"].values, *KINDS["timestamp"].edges,
     *(dt.datetime.fromisoformat(text) for text in (
-        "2000-02-29T23:59:59.999999", "1900-02-28T00:00:00.000001", "1970-01-01", "1969-12-31T23:59:59",
+        "2000-02-29T23:59:59.999999", "1900-02-28T00:00:00.000001", "1970-01-01",
+        "1969-12-31T23:59:59",
         "2024-12-30", "2021-01-03", "0004-02-29", "2024-03-31T02:30:00", "1999-12-31T12:00:00.5",
         "1950-06-01", "2100-07-01", "0001-01-07",
     )),
@@ -108,7 +120,8 @@ VALUES: dict[str, list[Any]] = {
             (-(2 * 10**8), 0, 1), (999_999_998, 86_399, 999_999), (30,), (2, -1),
         )),
     ],
-    "time": [*KINDS["time"].values, *KINDS["time"].edges, dt.time(1, 2, 3, 4500), dt.time(23, 59, 59)],
+    "time": [*KINDS["time"].values, *KINDS["time"].edges, dt.time(1, 2, 3, 4500),
+    dt.time(23, 59, 59)],
     "timetz": [
         *KINDS["timetz"].values, *KINDS["timetz"].edges,
         dt.time(1, 2, 3, 4, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30))),
@@ -117,7 +130,9 @@ VALUES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-def one_column(server: Server, kind: str, values: list[Any]) -> tuple[tl.Table[Any, Any], list[Any]]:
+def one_column(
+    server: Server, kind: str, values: list[Any]
+) -> tuple[tl.Table[Any, Any], list[Any]]:
     table = table_of("functions", (Spec("v", kind, True),))
     rows = [table.entity(n, value) for n, value in enumerate([None, *values])]
     fill(server, table, rows)
@@ -171,13 +186,15 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: tl.least(Decimal("1.0"), r.v), lambda r: tl.case((r.v > 0, r.v), otherwise=0.5),
     ],
     "float": [
-        lambda r: abs(r.v), lambda r: round(r.v), lambda r: math.floor(r.v), lambda r: math.ceil(r.v),
+        lambda r: abs(r.v), lambda r: round(r.v), lambda r: math.floor(r.v),
+        lambda r: math.ceil(r.v),
         lambda r: math.trunc(r.v), lambda r: tl.greatest(r.v, float("nan")),
         lambda r: tl.least(r.v, float("nan")), lambda r: tl.nullif(r.v, float("nan")),
         lambda r: tl.greatest(-0.0, r.v), lambda r: tl.least(r.v, 1),
     ],
     "decimal": [
-        lambda r: abs(r.v), lambda r: round(r.v), lambda r: math.floor(r.v), lambda r: math.ceil(r.v),
+        lambda r: abs(r.v), lambda r: round(r.v), lambda r: math.floor(r.v),
+        lambda r: math.ceil(r.v),
         lambda r: math.trunc(r.v), lambda r: tl.coalesce(r.v, 0.5), lambda r: tl.greatest(r.v, 1),
         lambda r: tl.least(r.v, Decimal("NaN")), lambda r: tl.nullif(r.v, Decimal("1.500")),
         lambda r: tl.greatest(r.v, Decimal("1.500")), lambda r: tl.least(r.v, Decimal("1.500")),
@@ -188,9 +205,11 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: tl.case((r.v, 1), (tl.not_(r.v), 0)), lambda r: tl.coalesce(r.v, True),
         lambda r: tl.nullif(r.v, False), lambda r: tl.greatest(r.v, False),
     ],
-    "uuid": [lambda r: tl.greatest(r.v, uuid.UUID(int=1)), lambda r: tl.nullif(r.v, uuid.UUID(int=1))],
+    "uuid": [lambda r: tl.greatest(r.v, uuid.UUID(int=1)),
+    lambda r: tl.nullif(r.v, uuid.UUID(int=1))],
     "colour": [
-        lambda r: r.v.value, lambda r: r.v.value.upper(), lambda r: tl.length(r.v), lambda r: r.v[0],
+        lambda r: r.v.value, lambda r: r.v.value.upper(), lambda r: tl.length(r.v),
+        lambda r: r.v[0],
         lambda r: tl.coalesce(r.v, KINDS["colour"].values[0]),
         lambda r: tl.greatest(r.v, KINDS["colour"].values[0]),
     ],
@@ -201,13 +220,17 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: r.v.isoweekday(), *(lambda r, u=u: tl.trunc(u, r.v) for u in UNITS[3:]),
         lambda r: r.v - dt.date(2000, 2, 29), lambda r: dt.date(1, 1, 1) - r.v,
         lambda r: tl.greatest(r.v, dt.date(2023, 12, 31)), lambda r: r.v - r.v,
-        *(lambda r, d=d: r.v + dt.timedelta(d) for d in (1, -1, 2.5, -2.5, 10**6, -(10**6), 10**8, -(10**7))),
+        *(lambda r, d=d: r.v + dt.timedelta(d) for d in (1, -1, 2.5, -2.5, 10**6, -(10**6), 10**8,
+        -(10**7))),
         *(lambda r, d=d: dt.timedelta(d) + r.v for d in (1, 365)),
         *(lambda r, d=d: r.v - dt.timedelta(d) for d in (1, 2.5, -2.5, 999_999_999, -999_999_999)),
         *(lambda r, d=d: (r.v + dt.timedelta(d)).year for d in (10**6, -(10**6), 10**8, -800_000)),
-        *(lambda r, d=d: tl.trunc("year", r.v + dt.timedelta(d)) - r.v for d in (10**6, -800_000, 2 * 10**8)),
-        *(lambda r, d=d: tl.cast(r.v + dt.timedelta(d), str) for d in (10**6, -(10**6), 10**8, -735_000)),
-        *(lambda r, d=d: tl.cast(r.v + dt.timedelta(d), dt.datetime) > dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+        *(lambda r, d=d: tl.trunc("year", r.v + dt.timedelta(d)) - r.v for d in (10**6, -800_000,
+        2 * 10**8)),
+        *(lambda r, d=d: tl.cast(r.v + dt.timedelta(d), str) for d in (10**6, -(10**6), 10**8,
+        -735_000)),
+        *(lambda r, d=d: tl.cast(r.v + dt.timedelta(d),
+        dt.datetime) > dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
           for d in (10**6, 10**8, 2 * 10**8)),
     ],
     "time": [
@@ -228,7 +251,8 @@ CALLS: dict[str, list[Fn]] = {
         *(lambda r, x=x: tl.any_(r.v) > x for x in (0, 1, Decimal("1.5"), 1.5, float("nan"))),
         *(lambda r, x=x: tl.all_(r.v) <= x for x in (0, 1, Decimal("1.5"), 1.5, float("nan"))),
         lambda r: tl.any_(r.v) == tl.length(r.v), lambda r: tl.all_(r.v) != r.v[0],
-        lambda r: tl.any_(r.v) == tl.nullif(r.id, r.id), lambda r: tl.all_(r.v) < tl.nullif(r.id, r.id),
+        lambda r: tl.any_(r.v) == tl.nullif(r.id, r.id),
+        lambda r: tl.all_(r.v) < tl.nullif(r.id, r.id),
         *(lambda r, x=x: tl.contains_all(r.v, x) for x in ([], [1], [1, 1], [2, 1], [3])),
         *(lambda r, x=x: tl.contains_all(x, r.v) for x in ([], [1], [1, 2])),
         *(lambda r, x=x: tl.overlaps(r.v, x) for x in ([], [1], [2, 3])),
@@ -236,8 +260,10 @@ CALLS: dict[str, list[Fn]] = {
         lambda r: tl.coalesce(r.v, [7]), lambda r: tl.nullif(r.v, [1]),
     ],
     "texts": [
-        lambda r: r.v[0], lambda r: r.v[-1].upper(), lambda r: r.v[1:], lambda r: tl.is_in("a", r.v),
-        lambda r: tl.any_(r.v) < "b", lambda r: tl.all_(r.v) > "", lambda r: tl.overlaps(r.v, ["é", "b"]),
+        lambda r: r.v[0], lambda r: r.v[-1].upper(), lambda r: r.v[1:],
+        lambda r: tl.is_in("a", r.v),
+        lambda r: tl.any_(r.v) < "b", lambda r: tl.all_(r.v) > "", lambda r: tl.overlaps(r.v, ["é",
+        "b"]),
         lambda r: tl.contains_all(r.v, ["a"]),
     ],
     "decimals": [
@@ -370,7 +396,8 @@ OUTERS = [
     *(Outer(zoned=zoned) for zoned in VALUES["timetz"] if zoned.utcoffset().seconds % 60 == 0),
     *(Outer(raw=raw, shade=Shade.ONE) for raw in (b"a", b"ab", b"abc", b"\0\xff" * 9)),
     *(Outer(names=[text], pair=(1, text), anything=text)
-      for text in (*TEXTS[::4], *NUMBER_TEXTS[::2], *UUID_TEXTS[::2], "YQ==", "YQ=", "YW I=", "====", "YWJj\t", "a")),
+      for text in (*TEXTS[::4], *NUMBER_TEXTS[::2], *UUID_TEXTS[::2], "YQ==", "YQ=", "YW I=",
+      "====", "YWJj\t", "a")),
     *(Outer(anything=value) for value in (
         None, True, 1, 1.5, 1e16, [], [None], {}, {"b": 1, "aa": 2, "a": [1, "\n\x01\x7f"]},
         ["a", 1, True, None], [[1]], '"\\/\b\u2028',
@@ -386,18 +413,23 @@ PATHS: list[Fn] = [
     lambda r: r.doc.pair[-1], lambda r: r.doc.names[0], lambda r: r.doc.names[r.n],
     lambda r: r.doc.price * 2, lambda r: r.doc.ratio, lambda r: r.doc.at, lambda r: r.doc.at.year,
     lambda r: r.doc.local, lambda r: r.doc.day, lambda r: r.doc.clock, lambda r: r.doc.zoned,
-    lambda r: r.doc.span, lambda r: tl.cast(r.doc.span, str), lambda r: r.doc.token, lambda r: r.doc.raw,
-    lambda r: tl.length(r.doc.raw), lambda r: r.doc.ok, lambda r: r.doc.shade, lambda r: r.doc.anything,
+    lambda r: r.doc.span, lambda r: tl.cast(r.doc.span, str), lambda r: r.doc.token,
+    lambda r: r.doc.raw,
+    lambda r: tl.length(r.doc.raw), lambda r: r.doc.ok, lambda r: r.doc.shade,
+    lambda r: r.doc.anything,
     *(lambda r, t=t: tl.cast(r.doc.anything, t)
-      for t in (str, int, float, Decimal, bool, bytes, uuid.UUID, Shade, list[str], dict[str, Any])),
+      for t in (str, int, float,
+      Decimal, bool, bytes, uuid.UUID, Shade, list[str], dict[str, Any])),
     lambda r: r.doc.anything[0], lambda r: r.doc.anything[-1], lambda r: r.doc.anything["a"],
-    lambda r: r.doc.anything[r.n], lambda r: tl.length(r.doc.anything), lambda r: tl.length(r.doc.names),
+    lambda r: r.doc.anything[r.n], lambda r: tl.length(r.doc.anything),
+    lambda r: tl.length(r.doc.names),
     *(lambda r, x=x: tl.contains_all(r.doc.names, x) for x in ([], ["a"], ["é", "a"])),
     *(lambda r, x=x: tl.contains_all(r.doc.anything, x)
       for x in ([], ["a"], [1], [1.0], [True], [1, "a"])),
     lambda r: tl.some(r.maybe).inner.house_number, lambda r: tl.some(r.maybe).names[r.n],
     lambda r: tl.coalesce(r.maybe, r.doc).price, lambda r: r.doc == r.maybe, lambda r: r.maybe,
-    lambda r: r.anything, lambda r: r.anything[0], lambda r: r.anything[-1], lambda r: r.anything["a"],
+    lambda r: r.anything, lambda r: r.anything[0], lambda r: r.anything[-1],
+    lambda r: r.anything["a"],
     lambda r: tl.cast(r.anything, str), lambda r: tl.cast(r.anything, int), lambda r: r.anything[1],
     lambda r: tl.case((r.doc.ok, r.doc.inner), otherwise=Inner(1)), lambda r: r.doc.anything == "a",
     lambda r: tl.cast(r.doc, str), lambda r: tl.is_null(r.doc.anything), lambda r: r.doc.names,

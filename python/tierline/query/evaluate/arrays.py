@@ -62,12 +62,18 @@ def _element_set(node: Call) -> Callable[[Iterable[Any]], frozenset[Any]]:
 @function("array_contains")
 def _array_contains(node: Call, scope: Scope) -> Read:
     elements = _element_set(node)
-    return strict(lambda left, right: elements(left) >= elements(right), *operands(node, scope))
+
+    def contains(left: Any, right: Any) -> bool:
+        return elements(left) >= elements(right)
+
+    return strict(contains, *operands(node, scope))
 
 
 @function("array_overlaps")
 def _array_overlaps(node: Call, scope: Scope) -> Read:
     elements = _element_set(node)
-    return strict(
-        lambda left, right: not elements(left).isdisjoint(elements(right)), *operands(node, scope)
-    )
+
+    def overlaps(left: Any, right: Any) -> bool:
+        return not elements(left).isdisjoint(elements(right))
+
+    return strict(overlaps, *operands(node, scope))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from tierline.query.calls import Call
 from tierline.query.evaluate.registry import Scope, compiled, evaluation, strict
-from tierline.query.evaluate.values import Read
+from tierline.query.evaluate.values import Convert, Read
 
 Build: TypeAlias = Callable[[Call, Scope], Read]
 
@@ -44,8 +44,13 @@ def plain(name: str, apply: Callable[..., Any]) -> None:
     FUNCTIONS[name] = lambda node, scope: strict(apply, *operands(node, scope))
 
 
-def by_wire(name: str, applies: dict[str, Callable[..., Any]]) -> None:
-    """Register a function of values that depends on the type of the first."""
+def unary(name: str, apply: Convert) -> None:
+    """Register a function of one value, whose answer is NULL if that is."""
+    plain(name, apply)
+
+
+def by_wire(name: str, applies: dict[str, Convert]) -> None:
+    """Register a function of one value that depends on the value's type."""
     FUNCTIONS[name] = lambda node, scope: strict(
         applies[node.operands[0].type.wire], *operands(node, scope)
     )

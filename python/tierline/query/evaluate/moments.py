@@ -10,7 +10,7 @@ from typing import Any
 
 from tierline.query.calls import Call
 from tierline.query.evaluate import calendar, machine, numeric, zones
-from tierline.query.evaluate.functions import by_wire, function, operands, plain
+from tierline.query.evaluate.functions import by_wire, function, operands, plain, unary
 from tierline.query.evaluate.registry import Scope, strict
 from tierline.query.evaluate.temporal import DAY, Interval, checked_instant
 from tierline.query.evaluate.values import Read
@@ -62,12 +62,12 @@ def time_at(instant: int) -> dt.time:
     return dt.time(hour, minute, second, micros)
 
 
-plain("utc", lambda instant: instant)
+unary("utc", lambda instant: instant)
 plain("date", calendar.date_at)
 plain("time", time_at)
-plain("epoch", lambda instant: (instant - _UNIX_EPOCH) / _SECOND)
-plain("total_seconds", lambda interval: interval.length / _SECOND)
-plain("microseconds", lambda interval: interval.length % _SECOND)
+unary("epoch", lambda instant: (instant - _UNIX_EPOCH) / _SECOND)
+unary("total_seconds", lambda interval: interval.length / _SECOND)
+unary("microseconds", lambda interval: interval.length % _SECOND)
 
 
 def days(interval: Interval) -> int:
@@ -84,7 +84,7 @@ def _epoch(interval: Interval) -> Decimal:
 
 
 plain("days", days)
-plain("seconds", lambda interval: interval.length // _SECOND - days(interval) * 86_400)
+unary("seconds", lambda interval: interval.length // _SECOND - days(interval) * 86_400)
 
 
 def date_add(date: int, interval: Interval) -> int:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tierline.query.evaluate import machine, numeric, temporal
 from tierline.query.evaluate.faults import no_integer, out_of_range
-from tierline.query.evaluate.functions import by_wire, plain, with_nulls
+from tierline.query.evaluate.functions import by_wire, plain, unary, with_nulls
 
 _HALF = Decimal("0.5")
 _TWO = Decimal(2)
@@ -83,7 +83,7 @@ by_wire(
         "numeric": lambda value: numeric.normal(value.copy_abs()),
     },
 )
-plain("abs_interval", lambda value: temporal.negative(value) if value.length < 0 else value)
+unary("abs_interval", lambda value: temporal.negative(value) if value.length < 0 else value)
 by_wire("floor", {"float8": _floor, "numeric": _floor_numeric})
 by_wire("ceil", {"float8": _ceil, "numeric": _ceil_numeric})
 by_wire("truncate", {"float8": from_float, "numeric": from_numeric})

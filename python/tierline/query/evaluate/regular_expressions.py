@@ -176,6 +176,8 @@ class _Reader:
                 return self._escape(), 1
             case "*" | "+" | "?" | "{":
                 self.refuse(f"a {char} that follows nothing")
+            case _:
+                pass
         return re.escape(char), 1
 
     def _escape(self) -> str:

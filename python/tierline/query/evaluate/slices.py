@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tierline.query.evaluate.functions import plain, with_nulls
+from tierline.query.evaluate.functions import unary, with_nulls
 from tierline.query.evaluate.machine import int4, int8
 
 
@@ -70,10 +70,10 @@ with_nulls("text_at", _text_at)
 with_nulls("text_from", _text_from)
 with_nulls("text_to", _text_to)
 with_nulls("text_slice", _text_slice)
-plain("text_length", len)
-plain("bytes_length", len)
-plain("array_length", len)
-plain("text_reverse", lambda text: text[::-1])
+unary("text_length", len)
+unary("bytes_length", len)
+unary("array_length", len)
+unary("text_reverse", lambda text: text[::-1])
 
 
 def _array_at(items: tuple[Any, ...] | None, index: int | None) -> Any:

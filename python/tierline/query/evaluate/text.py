@@ -28,6 +28,10 @@ def _replace(text: str, old: str, new: str) -> str:
     return text.replace(old, new) if old else text
 
 
+def _is_ilike(text: str, pattern: str) -> bool:
+    return is_like(lower(text), lower(pattern))
+
+
 plain("lower", lower)
 plain("upper", upper)
 plain("strip", str.strip)
@@ -35,17 +39,20 @@ plain("lstrip", str.lstrip)
 plain("rstrip", str.rstrip)
 plain("replace", _replace)
 plain("like", is_like)
-plain("ilike", lambda text, pattern: is_like(lower(text), lower(pattern)))
+plain("ilike", _is_ilike)
 
 
 @function("matches")
 def _matches(node: Call, scope: Scope) -> Read:
-    text, pattern = node.operands
+    pattern = node.operands[1]
     if not isinstance(pattern, Value):
         raise TypeError(
             "matches cannot be evaluated in memory with a pattern that is a field: which patterns "
             "mean the same here is decided when the query is built"
         )
-    expression = translated(pattern.value)
-    del text
-    return strict(lambda value: expression.search(value) is not None, operands(node, scope)[0])
+    search = translated(pattern.value).search
+
+    def is_found(text: str) -> bool:
+        return search(text) is not None
+
+    return strict(is_found, operands(node, scope)[0])
