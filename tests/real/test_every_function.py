@@ -178,6 +178,7 @@ CALLS: dict[str, list[Fn]] = {
             lambda t, i: t[i], lambda t, i: t[i:], lambda t, i: t[:i], lambda t, i: t[i:3],
             lambda t, i: t[1:i], lambda t, i: t[i:i], lambda t, i: tl.nullif(t, t)[i:],
             lambda t, i: tl.nullif(t, t)[i:5], lambda t, i: tl.nullif(t, t)[i],
+            lambda t, i: tl.nullif(t, t)[-1:i],
             lambda t, i: t[tl.nullif(i, i):2], lambda t, i: t[1:tl.nullif(i, i)],
         )),
         lambda r: tl.coalesce(r.v, 1.5), lambda r: tl.coalesce(r.v, Decimal("1.50")),

@@ -13,7 +13,8 @@ Of these parts, whether a text matches does not depend on how either engine sear
 | `(?i)` at the beginning | without regard to the case of ASCII letters |
 
 All else is refused: back references, look-behind, other options, `***`, other escapes, collating
-elements, and what is no valid expression.
+elements, and what is no valid expression. Repetitions inside repetitions, such as `(a+)+`, can take
+`re` long where they do not match; PostgreSQL decides them in one pass.
 """
 
 from __future__ import annotations
