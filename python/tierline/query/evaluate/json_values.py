@@ -5,7 +5,6 @@ A field's own value is kept as it is; what comes of a path or of the query is a 
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -70,7 +69,8 @@ def text_of(value: Any) -> str:
     if is_dict(value):
         ordered = sorted(value.items(), key=_key_order)
         return f"{{{', '.join(f'{text_of(name)}: {text_of(item)}' for name, item in ordered)}}}"
-    return json.dumps(value, ensure_ascii=False)
+    # As msgspec writes it: `\\n` and its like by name, other control characters as `\\u0001`.
+    return msgspec.json.encode(value).decode()
 
 
 def _key_order(item: tuple[str, Any]) -> tuple[int, bytes]:

@@ -40,10 +40,10 @@ def evaluate(query: Query[R], rows: Iterable[Any]) -> Success[list[R]] | Failure
 
     Returns:
         The answer, or a Failure of the error that PostgreSQL answers with: a `QueryError` for a
-        number out of range, a division by zero or a text that is no number, a `DecodeError` for a value that Python cannot
-        hold, a `ValidationError` for a value in the query that no parameter can carry. Whether the
-        error of one operand shows beside another that already decides the condition is as
-        undefined as it is in PostgreSQL.
+        number out of range, a division by zero or a text that is no number, a `DecodeError` for a
+        value that Python cannot hold, a `ValidationError` for a value in the query that no
+        parameter can carry. Whether the error of one operand shows beside another that already
+        decides the condition is as undefined as it is in PostgreSQL.
 
     Raises:
         TypeError: The query cannot be evaluated in memory, or a row is no entity of the table.
