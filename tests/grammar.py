@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
+from tests import grammar_expressions as more
 
 import tierline as tl
 
@@ -137,6 +138,7 @@ THEMES = (
     ("timestamptz", "timestamp", "date", "interval"),
     ("time", "timetz", "interval", "float"),
     ("text", "colour", "word", "bool"),
+    ("ints", "texts", "decimals", "json", "int", "text"),
 )
 EXTREMES = ("int", "float", "decimal", "text", "timestamptz", "timestamp", "date", "time",
             "timetz", "interval")  # fmt: skip
@@ -194,6 +196,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "sum": tl.sum, "avg": tl.avg, "min": tl.min, "max": tl.max, "filtered": tl.filtered,
     "array_agg": lambda value, key: tl.array_agg(value, order_by=key),
     "string_agg": lambda value, key: tl.string_agg(value, ", ", order_by=tl.desc(key)),
+    **more.OPERATORS,
 }  # fmt: skip
 COMPARE = ("==", "!=", "<", "<=", ">", ">=")
 AGGREGATES = ("count", "kinds", "sum", "avg", "min", "max", "array_agg", "string_agg")
@@ -344,8 +347,16 @@ class Grammar:
         spec = self.pick(*found)
         return ("field", spec.name), spec.kind
 
+    def more(self, draw: Callable[[Grammar, int], Any], depth: int) -> Any:
+        """Half of the time what another function draws, where it may fail."""
+        if not self.arithmetic or depth <= 0 or self.flip():
+            return None
+        return draw(self, depth)
+
     def number(self, depth: int) -> tuple[Recipe, str]:
         """A number and its kind."""
+        if found := self.more(more.number, depth):
+            return found  # type: ignore[no-any-return]
         leaf, kind = self.field(*NUMBERS, "level") or (("field", "id"), "int")
         if not self.arithmetic or depth <= 0 or self.pick(0, 1, 2, 3) == 0:
             return leaf, kind
@@ -372,6 +383,8 @@ class Grammar:
         return (symbol, left, right), result
 
     def text(self, depth: int) -> Recipe | None:
+        if made := self.more(more.text, depth):
+            return made  # type: ignore[no-any-return]
         found = self.field("text", "colour", "word")
         if found is None:
             return None
@@ -381,6 +394,8 @@ class Grammar:
         return leaf
 
     def interval(self, depth: int) -> Recipe | None:
+        if made := self.more(more.interval, depth):
+            return made  # type: ignore[no-any-return]
         found = self.field("interval")
         instant = self.field("timestamptz", "timestamp")
         if instant is not None and (found is None or self.flip()):
@@ -401,6 +416,8 @@ class Grammar:
                 return leaf
 
     def instant(self, depth: int) -> tuple[Recipe, str] | None:
+        if made := self.more(more.instant, depth):
+            return made  # type: ignore[no-any-return]
         found = self.field(*INSTANTS)
         if found is None or found[1] == "date" or depth <= 0 or self.flip():
             return found
@@ -410,6 +427,8 @@ class Grammar:
 
     def any(self, depth: int = 2) -> tuple[Recipe, str]:
         """An expression of any kind."""
+        if made := self.more(more.anything, depth):
+            return made  # type: ignore[no-any-return]
         # A theme's own operations first: most columns are of it.
         own = {"level": "number", "timestamptz": "instant", "interval": "interval"}
         own |= dict.fromkeys(NUMBERS, "number")
@@ -419,7 +438,7 @@ class Grammar:
                 return self.number(depth)
             case "text" if (text := self.text(depth)) is not None:
                 # Concatenated or not, only plain text is known to be text.
-                return text, "text" if text[0] == "+" else self.kind(text)
+                return text, self.kind(text)
             case "interval" if (interval := self.interval(depth)) is not None:
                 return interval, "interval"
             case "instant" if (instant := self.instant(depth)) is not None:
@@ -430,8 +449,11 @@ class Grammar:
                 spec = self.pick(*self.specs)
                 return ("field", spec.name), spec.kind
 
-    def kind(self, field: Recipe) -> str:
-        return next(spec.kind for spec in self.specs if spec.name == field[1])
+    def kind(self, text: Recipe) -> str:
+        """The kind of a text: only a field may be of an Enum."""
+        if text[0] != "field":
+            return "text"
+        return next(spec.kind for spec in self.specs if spec.name == text[1])
 
     def condition(self, depth: int) -> Recipe:
         if depth > 0 and self.pick(0, 1, 2) == 0:
@@ -443,10 +465,11 @@ class Grammar:
 
     def test(self, depth: int) -> Recipe:  # noqa: C901 (a list of tests)
         """A comparison, or another test."""
+        if made := self.more(more.test, depth):
+            return made  # type: ignore[no-any-return]
         match self.pick("number", "text", "part", "in", "null", "instant", "interval", "field"):
             case "text" if (text := self.text(depth)) is not None:
-                kind = "text" if text[0] == "+" else self.kind(text)
-                return self.compared(text, kind)
+                return self.compared(text, self.kind(text))
             case "part" if (text := self.text(depth)) is not None:
                 other = self.text(0) if self.flip() else None
                 part = other or self.value("text")
@@ -549,8 +572,7 @@ class Grammar:
             return (function, ("field", self.pick(*fields).name), ("field", "id")), "list"
         if function == "string_agg":
             text = self.text(1)
-            known = text is not None and (text[0] == "+" or self.kind(text) == "text")
-            if known:
+            if text is not None and self.kind(text) == "text":
                 return (function, text, ("field", "id")), "text"
             function = "count"
         operand, kind = self.any(2)

@@ -41,8 +41,8 @@ PURE = ("errors", "result", "entity", "query", "sql")
 # need not be foreseen here.
 PURE_IMPORTS = {
     "__future__", "base64", "binascii", "collections", "contextvars", "datetime", "decimal",
-    "difflib", "enum", "functools", "hashlib", "hmac", "html", "itertools", "math", "msgspec",
-    "operator", "re", "returns", "types", "typing", "uuid",
+    "difflib", "enum", "fractions", "functools", "hashlib", "hmac", "html", "itertools", "math",
+    "msgspec", "operator", "re", "returns", "types", "typing", "uuid",
     "zoneinfo",  # the rules of time zones: files, but as constant as the names in `datetime`
 }  # fmt: skip
 

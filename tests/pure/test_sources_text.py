@@ -274,7 +274,8 @@ SHAPES: list[tuple[tl.Query[Any], str, tuple[Any, ...]]] = [
         (
             'SELECT "origin", coalesce(array_agg("id" ORDER BY "id" DESC), \'{}\'), '
             'string_agg("tail", $1 ORDER BY "tail"), count(*) FILTER (WHERE ("id" > $2)) FROM '
-            '"air"."flights" GROUP BY "origin" HAVING (count(*) > $3) ORDER BY "origin" LIMIT $4'
+            '"air"."flights" GROUP BY "origin" HAVING (count(*) > $3) '
+            'ORDER BY "flights"."origin" LIMIT $4'
         ),
         ("; ", 3, 1, 7),
     ),

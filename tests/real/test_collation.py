@@ -50,6 +50,16 @@ QUERIES: dict[str, Callable[[], tl.Query[Any]]] = {
     "extremes": lambda: tl.project(
         tl.select(WORDS), lambda w: (tl.min(w.word + w.other), tl.max(w.other + w.word))
     ),
+    "greatest": lambda: tl.project(
+        tl.select(WORDS, order_by=lambda w: w.id),
+        lambda w: (tl.greatest(w.word, w.other), tl.least(w.word, w.other)),
+    ),
+    "some element": lambda: tl.select(
+        WORDS, where=lambda w: tl.any_(w.words) < w.other, order_by=lambda w: w.id
+    ),
+    "every element": lambda: tl.select(
+        WORDS, where=lambda w: tl.all_(w.words) >= w.other, order_by=lambda w: w.id
+    ),
     "groups": lambda: tl.project(
         tl.select(WORDS),
         lambda w: (w.word, tl.count()),

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from tests.conftest import fresh_schema
 from tests.grammar import AGGREGATES, Plan, Recipe, build, cases, parts, query, table_of
+from tests.grammar_expressions import CONDITIONAL
 
 import tierline as tl
 from tierline.testing import PostgresServer
@@ -47,6 +48,10 @@ def servers(
         tl.open(url16 + _PLANNER, pool_size=1, timeout_s=20) as store16,
     ):
         yield Server("PostgreSQL 18", store18), Server("PostgreSQL 16", store16)
+
+
+# Of these an operand may be left out, or be looked at earlier than it is needed.
+_OPEN = ("&", "|", *CONDITIONAL)
 
 
 class Tally:
@@ -210,7 +215,7 @@ def is_conditional(plan: Plan) -> bool:
     return (
         plan.limit is not None
         or plan.offset is not None
-        or any(part[0] in ("&", "|") for recipe in recipes(plan) for part in parts(recipe))
+        or any(part[0] in _OPEN for recipe in recipes(plan) for part in parts(recipe))
     )
 
 
@@ -221,7 +226,7 @@ def unconditional(plan: Plan) -> list[Recipe]:
         if recipe[0] in ("field", "value"):
             return []
         names = {part[0] for part in parts(recipe)}
-        if names & {"&", "|", "filtered", *AGGREGATES}:
+        if names & {*_OPEN, "filtered", *AGGREGATES}:
             return [part for operand in recipe[1:] for part in split(operand)]
         return [recipe]
 

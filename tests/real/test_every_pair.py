@@ -53,8 +53,10 @@ def agree(
     made: list[str] = []
     good: list[int] = []
     bad: dict[int, str] = {}
+    numbers = sorted({getattr(row, by) for row in rows})
+    each = asked(table, into, by, numbers, grouped=grouped)
     for number, group in itertools.groupby(rows, lambda row: getattr(row, by)):
-        ours = tl.evaluate(asked(table, into, by, [number], grouped=grouped), list(group))
+        ours = tl.evaluate(each, list(group))
         if isinstance(ours, tl.Failure):
             bad[number] = spelt_outcome(ours)
         else:
@@ -110,9 +112,6 @@ def test_every_operator_agrees_on_every_pair(server: Server, kinds: tuple[str, s
             return OPERATORS[symbol](row.v0, row.v1)
 
         if kinds[0] in UNORDERED and symbol in ("<", "<=", ">", ">="):
-            continue
-        if "date" in kinds and symbol in ("+", "-"):
-            # Not in memory: PostgreSQL's dates reach further than Python's.
             continue
         try:
             asked(table, into, "id", [], grouped=False)

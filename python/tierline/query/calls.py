@@ -57,15 +57,19 @@ class JsonPath(Expr, frozen=True):
 
     A step of type text is the key of an object, one of type bigint a position in a list,
     negative from its end. JSON's null is NULL. A result that is not jsonb is cast from its text.
+
+    Attributes:
+        is_cast: Whether the type is what `tl.cast` asked for, and not what the annotation says.
     """
 
     operand: Expr
     steps: tuple[Expr, ...]
     result_type: ColumnType
+    is_cast: bool = False
 
     @property
     def type(self) -> ColumnType:
-        """The type of what lies there, from the annotation."""
+        """The type of what lies there."""
         return self.result_type
 
 

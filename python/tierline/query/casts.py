@@ -97,8 +97,8 @@ def cast(value: object, to: type[T]) -> T | None:
     target = json_type(to)
     if expr.type.wire == "jsonb":
         if isinstance(expr, JsonPath):
-            return typed("T", Traced(JsonPath(expr.operand, expr.steps, target)))
-        return typed("T", Traced(JsonPath(expr, (), target)))
+            return typed("T", Traced(JsonPath(expr.operand, expr.steps, target, is_cast=True)))
+        return typed("T", Traced(JsonPath(expr, (), target, is_cast=True)))
     if expr.type.wire not in _FROM.get(target.wire, ()):
         raise TypeError(f"{expr.type.sql} cannot be cast to {_name(to)}{_hint(expr.type)}")
     return typed("T", Traced(Cast(expr, target)))

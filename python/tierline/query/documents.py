@@ -48,7 +48,7 @@ def _step(operand: Traced, step: Expr, annotation: Any) -> Traced:
     expr = operand.expr
     type_ = json_type(annotation)
     if isinstance(expr, JsonPath):
-        return Traced(JsonPath(expr.operand, (*expr.steps, step), type_))
+        return Traced(JsonPath(expr.operand, (*expr.steps, step), type_, expr.is_cast))
     return Traced(JsonPath(expr, (step,), type_))
 
 

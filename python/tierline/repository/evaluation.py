@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-import msgspec
-
 from tierline.entity import Table
 from tierline.query.assignments import Assignment
 from tierline.query.evaluate.registry import compiled
@@ -36,13 +34,10 @@ def assigning(
             column = table.column(name)
             value = read(entity)
             if value is not None:
-                if column.type.wire == "jsonb":
-                    value = msgspec.convert(value, column.type.annotation)
-                else:
-                    convert = given(column.type)
-                    value = value if convert is None else convert(value)
-                    if column.type.wire == "float8":
-                        value = float(cast("float", value))
+                convert = given(column.type)
+                value = value if convert is None else convert(value)
+                if column.type.wire == "float8":
+                    value = float(cast("float", value))
             found[column.field] = value
         return found
 

@@ -13,7 +13,13 @@ from returns.result import Failure, Success
 
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.errors import ConstraintError, RepositoryError
+from tierline.errors import (
+    ConstraintError,
+    FieldError,
+    QueryError,
+    RepositoryError,
+    ValidationError,
+)
 from tierline.query import Query
 from tierline.query.evaluate import evaluate
 from tierline.query.paging import Keyed, Page, PageQuery, bare_keys, plain_window
@@ -38,6 +44,21 @@ A = TypeVar("A")
 
 _SECRET = secrets.token_bytes(32)
 """Signs the cursors of repositories in memory."""
+
+
+# As `postgres/errors.py` has it: of patterns it says the same of any statement.
+_DATA_EXCEPTION = "22"
+_PATTERNS = ("22025", "2201B")
+
+
+def _as_written(error: RepositoryError) -> RepositoryError:
+    """A write that cannot compute its values is refused as one with bad values is."""
+    state = error.sqlstate or ""
+    if not isinstance(error, QueryError) or not state.startswith(_DATA_EXCEPTION):
+        return error
+    if state in _PATTERNS:
+        return error
+    return ValidationError((FieldError("", error.message),), sqlstate=state)
 
 
 class MemoryBase(Repository[T, K]):
@@ -142,8 +163,9 @@ class MemoryBase(Repository[T, K]):
                 answer = action()
             except RepositoryError as error:
                 MemoryRows.restore(saved)
-                error.operation, error.table = operation, error.table or self._table.name
-                return Failure(error)
+                found = _as_written(error)
+                found.operation, found.table = operation, error.table or self._table.name
+                return Failure(found)
             except BaseException:
                 MemoryRows.restore(saved)
                 raise

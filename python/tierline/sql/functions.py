@@ -12,7 +12,7 @@ from tierline.entity import ColumnType
 from tierline.errors import QueryError
 from tierline.query.calls import ArrayAll, ArrayAny, Call, Case, Cast, JsonPath
 from tierline.query.expressions import ComparisonOperator, Expr
-from tierline.sql.expressions import Parameters, register, render
+from tierline.sql.expressions import Parameters, collated, register, render
 
 
 def _slice(form: str, length: str, from_: str, to: str) -> str:
@@ -23,7 +23,7 @@ def _slice(form: str, length: str, from_: str, to: str) -> str:
 
 
 _TEXT_SLICE = _slice(
-    "substr({0}, (START + 1)::integer, greatest(STOP - (START), 0)::integer)",
+    "substr({0}, (START + 1)::integer, greatest(STOP - (START), 0 * {2})::integer)",
     "char_length({0})", "{1}", "{2}",
 )  # fmt: skip
 _ARRAY_SLICE = _slice(
@@ -111,6 +111,8 @@ _TEXT_MAX = 20_000
 @register
 def _(node: Call, parameters: Parameters) -> str:
     operands = [render(operand, parameters) for operand in node.operands]
+    if node.function in ("greatest", "least"):
+        operands = [collated(text, node.type) for text in operands]
     text = FORMS[node.function].format(*operands, all=", ".join(operands))
     _check_size(text, sum(map(len, operands)))
     return text
@@ -211,11 +213,16 @@ _FLIPPED: dict[ComparisonOperator, ComparisonOperator] = {
 
 @register
 def _(node: ArrayAny, parameters: Parameters) -> str:
-    operand, array = render(node.operand, parameters), render(node.array, parameters)
-    return f"({operand} {_FLIPPED[node.operator]} ANY({array}))"
+    return _quantified(node, "ANY", parameters)
 
 
 @register
 def _(node: ArrayAll, parameters: Parameters) -> str:
+    return _quantified(node, "ALL", parameters)
+
+
+def _quantified(node: ArrayAny | ArrayAll, quantifier: str, parameters: Parameters) -> str:
     operand, array = render(node.operand, parameters), render(node.array, parameters)
-    return f"({operand} {_FLIPPED[node.operator]} ALL({array}))"
+    if node.operator not in ("=", "<>"):
+        operand = collated(operand, node.operand.type)
+    return f"({operand} {_FLIPPED[node.operator]} {quantifier}({array}))"

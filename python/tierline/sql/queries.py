@@ -147,8 +147,7 @@ class _Renderer:
         if query.having is not None:
             clauses.append(f"HAVING {render(query.having, parameters)}")
         if query.order_by:
-            ordering = ", ".join(render_ordering(key, parameters) for key in query.order_by)
-            clauses.append(f"ORDER BY {ordering}")
+            clauses.append(f"ORDER BY {self._ordering(query, scope)}")
         if query.limit is not None:
             clauses.append(f"LIMIT {self._count(query.limit)}")
         if query.offset is not None:
@@ -172,6 +171,21 @@ class _Renderer:
             text = render(output.expr, self._parameters)
             text = collated(text, output.type) if collate else text
             texts.append(f"{text} AS {quote(output.name)}" if named else text)
+        return ", ".join(texts)
+
+    def _ordering(self, query: Query[Any], scope: dict[Any, str]) -> str:
+        """The keys of the order; a bare column among made outputs says of which table it is.
+
+        PostgreSQL takes a bare name for an output of that name first, and calls `"n"::text` and
+        `CASE … ELSE "n" END` also `n`, and `sum(…)` `sum`.
+        """
+        outputs = () if query.projection is None else query.projection.outputs
+        is_made = not scope and any(not isinstance(item.expr, ColumnRef) for item in outputs)
+        texts: list[str] = []
+        for key in query.order_by:
+            text = render_ordering(key, self._parameters)
+            is_bare = is_made and isinstance(key.operand, ColumnRef)
+            texts.append(f"{quote(query.table.name)}.{text}" if is_bare else text)
         return ", ".join(texts)
 
     def _sources_text(self, query: Query[Any], scope: dict[Any, str]) -> str:

@@ -74,6 +74,35 @@ def test_rows_are_changed_where_a_condition_holds(world: World) -> None:
     assert world.items.count(quantity=-1) == tl.Success(0)
 
 
+def test_a_value_that_cannot_be_computed_is_refused(world: World) -> None:
+    world.items.create_many([item(n, quantity=n, note="nn") for n in range(3)]).unwrap()
+    for write in (
+        lambda: world.items.update_where(
+            set=lambda i: tl.set(i.quantity).to(6 // i.quantity), where=tl.everything
+        ),
+        lambda: world.items.update_where(
+            set=lambda i: tl.set(i.quantity).to(tl.cast(i.sku, int)), where=lambda i: i.id > 0
+        ),
+        lambda: world.items.delete_where(lambda i: 6 // i.quantity > 3),
+    ):
+        failure(write(), tl.ValidationError)
+    failure(world.items.delete_where(lambda i: tl.like(i.note, "n\\")), tl.QueryError)
+    assert world.items.count() == tl.Success(3)
+
+
+def test_what_functions_find_is_changed(world: World) -> None:
+    world.items.create_many([item(n, sku=f"Sku-{n}") for n in range(3)]).unwrap()
+    assert world.items.update_where(
+        set=lambda i: (
+            tl.set(i.sku).to(i.sku.upper()[:4] + tl.cast(i.id, str)),
+            tl.set(i.quantity).to(tl.case((i.id > 1, tl.length(i.sku)), otherwise=7)),
+        ),
+        where=lambda i: tl.matches(i.sku, "[12]$"),
+    ) == tl.Success(2)
+    rows = world.items.list().unwrap()
+    assert sorted((row.sku, row.quantity) for row in rows if row.id) == [("SKU-1", 7), ("SKU-2", 5)]
+
+
 def test_json_arrays_and_choices_are_set(world: World) -> None:
     world.parts.create_many([Part("a", 1), Part("b", 2)]).unwrap()
     world.parts.update_where(

@@ -3,12 +3,20 @@
 # What a module registers is known once it is imported.
 from tierline.query.evaluate import (
     arithmetic,
+    arrays,
+    casts,
+    choices,
+    documents,
     expressions,
     keyset,
+    moments,
+    numbers,
     refused,
     select,
+    slices,
     sources,
     subqueries,
+    text,
     windows,
 )
 from tierline.query.evaluate.run import EvaluationError, evaluate, predicate, row_filter
@@ -16,14 +24,22 @@ from tierline.query.evaluate.run import EvaluationError, evaluate, predicate, ro
 __all__ = [
     "EvaluationError",
     "arithmetic",
+    "arrays",
+    "casts",
+    "choices",
+    "documents",
     "evaluate",
     "expressions",
     "keyset",
+    "moments",
+    "numbers",
     "predicate",
     "refused",
     "row_filter",
     "select",
+    "slices",
     "sources",
     "subqueries",
+    "text",
     "windows",
 ]

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from tierline.query.evaluate import machine, numeric, temporal
+from tierline.query.evaluate import machine, moments, numeric, temporal
 from tierline.query.evaluate.expressions import Operator, cast_to
 from tierline.query.evaluate.registry import Scope, compiled, evaluation, strict
 from tierline.query.evaluate.values import Convert, Read
@@ -48,9 +48,6 @@ _INSTANTS: dict[str, Operator] = {
 @evaluation(Arithmetic)
 def _arithmetic(node: Arithmetic, scope: Scope) -> Read:
     wire = node.result_type.wire
-    if "date" in (node.left.type.wire, node.right.type.wire):
-        # PostgreSQL's dates reach further than Python's, so what lies between may be compared.
-        raise TypeError("date arithmetic cannot be evaluated in memory; use timestamps, or a store")
     if wire in _NUMBERS:
         left, right = cast_to(wire, node.left, scope), cast_to(wire, node.right, scope)
         return strict(_NUMBERS[wire][node.operator], left, right)
@@ -60,7 +57,18 @@ def _arithmetic(node: Arithmetic, scope: Scope) -> Read:
     left, right = compiled(node.left, scope), compiled(node.right, scope)
     if wire == "text":
         return strict(operator.add, left, right)
+    if "date" in (node.left.type.wire, node.right.type.wire):
+        return strict(_dates(node), left, right)
     return strict(_temporal(node), left, right)
+
+
+def _dates(node: Arithmetic) -> Operator:
+    """The function for differences of dates, and for dates and whole days of intervals."""
+    if node.left.type.wire == "interval":
+        return _swapped(moments.date_add)
+    if node.right.type.wire == "interval":
+        return moments.date_add if node.operator == "+" else moments.date_subtract
+    return lambda left, right: temporal.Interval(left - right, 0)
 
 
 def _temporal(node: Arithmetic) -> Operator:

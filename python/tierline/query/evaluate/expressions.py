@@ -32,7 +32,7 @@ from tierline.query.expressions import (
 
 Operator: TypeAlias = Callable[[Any, Any], Any]
 
-_OPERATORS: dict[str, Operator] = {
+OPERATORS: dict[str, Operator] = {
     "=": operator.eq,
     "<>": operator.ne,
     "<": operator.lt,
@@ -46,8 +46,8 @@ _CASTS: dict[tuple[str, str], Convert] = {
     ("int8", "numeric"): Decimal,
     ("int8", "float8"): float,
     ("numeric", "float8"): numeric.to_float,
-    ("date", "timestamp"): temporal.from_date,
-    ("date", "timestamptz"): temporal.from_date,
+    ("date", "timestamp"): temporal.midnight,
+    ("date", "timestamptz"): temporal.midnight,
 }
 
 # Later ones take in earlier ones.
@@ -55,10 +55,15 @@ _NUMBERS = ("int8", "numeric", "float8")
 _INSTANTS = ("date", "timestamp", "timestamptz")
 
 
+def implicit_cast(from_: str, to: str) -> Convert | None:
+    """The function that PostgreSQL casts implicitly with; None where the types are the same."""
+    return _CASTS.get((from_, to))
+
+
 def cast_to(wire: str, node: Expr, scope: Scope) -> Read:
     """An expression with PostgreSQL's implicit cast to another type, where it needs one."""
     read = compiled(node, scope)
-    convert = _CASTS.get((node.type.wire, wire))
+    convert = implicit_cast(node.type.wire, wire)
     if convert is None:
         return read
     if isinstance(node, Value):
@@ -98,7 +103,7 @@ def _constantly(value: Any) -> Read:
 def _comparison(node: Comparison, scope: Scope) -> Read:
     common = common_type(node.left.type, node.right.type)
     convert = (key if node.operator in ("=", "<>") else ordered_key)(common)
-    test = _OPERATORS[node.operator]
+    test = OPERATORS[node.operator]
     left = _keyed(cast_to(common.wire, node.left, scope), convert)
     if not isinstance(node.right, Value):
         return strict(test, left, _keyed(cast_to(common.wire, node.right, scope), convert))

@@ -7,6 +7,10 @@ from tierline.errors import QueryError
 NUMERIC_VALUE_OUT_OF_RANGE = "22003"
 DATETIME_FIELD_OVERFLOW = "22008"
 DIVISION_BY_ZERO = "22012"
+NOT_SUPPORTED = "0A000"
+INVALID_TEXT = "22P02"
+INVALID_PARAMETER = "22023"
+INVALID_ESCAPE_SEQUENCE = "22025"
 GROUPING_ERROR = "42803"
 INVALID_COLUMN_REFERENCE = "42P10"
 INVALID_RECURSION = "42P19"
@@ -27,6 +31,28 @@ def time_out_of_range(type_name: str) -> QueryError:
 def division_by_zero() -> QueryError:
     """A divisor of zero."""
     return _fault("division by zero", DIVISION_BY_ZERO)
+
+
+def invalid_text(type_name: str) -> QueryError:
+    """A text that is no value of a type; the message does not hold it."""
+    return _fault(f"invalid input syntax for type {type_name}", INVALID_TEXT)
+
+
+def no_integer() -> QueryError:
+    """A numeric NaN or infinity where an integer is needed."""
+    return _fault("cannot convert NaN or infinity to bigint", NOT_SUPPORTED)
+
+
+def invalid_base64() -> QueryError:
+    """A text that is no base64."""
+    return _fault("invalid base64", INVALID_PARAMETER)
+
+
+def unfinished_pattern() -> QueryError:
+    """A pattern of `like` with nothing after its last backslash."""
+    return QueryError(
+        "a pattern of tl.like must not end in a backslash", sqlstate=INVALID_ESCAPE_SEQUENCE
+    )
 
 
 def _fault(problem: str, sqlstate: str) -> QueryError:

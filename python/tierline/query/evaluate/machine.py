@@ -19,6 +19,17 @@ def int8(value: int) -> int:
     raise out_of_range("bigint")
 
 
+def int4(value: int) -> int:
+    """The value, which must fit into 32 bits.
+
+    Raises:
+        QueryError: It does not.
+    """
+    if -(2**31) <= value < 2**31:
+        return value
+    raise out_of_range("integer")
+
+
 def int8_add(left: int, right: int) -> int:
     """The sum of two bigint."""
     return int8(left + right)

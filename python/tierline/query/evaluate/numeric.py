@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
 from tierline.query.evaluate.faults import division_by_zero, out_of_range
 
@@ -81,6 +81,25 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
 def negative(value: Decimal) -> Decimal:
     """The value with its sign changed; zero has none."""
     return value.copy_negate() if value else value.copy_abs()
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """`round(value, places)`: halves away from zero, with as many digits behind the point."""
+    return _cut(value, places, ROUND_HALF_UP)
+
+
+def truncated(value: Decimal, places: int) -> Decimal:
+    """`trunc(value, places)`."""
+    return _cut(value, places, ROUND_DOWN)
+
+
+def _cut(value: Decimal, places: int, rounding: str) -> Decimal:
+    if not value.is_finite():
+        return value
+    # No digit is so far from the point, on either side.
+    places = max(-_INTEGER_DIGITS_MAX - 1, min(places, _SCALE_MAX))
+    unit = Decimal((0, (1,), -places))
+    return normal(value.quantize(unit, rounding=rounding, context=_EXACT))
 
 
 def divide(left: Decimal, right: Decimal) -> Decimal:

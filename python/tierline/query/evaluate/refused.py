@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tierline.query.assignments import RowRef
-from tierline.query.calls import ArrayAll, ArrayAny, Call, Case, Cast, JsonPath
 from tierline.query.evaluate.registry import NOT_IN_MEMORY
 from tierline.query.expressions import Frame, Ranked
 from tierline.query.paging import PageQuery
@@ -18,11 +17,5 @@ NOT_IN_MEMORY.update(
         PageQuery: "a store signs its cursors; use limit and offset, or a tl.memory_repository",
         Ranked: "it has a value among other rows only: tl.over(…)",
         Frame: "it is a part of tl.over(…)",
-        Call: "its functions are PostgreSQL's; only plain operators run here so far",
-        Case: "only plain operators run here so far",
-        Cast: "only plain operators run here so far",
-        JsonPath: "only plain operators run here so far",
-        ArrayAny: "only plain operators run here so far",
-        ArrayAll: "only plain operators run here so far",
     }
 )

@@ -47,10 +47,11 @@ def evaluate(
 
     Returns:
         The answer, or a Failure of the error that PostgreSQL answers with: a `QueryError` for a
-        number out of range or a division by zero, a `DecodeError` for a value that Python cannot
-        hold, a `ValidationError` for a value in the query that no parameter can carry. Whether the
-        error of one operand shows beside another that already decides the condition is as
-        undefined as it is in PostgreSQL. A recursion of more than 1,000,000 rows is a `QueryError`.
+        number out of range, a division by zero or a text that is no number, a `DecodeError` for a
+        value that Python cannot hold, a `ValidationError` for a value in the query that no
+        parameter can carry. Whether the error of one operand shows beside another that already
+        decides the condition is as undefined as it is in PostgreSQL. A recursion of more than
+        1,000,000 rows is a `QueryError`.
 
     Raises:
         TypeError: The query cannot be evaluated in memory, a table that it reads is not given, or

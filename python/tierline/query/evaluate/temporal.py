@@ -23,6 +23,7 @@ EPOCH_UTC = EPOCH.replace(tzinfo=dt.UTC)
 _INSTANT_MIN = -211_813_488_000_000_000
 _INSTANT_END = 9_223_371_331_200_000_000
 
+_EPOCH_ORDINAL = EPOCH.toordinal()
 _INT4_MAX = 2**31 - 1
 _INT8_MAX = 2**63 - 1
 
@@ -50,8 +51,25 @@ def from_naive(value: dt.datetime) -> int:
 
 
 def from_date(value: dt.date) -> int:
+    """A date as the days since 2000-01-01."""
+    return value.toordinal() - _EPOCH_ORDINAL
+
+
+def to_date(days: int) -> dt.date:
+    """The date of so many days since 2000-01-01.
+
+    Raises:
+        OverflowError: The year is not one of 1 to 9999.
+    """
+    try:
+        return dt.date.fromordinal(days + _EPOCH_ORDINAL)
+    except ValueError as error:
+        raise OverflowError("a date of no year that Python has") from error
+
+
+def midnight(days: int) -> int:
     """The beginning of a day; with a zone it is UTC, the zone of Tierline's sessions."""
-    return (value.toordinal() - 730_120) * DAY
+    return days * DAY
 
 
 def to_datetime(instant: int) -> dt.datetime:
@@ -92,7 +110,7 @@ def to_timedelta(value: Interval) -> dt.timedelta:
 
 def instant_add(instant: int, interval: Interval) -> int:
     """The instant an interval later: first its days, then the rest."""
-    return _instant(_instant(instant + interval.days * DAY) + interval.micros)
+    return checked_instant(checked_instant(instant + interval.days * DAY) + interval.micros)
 
 
 def instant_subtract(instant: int, interval: Interval) -> int:
@@ -107,7 +125,12 @@ def instant_difference(left: int, right: int) -> Interval:
     return Interval(days, micros) if left >= right else Interval(-days, -micros)
 
 
-def _instant(value: int) -> int:
+def checked_instant(value: int) -> int:
+    """The instant, which must be one of PostgreSQL's.
+
+    Raises:
+        QueryError: It is not.
+    """
     if _INSTANT_MIN <= value < _INSTANT_END:
         return value
     raise time_out_of_range("timestamp")
@@ -174,15 +197,16 @@ def _interval(days: int, micros: int) -> Interval:
 def timetz_key(value: dt.time) -> tuple[int, int]:
     """What orders and equals as timetz does: the time in UTC, then the zone from east to west."""
     micros = ((value.hour * 60 + value.minute) * 60 + value.second) * _SECOND + value.microsecond
-    west_s = -_offset_s(value)
+    west_s = -offset_s(value)
     return micros + west_s * _SECOND, west_s
 
 
 def fixed_offset(value: dt.time) -> dt.time:
     """The time with its zone as a fixed number of seconds, as it comes back."""
-    return value.replace(tzinfo=dt.timezone(dt.timedelta(seconds=_offset_s(value))))
+    return value.replace(tzinfo=dt.timezone(dt.timedelta(seconds=offset_s(value))))
 
 
-def _offset_s(value: dt.time) -> int:
+def offset_s(value: dt.time) -> int:
+    """How many seconds the clocks of a time's zone are ahead of UTC."""
     offset = value.utcoffset()
     return 0 if offset is None else int(offset.total_seconds())

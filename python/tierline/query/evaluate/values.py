@@ -3,10 +3,12 @@
 | wire | kept as |
 |---|---|
 | timestamptz, timestamp | microseconds, see `temporal` |
+| date | days since 2000-01-01 |
 | interval | `temporal.Interval` |
 | numeric | a Decimal in normal form, see `numeric` |
 | text and int8 of an Enum | the member's value |
 | array | a tuple of kept values |
+| jsonb | the field's value, or a `json_values.Document` |
 | others | the field's value |
 
 NULL is None throughout. `key` gives what PostgreSQL compares, sorts and groups by.
@@ -22,8 +24,8 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from tierline.entity import Column
-from tierline.entity.types import ColumnType, is_dict, is_list, wire_value
-from tierline.query.evaluate import machine, numeric, temporal
+from tierline.entity.types import ColumnType, wire_value
+from tierline.query.evaluate import json_values, machine, numeric, temporal
 
 Convert: TypeAlias = Callable[[Any], Any]
 Read: TypeAlias = Callable[[Any], Any]
@@ -34,12 +36,14 @@ _TAKEN: dict[str, Convert] = {
     "numeric": lambda value: numeric.normal(Decimal(value)),
     "timestamptz": temporal.from_datetime,
     "timestamp": temporal.from_naive,
+    "date": temporal.from_date,
     "interval": temporal.from_timedelta,
 }
 
 _GIVEN: dict[str, Convert] = {
     "timestamptz": temporal.to_datetime,
     "timestamp": temporal.to_naive,
+    "date": temporal.to_date,
     "interval": temporal.to_timedelta,
     "timetz": temporal.fixed_offset,
 }
@@ -71,6 +75,8 @@ def given(type_: ColumnType) -> Convert | None:
         return type_.choices.__getitem__
     if type_.wire == "array":
         return _given_array(type_)
+    if type_.wire == "jsonb":
+        return _given_json(type_)
     return _GIVEN.get(type_.wire)
 
 
@@ -82,6 +88,19 @@ def _given_array(type_: ColumnType) -> Convert:
         if None in items:
             raise ValueError("an array with NULL items")
         return container(list(items) if convert is None else list(map(convert, items)))
+
+    return give
+
+
+def _given_json(type_: ColumnType) -> Convert:
+    # A server sends back what jsonb keeps: 1e16 as an integer, say.
+    decode = msgspec.json.Decoder(type_.annotation).decode
+
+    def give(value: Any) -> Any:
+        try:
+            return decode(json_values.text_of(json_values.parts_of(value)))
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
 
     return give
 
@@ -103,7 +122,7 @@ def reader(column: Column) -> Read:
 def constant(value: Any, type_: ColumnType) -> Any:
     """A query's own value, as it is kept."""
     if type_.wire == "jsonb" and value is not None:
-        return msgspec.json.decode(value)
+        return json_values.read(value)
     convert = taken(type_)
     return value if convert is None or value is None else convert(value)
 
@@ -115,7 +134,7 @@ def key(type_: ColumnType) -> Convert | None:
         TypeError: Values of the type cannot be compared in memory.
     """
     if type_.wire == "jsonb":
-        return _json_key
+        return json_values.key
     if type_.wire == "array":
         if type_.container in (set, frozenset):
             raise TypeError(
@@ -139,24 +158,6 @@ def ordered_key(type_: ColumnType) -> Convert | None:
             "the database"
         )
     return key(type_)
-
-
-_JSON = msgspec.json.Decoder(float_hook=Decimal)
-
-
-def _json_key(value: Any) -> Any:
-    return _json_parts(_JSON.decode(msgspec.json.encode(value)))
-
-
-def _json_parts(value: Any) -> Any:
-    """Equal where jsonb is: numbers by value, objects without order, types apart."""
-    if isinstance(value, bool):
-        return ("bool", value)
-    if is_list(value):
-        return ("array", tuple(map(_json_parts, value)))
-    if is_dict(value):
-        return ("object", frozenset((name, _json_parts(item)) for name, item in value.items()))
-    return value
 
 
 def identity_of(columns: Sequence[tuple[Read, ColumnType]]) -> Read:
