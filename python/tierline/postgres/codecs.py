@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -54,6 +55,16 @@ def _text(value: str) -> bytes:
     return value.encode()
 
 
+# NUL or half a letter, escaped; an even number of backslashes before it are letters themselves.
+_UNSTORABLE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
+
+
+def _jsonb(value: bytes) -> bytes:
+    if b"\\u" in value and _UNSTORABLE.search(value):
+        raise ValueError("a document with NUL or half a letter, which PostgreSQL cannot hold")
+    return b"\1" + value
+
+
 def _dumper(dumper: type[Dumper], cls: type) -> Encode:
     """A dumper of psycopg's; those used here answer with bytes."""
     return cast("Encode", dumper(cls).dump)
@@ -78,7 +89,7 @@ _ENCODERS: dict[str, Encode] = {
     "time": _dumper(temporal.TimeBinaryDumper, dt.time),
     "timetz": _dumper(temporal.TimeTzBinaryDumper, dt.time),
     "interval": _dumper(temporal.TimedeltaBinaryDumper, dt.timedelta),
-    "jsonb": lambda value: b"\1" + value,
+    "jsonb": _jsonb,
 }
 
 # Narrower column types that hold a subset of a wire type's values, by object identifier.

@@ -108,6 +108,11 @@ class Pool:
             now_s: The monotonic time, about.
         """
         self._lent.discard(connection)
+        if well and connection.pgconn.parameter_status(b"client_encoding") != b"UTF8":
+            # Somebody's SQL changed it: texts would silently become others for whoever is next.
+            # (What fails is rolled back, and the setting with it.)
+            connection.close()
+            well = False
         rested_s = now_s - connection.warm_since_s
         if not well or rested_s > _WARM_S_MAX or len(self._warm) >= _WARM_MAX:
             self._pool.putconn(connection)
