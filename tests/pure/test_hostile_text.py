@@ -85,3 +85,12 @@ def test_what_cannot_be_stored_changes_no_text_either(name: str, text: str) -> N
     except tl.ValidationError:
         return
     assert found.statement.sql == compiled(BUILDS[name]("a", 1)).statement.sql
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_what_cannot_be_stored_is_refused_in_memory_too(text: str) -> None:
+    for name in ("equal", "array", "json key"):
+        found = tl.evaluate(read(name, text, 1), [row(1, "a")])
+        assert isinstance(found.failure(), tl.ValidationError), name
+    whole = tl.select(ROWS, where=lambda r: r.document == {text: [text]})
+    assert isinstance(tl.evaluate(whole, [row(1, "a")]).failure(), tl.ValidationError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -18,7 +17,7 @@ from psycopg.types import datetime as temporal
 from psycopg.types.numeric import DecimalBinaryDumper
 
 from tierline.entity import ColumnType
-from tierline.entity.validation import element_problem
+from tierline.entity.validation import document_problem, element_problem
 from tierline.errors import DecodeError, FieldError, ValidationError
 from tierline.query.shapes import maker
 from tierline.sql import Statement
@@ -55,13 +54,9 @@ def _text(value: str) -> bytes:
     return value.encode()
 
 
-# NUL or half a letter, escaped; an even number of backslashes before it are letters themselves.
-_UNSTORABLE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
-
-
 def _jsonb(value: bytes) -> bytes:
-    if b"\\u" in value and _UNSTORABLE.search(value):
-        raise ValueError("a document with NUL or half a letter, which PostgreSQL cannot hold")
+    if problem := document_problem(value):
+        raise ValueError(problem)
     return b"\1" + value
 
 

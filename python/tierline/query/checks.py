@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tierline.entity import Table
-from tierline.query.expressions import Expr, Ranked, Window, has_aggregate, has_window, parts
+from tierline.query.expressions import (
+    Expr,
+    Ranked,
+    Window,
+    has_aggregate,
+    has_window,
+    kinds_in,
+    parts,
+)
 from tierline.query.query import Compound, Cte, CteRef, Query, Relation
 
 
@@ -27,6 +35,8 @@ def check_ranked(expr: Expr) -> None:
     Raises:
         TypeError: It stands outside.
     """
+    if Ranked not in kinds_in(expr):
+        return
     found = list(parts(expr))
     inside = {id(part.function) for part in found if isinstance(part, Window)}
     for part in found:
@@ -40,8 +50,10 @@ def check_distinct(query: Query[Any]) -> None:
     Raises:
         TypeError: They are ordered by others.
     """
+    if not query.distinct:
+        return
     made = [output.expr for output in query.answer.outputs]
-    if query.distinct and any(key.operand not in made for key in query.order_by):
+    if any(key.operand not in made for key in query.order_by):
         raise TypeError("distinct rows are ordered by what they are made of: give such an order_by")
 
 
