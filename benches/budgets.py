@@ -18,6 +18,7 @@ import msgspec
 
 import bulk
 import cached
+import compiling
 import growth
 import imports
 import l1
@@ -35,6 +36,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *growth.WORKLOADS,
     *l2.WORKLOADS,
     *l3.WORKLOADS,
+    *compiling.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
 )
@@ -48,7 +50,10 @@ NOT_BUILT = (
 # Beyond this a contender may have had no quiet round at all, and the ratio may be wrong.
 _NOISE_MAX = 1.5
 
-_PACKAGES = ("asyncpg", "cachebox", "cachetools", "lru", "moka_py", "sqlalchemy", "theine")
+_PACKAGES = (
+    "asyncpg", "cachebox", "cachetools", "django", "lru", "moka_py", "peewee", "piccolo",
+    "sqlalchemy", "theine",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
