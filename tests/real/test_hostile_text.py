@@ -239,6 +239,18 @@ def test_what_cannot_be_stored_is_a_validation_error_in_every_position(
         result = store.fetch_all(statement)
         assert text not in str(failure(result, tl.ValidationError)), name
     rows = tl.repository(store, ROWS)
+    # With nothing else that would be refused.
+    document = {"list": [{"key": f"a{text}b"}]}
+    for result in (
+        store.fetch_all(tl.select(ROWS, where=lambda r: r.document == document)),
+        store.fetch_all(tl.select(ROWS, where=lambda r: r.document == {text: 1})),
+        store.fetch_one(tl.sql("select {v}", into=dict[str, Any], v=document)),
+        store.execute(
+            tl.update(ROWS, set=lambda r: tl.set(r.document).to(document), where=tl.everything)
+        ),
+        rows.create(msgspec.structs.replace(row(2, "a"), document=document)),
+    ):
+        failure(result, tl.ValidationError)
     for result in (
         rows.create(row(2, text)),
         rows.create_many([row(2, "a"), row(3, text)]),
