@@ -178,7 +178,7 @@ def kinds_in(node: object) -> set[type]:
     open_nodes: list[Any] = [node]
     while open_nodes:
         current = open_nodes.pop()
-        kind = type(current)
+        kind = current.__class__
         if kind is tuple:
             open_nodes += current
         elif kind not in _LEAVES:
