@@ -277,6 +277,23 @@ def test_a_document_that_only_looks_unstorable_is_stored(store: tl.Store) -> Non
         assert store.fetch_one(sent) == tl.Success({text: [text]})
 
 
+def test_ten_megabytes_go_through_every_verb(store: tl.Store) -> None:
+    rows = tl.repository(store, ROWS)
+    # Not the name: it is part of a unique rule, and an index holds at most 2,704 bytes.
+    large = "'%_\\ソ$1\U0001f600" * 800_000
+    assert len(large.encode()) > 10_000_000
+    entity = msgspec.structs.replace(
+        row(2, "a"), note=large, tags=[large, "z"], document={"a": large}
+    )
+    assert rows.create(entity) == tl.Success(entity)
+    assert rows.upsert_many([entity]) == tl.Success(1)
+    assert rows.get_by_id(2) == tl.Success(entity)
+    assert rows.delete(2) == tl.Success(None)
+    assert rows.create_many([entity]) == tl.Success(1)
+    found = tl.select(ROWS, where=lambda r: (r.note == large) & (tl.any_(r.tags) == large))
+    assert store.fetch_all(found) == tl.Success([entity])
+
+
 # Names
 
 
