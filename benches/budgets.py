@@ -18,6 +18,7 @@ import msgspec
 
 import bulk
 import cached
+import compiling
 import growth
 import imports
 import l1
@@ -39,6 +40,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *l3.WORKLOADS,
     *transactions.WORKLOADS,
     *pages.WORKLOADS,
+    *compiling.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
 )
@@ -52,7 +54,10 @@ NOT_BUILT = (
 # Beyond this a contender may have had no quiet round at all, and the ratio may be wrong.
 _NOISE_MAX = 1.5
 
-_PACKAGES = ("asyncpg", "cachebox", "cachetools", "lru", "moka_py", "sqlalchemy", "theine")
+_PACKAGES = (
+    "asyncpg", "cachebox", "cachetools", "django", "lru", "moka_py", "peewee", "piccolo",
+    "sqlalchemy", "theine",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

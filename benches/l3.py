@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import psycopg
 
+import orms
 import tierline as tl
 from entities import FLIGHT_COUNT, FLIGHTS, Flight
 from measure import Contender, Timed, fresh
@@ -30,7 +29,7 @@ _BY_ID_NUMBERED = f"SELECT {_COLUMNS} FROM flights WHERE id = $1"
     "get_by_id from L3",
     "us",
     at_most(1.15, "psycopg"),
-    beside=("asyncpg",),
+    beside=("asyncpg", *orms.NAMES),
 )
 def get_by_id(world: World) -> Mapping[str, Contender]:
     """A read by key costs at most 1.15 of a bare psycopg cursor.
@@ -55,7 +54,7 @@ def get_by_id(world: World) -> Mapping[str, Contender]:
     }
     if installed("asyncpg"):
         contenders["asyncpg"] = _asyncpg(world)
-    return contenders
+    return contenders | orms.getting(world, _KEYS)
 
 
 @workload(
@@ -88,14 +87,10 @@ def query_again(world: World) -> Mapping[str, Contender]:
     "run a prepared query again: our part",
     "us",
     above_by_at_most(4.0, "psycopg"),
-    beside=("sqlalchemy core",),
+    beside=("asyncpg", *orms.NAMES),
 )
 def query_with_parameters_again(world: World) -> Mapping[str, Contender]:
-    """`store.fetch_all` of a query with a `tl.param` takes at most 4 us more than psycopg.
-
-    SQLAlchemy Core runs one statement with a bound parameter, whose compilation it caches, on one
-    connection in autocommit.
-    """
+    """`store.fetch_all` of a query with a `tl.param` takes at most 4 us more than psycopg."""
     store = world.store
     cursor = world.cursor(Flight)
     last = _KEYS[-1]
@@ -111,24 +106,9 @@ def query_with_parameters_again(world: World) -> Mapping[str, Contender]:
             lambda: cursor.execute(_BY_ID, (last,)).fetchall(),
         ),
     }
-    if installed("sqlalchemy"):
-        contenders["sqlalchemy core"] = _sqlalchemy(world)
-    return contenders
-
-
-def _sqlalchemy(world: World) -> Contender:
-    sqlalchemy: Any = importlib.import_module("sqlalchemy")
-    connection = world.sqlalchemy
-    table = sqlalchemy.table("flights", *map(sqlalchemy.column, _COLUMNS.split(", ")))
-    statement = sqlalchemy.select(table).where(table.c.id == sqlalchemy.bindparam("id"))
-
-    def fetch_each(keys: Sequence[int]) -> list[Flight]:
-        flights: list[Flight] = []
-        for key in keys:
-            flights = [Flight(*row) for row in connection.execute(statement, {"id": key})]
-        return flights
-
-    return Timed(partial(fetch_each, _KEYS), len(_KEYS), partial(fetch_each, _KEYS[-1:]))
+    if installed("asyncpg"):
+        contenders["asyncpg"] = _asyncpg_query(world)
+    return contenders | orms.querying(world, _KEYS)
 
 
 def _asyncpg(world: World) -> Contender:
@@ -139,6 +119,19 @@ def _asyncpg(world: World) -> Contender:
         for key in _KEYS:
             flight = Flight(*await connection.fetchrow(_BY_ID_NUMBERED, key))
         return flight
+
+    work = waiting(world, fetch_each)
+    return Timed(work, len(_KEYS), work)
+
+
+def _asyncpg_query(world: World) -> Contender:
+    connection = world.asyncpg
+
+    async def fetch_each() -> list[Flight]:
+        flights: list[Flight] = []
+        for key in _KEYS:
+            flights = [Flight(*row) for row in await connection.fetch(_BY_ID_NUMBERED, key)]
+        return flights
 
     work = waiting(world, fetch_each)
     return Timed(work, len(_KEYS), work)

@@ -99,6 +99,10 @@ class World:
         self._stack.callback(loop.close)
         return loop
 
+    def at_close(self, callback: Callable[[], object]) -> None:
+        """Call this before what was opened earlier is closed."""
+        self._stack.callback(callback)
+
     def close(self) -> None:
         """Close what was opened, the last first."""
         self._stack.close()

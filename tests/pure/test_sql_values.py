@@ -235,7 +235,8 @@ def test_declared_bounds_become_quoted_literals(annotation: Any, text: str) -> N
     assert _check(annotation) in (text, f"{text},")
 
 
-@given(st.text(min_size=1))
+@given(st.text(st.sampled_from("'\\\0\n$a") | st.characters(codec="utf-8"), min_size=1))
+@example("\\'")
 def test_a_literal_cannot_end_its_quotes(text: str) -> None:
     annotation: Any = Literal[text]  # type: ignore[valid-type]
     if "\0" in text:

@@ -49,6 +49,17 @@ def text_problem(value: str) -> str | None:
     return None
 
 
+# NUL or half a letter, escaped; an even number of backslashes before it are letters themselves.
+_UNSTORABLE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
+
+
+def document_problem(encoded: bytes) -> str | None:
+    """Why PostgreSQL cannot store a document, or None if it can."""
+    if b"\\u" in encoded and _UNSTORABLE.search(encoded):
+        return "has a NUL character or a lone surrogate, which jsonb cannot hold; remove it"
+    return None
+
+
 class Validator:
     """Checks entities of one Struct and takes them apart into column values."""
 
@@ -225,6 +236,8 @@ def element_problem(item: Any, element: ColumnType) -> str | None:
     match element.wire:
         case "text":
             return text_problem(item)
+        case "jsonb" if isinstance(item, bytes):
+            return document_problem(item)
         case "int8" if not INT8_MIN <= item <= INT8_MAX:
             return "is outside the 64-bit range of bigint"
         case "timestamptz":

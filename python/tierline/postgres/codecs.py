@@ -17,7 +17,7 @@ from psycopg.types import datetime as temporal
 from psycopg.types.numeric import DecimalBinaryDumper
 
 from tierline.entity import ColumnType
-from tierline.entity.validation import element_problem
+from tierline.entity.validation import document_problem, element_problem
 from tierline.errors import DecodeError, FieldError, ValidationError
 from tierline.query.shapes import maker
 from tierline.sql import Statement
@@ -54,6 +54,12 @@ def _text(value: str) -> bytes:
     return value.encode()
 
 
+def _jsonb(value: bytes) -> bytes:
+    if problem := document_problem(value):
+        raise ValueError(problem)
+    return b"\1" + value
+
+
 def _dumper(dumper: type[Dumper], cls: type) -> Encode:
     """A dumper of psycopg's; those used here answer with bytes."""
     return cast("Encode", dumper(cls).dump)
@@ -78,7 +84,7 @@ _ENCODERS: dict[str, Encode] = {
     "time": _dumper(temporal.TimeBinaryDumper, dt.time),
     "timetz": _dumper(temporal.TimeTzBinaryDumper, dt.time),
     "interval": _dumper(temporal.TimedeltaBinaryDumper, dt.timedelta),
-    "jsonb": lambda value: b"\1" + value,
+    "jsonb": _jsonb,
 }
 
 # Narrower column types that hold a subset of a wire type's values, by object identifier.

@@ -157,8 +157,13 @@ class Pool:
         """
         self._lent.discard(connection)
         connection.rested_since_s = now_s
-        if not connection.guard.end():
-            # A cancellation may be under way, and would hit whoever uses it next.
+        in_time = connection.guard.end()
+        # If not in time, a cancellation may be under way, and would hit whoever uses it next. If
+        # the encoding was changed by somebody's SQL, texts would silently become others. (What
+        # fails is rolled back, and the setting with it.)
+        if not in_time or (
+            well and connection.pgconn.parameter_status(b"client_encoding") != b"UTF8"
+        ):
             connection.close()
             well = False
         rested_s = now_s - connection.warm_since_s

@@ -14,6 +14,7 @@ from tierline.query.expressions import (
     Window,
     has_aggregate,
     has_window,
+    kinds_in,
     parts,
 )
 from tierline.query.query import Compound, Cte, CteRef, Query, Relation
@@ -37,6 +38,8 @@ def check_ranked(expr: Expr) -> None:
     Raises:
         TypeError: It stands outside.
     """
+    if Ranked not in kinds_in(expr):
+        return
     found = list(parts(expr))
     inside = {id(part.function) for part in found if isinstance(part, Window)}
     for part in found:
@@ -50,8 +53,10 @@ def check_distinct(query: Query[Any]) -> None:
     Raises:
         TypeError: They are ordered by others.
     """
+    if not query.distinct:
+        return
     made = [output.expr for output in query.answer.outputs]
-    if query.distinct and any(key.operand not in made for key in query.order_by):
+    if any(key.operand not in made for key in query.order_by):
         raise TypeError("distinct rows are ordered by what they are made of: give such an order_by")
 
 

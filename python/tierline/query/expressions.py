@@ -165,20 +165,64 @@ def parts(node: Expr) -> Iterator[Any]:
     while open_nodes:
         current = open_nodes.pop()
         yield current
-        if isinstance(current, (Expr, Ordering)):
-            open_nodes += (getattr(current, name) for name in current.__struct_fields__)
-        elif type(current) is tuple:
+        if type(current) is tuple:
             open_nodes += current
+        else:
+            open_nodes += (getattr(current, name) for name in _branches(type(current)))
+
+
+def kinds_in(node: object) -> set[type]:
+    """The classes of an expression and of everything in it; a nested query is one."""
+    # As `parts`, but without a generator: every condition of every query is looked through.
+    kinds: set[type] = set()
+    open_nodes: list[Any] = [node]
+    while open_nodes:
+        current = open_nodes.pop()
+        kind = current.__class__
+        if kind is tuple:
+            open_nodes += current
+        elif kind not in _LEAVES:
+            kinds.add(kind)
+            for name in _branches(kind):
+                open_nodes.append(getattr(current, name))
+    return kinds
+
+
+def _branches(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of node that nodes may stand in."""
+    found = _BRANCHES.get(kind)
+    if found is None:
+        hints: dict[str, Any] = {}
+        if issubclass(kind, (Expr, Ordering)):
+            for base in reversed(kind.__mro__):
+                hints |= getattr(base, "__annotations__", {})
+        found = tuple(name for name, hint in hints.items() if not _is_plain(str(hint)))
+        _BRANCHES[kind] = found
+    return found
+
+
+_BRANCHES: dict[type, tuple[str, ...]] = {}
+
+
+def _is_plain(annotation: str) -> bool:
+    """Whether a field of that annotation never holds a node."""
+    return annotation in _PLAIN or annotation.startswith("Literal[")
+
+
+_PLAIN = frozenset(
+    ("str", "bool", "Any", "ColumnType", "Alias", "int | None", "ComparisonOperator",
+     "ArithmeticOperator", "TextTest", "AggregateFunction", "WindowFunction")
+)  # fmt: skip
 
 
 def has_window(node: Expr) -> bool:
     """Whether a window function stands anywhere in an expression."""
-    return any(isinstance(part, (Window, Ranked)) for part in parts(node))
+    return not kinds_in(node).isdisjoint(WINDOWS)
 
 
 def has_aggregate(node: Expr) -> bool:
     """Whether an aggregate stands anywhere in an expression."""
-    return any(isinstance(part, Aggregate) for part in parts(node))
+    return Aggregate in kinds_in(node)
 
 
 class Ordering(msgspec.Struct, frozen=True):
@@ -228,3 +272,9 @@ class Window(Expr, frozen=True):
     def type(self) -> ColumnType:
         """The function's type."""
         return self.function.type
+
+
+WINDOWS = frozenset((Window, Ranked))
+"""Nodes that have a value among other rows only."""
+
+_LEAVES = frozenset((ColumnRef, Value, type(None)))

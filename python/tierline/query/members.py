@@ -41,11 +41,10 @@ def member(operand: Any, name: str) -> Any:
     if inside is not None and not name.startswith("__"):
         return inside(operand, name)
     members = MEMBERS.get(type_.wire, {})
-    if not _is_enum(type_):
-        members = {known: found for known, found in members.items() if known != "value"}
-    if name in members:
+    if name in members and (name != "value" or _is_enum(type_)):
         return members[name](operand)
-    there_are = f"there are {', '.join(members)}" if members else "there are none"
+    known = [one for one in members if one != "value" or _is_enum(type_)]
+    there_are = f"there are {', '.join(known)}" if known else "there are none"
     raise AttributeError(
         f"{name!r} cannot be traced on a {type_.sql} field; {there_are}, and functions such as "
         "tl.length, tl.contains, tl.matches, tl.cast, tl.is_null"

@@ -81,7 +81,7 @@ def fitted(value: object, type_: ColumnType) -> Any:
             return wire
         raise TypeError(f"{value!r} is not one of {list(type_.choices.values())}")
     if type_.wire == "jsonb":
-        return _json(value)
+        return json_of(value)
     if type_.wire == "array":
         return _array(value, type_)
     try:
@@ -94,9 +94,23 @@ def fitted(value: object, type_: ColumnType) -> Any:
         raise TypeError(f"{value!r} does not fit beside a field of type {type_.sql}") from None
 
 
-def _json(value: object) -> bytes:
+# Stands for every document with half a letter: no server and no encoder takes it.
+_UNSTORABLE = b'"\\ud800"'
+
+
+def json_of(value: object) -> bytes:
+    """A document as it travels.
+
+    What PostgreSQL cannot hold, such as half a letter, is no mistake of whoever wrote the query: it
+    is refused where values are encoded, as in plain text.
+
+    Raises:
+        TypeError: It has no JSON form.
+    """
     try:
         return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return _UNSTORABLE
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{value!r} has no JSON form") from None
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tierline.entity.types import BOOL, FLOAT8, TEXT, ColumnType, array_of, scalar_type
 from tierline.query.expressions import Value
-from tierline.query.operands import NUMERIC, number, type_of
+from tierline.query.operands import NUMERIC, json_of, number, type_of
 
 UNKNOWN = ColumnType("unknown", 0, frozenset(), "text", object)
 """The type of NULL and of an empty array: the server takes the one that fits."""
@@ -43,7 +43,7 @@ def _value(value: object) -> Value:
     if value is None:
         return Value(None, UNKNOWN)
     if isinstance(value, (Mapping, msgspec.Struct)):
-        return Value(_json(cast("object", value)), _JSONB)
+        return Value(json_of(cast("object", value)), _JSONB)
     if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
         return _array(cast("Collection[object]", value))
     return _scalar(value)
@@ -87,10 +87,3 @@ def _array(items: Collection[object]) -> Value:
     if element is NUMERIC:
         values = [Decimal(value) for value in values]
     return Value(values, array_of(msgspec.structs.replace(element, choices=None)))
-
-
-def _json(value: object) -> bytes:
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError("it has no JSON form") from None

@@ -301,9 +301,12 @@ def _joined_rows(parts: Sequence[Part], columns: Sequence[ColumnRef]) -> tuple[A
 def _answer(relation: Relation, alias: Alias) -> Projection:
     """Every column of a source, made into what its rows are."""
     if isinstance(relation, Table):
-        columns = columns_of(row_of(relation, alias))
-        outputs = tuple(Output(column.name, column) for column in columns)
-        return Projection("entity", relation.entity, outputs)
+        made: dict[Alias, Projection] = vars(relation).setdefault("_answers", {})
+        if (whole := made.get(alias)) is None:
+            columns = columns_of(row_of(relation, alias))
+            outputs = tuple(Output(column.name, column) for column in columns)
+            whole = made[alias] = Projection("entity", relation.entity, outputs)
+        return whole
     answer = query_of(relation).answer
     outputs = tuple(
         Output(output.name, ColumnRef(output.name, output.type, alias)) for output in answer.outputs

@@ -12,6 +12,8 @@ from typing import Any, NoReturn, cast
 from tierline.entity import Table
 from tierline.entity.types import BOOL, TEXT, ColumnType, is_tuple
 from tierline.query.expressions import (
+    WINDOWS,
+    Aggregate,
     Alias,
     Arithmetic,
     ArithmeticOperator,
@@ -25,8 +27,7 @@ from tierline.query.expressions import (
     TextMatch,
     TextTest,
     Value,
-    has_aggregate,
-    has_window,
+    kinds_in,
 )
 from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
@@ -249,8 +250,15 @@ def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
 
 def row_of(table: Table[Any, Any], alias: Alias) -> TracedRow:
     """The stand-in for an entity of a table."""
-    columns = {column.field: ColumnRef(column.name, column.type, alias) for column in table.columns}
-    return TracedRow(table.entity.__name__, columns)
+    # A table is an inert value; like `cached_property`, this remembers what is derived from it.
+    made: dict[Alias, TracedRow] = vars(table).setdefault("_rows", {})
+    row = made.get(alias)
+    if row is None:
+        columns = {
+            column.field: ColumnRef(column.name, column.type, alias) for column in table.columns
+        }
+        row = made[alias] = TracedRow(table.entity.__name__, columns)
+    return row
 
 
 def trace(table: Table[Any, Any], function: Callable[[Any], Any]) -> Any:
@@ -279,11 +287,12 @@ def predicate_of(traced: object, clause: str = "where") -> Expr:
             f"this one returned {traced!r}"
         )
     condition = boolean(traced, clause)
-    if has_window(condition):
+    kinds = kinds_in(condition)
+    if not kinds.isdisjoint(WINDOWS):
         raise TypeError(
             f"{clause} comes before windows; select from the projected query: tl.where(query, …)"
         )
-    if clause != "having" and has_aggregate(condition):
+    if clause != "having" and Aggregate in kinds:
         raise TypeError(
             f"{clause} chooses rows before they are grouped; an aggregate has no value yet"
         )

@@ -11,7 +11,7 @@ from tierline.entity import ColumnType
 from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
-from tierline.query.query import show_queries_by
+from tierline.query.query import Projection, show_queries_by
 from tierline.sql.expressions import Parameters
 from tierline.sql.queries import render_query
 from tierline.sql.shown import shown
@@ -65,8 +65,17 @@ def _guarded(build: Callable[[], str]) -> str:
 
 def _result(query: Query[Any]) -> tuple[tuple[ResultColumn, ...], Any, Any]:
     answer = query.answer
-    columns = tuple(ResultColumn(output.name, output.type) for output in answer.outputs)
+    if answer.shape != "entity" or query.relation is not None:
+        return _columns(answer), answer.shape, answer.into
+    # A table is an inert value; like `cached_property`, this remembers what is derived from it.
+    memo: dict[str, Any] = vars(query.table)
+    if (columns := memo.get("_result")) is None:
+        columns = memo["_result"] = _columns(answer)
     return columns, answer.shape, answer.into
+
+
+def _columns(answer: Projection) -> tuple[ResultColumn, ...]:
+    return tuple(ResultColumn(output.name, output.type) for output in answer.outputs)
 
 
 show_queries_by(lambda query: shown(*compile_query(query)))

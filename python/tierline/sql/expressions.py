@@ -100,7 +100,15 @@ def render(node: Expr, parameters: Parameters) -> str:
     for shared, text in parameters.shared:
         if shared == node:
             return text
-    return _render(node, parameters)
+    kind = type(node)
+    function = _BY_KIND.get(kind)
+    if function is None:
+        function = _BY_KIND[kind] = _render.dispatch(kind)
+    return function(node, parameters)
+
+
+# What `singledispatch` finds, without its checks.
+_BY_KIND: dict[type, Callable[[Any, Parameters], str]] = {}
 
 
 def render_shared(node: Expr, parameters: Parameters) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from tierline.entity import Table
@@ -11,6 +12,7 @@ NAME_BYTES_MAX = 63
 """PostgreSQL cuts longer names off silently (NAMEDATALEN - 1), so that two could become one."""
 
 
+@lru_cache(maxsize=4096)
 def quote(name: str) -> str:
     """The name as a quoted identifier.
 
@@ -37,6 +39,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def quote_all(names: tuple[str, ...]) -> str:
     """The names as a comma-separated list of quoted identifiers."""
     return ", ".join(map(quote, names))

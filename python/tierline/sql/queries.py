@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from tierline.entity import Table
 from tierline.entity.types import INT8
 from tierline.query import Query
-from tierline.query.expressions import Alias, ColumnRef, Expr, parts
+from tierline.query.expressions import Alias, ColumnRef, Expr, kinds_in, parts
 from tierline.query.query import Compound, Cte, CteRef, Relation
 from tierline.query.subqueries import Exists, InQuery, Scalar
 from tierline.sql.expressions import Parameters, collated, render, render_ordering, render_shared
-from tierline.sql.identifiers import quote, table_name
+from tierline.sql.identifiers import quote, quote_all, table_name
 
 
 def render_query(query: Query[Any], parameters: Parameters, *, form: str = "{}") -> str:
@@ -40,13 +40,14 @@ def _needs_names(query: Query[Any]) -> bool:
 
 def has_query(expressions: Iterable[object]) -> bool:
     """Whether a query stands in one of these expressions."""
-    nested = (Exists, Scalar, InQuery)
     return any(
-        isinstance(part, nested)
+        not kinds_in(expression).isdisjoint(_NESTED)
         for expression in expressions
         if expression is not None
-        for part in parts(cast("Any", expression))
     )
+
+
+_NESTED = frozenset((Exists, Scalar, InQuery))
 
 
 def render_around(build: Callable[[], str], parameters: Parameters, scope: dict[Alias, str]) -> str:
@@ -166,6 +167,9 @@ class _Renderer:
     ) -> str:
         if constant is not None and query.projection is None:
             return constant
+        if not (self._named or named or collate) and query.projection is None:
+            # Every column of its only source, which is a table.
+            return quote_all(tuple(column.name for column in query.table.columns))
         texts: list[str] = []
         for output in query.answer.outputs:
             text = render(output.expr, self._parameters)

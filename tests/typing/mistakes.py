@@ -1,0 +1,261 @@
+"""One or more mistakes with every function of the pipeline, each on a marked line; never run.
+
+A book shop makes them: a misspelt field, a wrong operand, something optional taken for certain, a
+table for a query, a name for a value. Both checkers must find every one and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Generator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+import tierline as tl
+
+
+class Genre(enum.Enum):
+    NOVEL = "novel"
+    POEM = "poem"
+
+
+class Maker(msgspec.Struct, frozen=True):
+    house: str
+    founded: int | None
+
+
+class Book(msgspec.Struct, frozen=True):
+    isbn: str
+    title: str
+    author: int | None
+    pages: int
+    price: Decimal
+    genre: Genre
+    printed: dt.datetime
+    maker: Maker
+    topics: list[str]
+    extra: dict[str, Any]
+
+
+class Author(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    title: str
+    pages: int
+
+
+BOOKS = tl.table(Book, name="books", key=lambda b: b.isbn)
+AUTHORS = tl.table(Author, name="authors", key=lambda a: a.id)
+READ = tl.select(BOOKS)
+WRITTEN = tl.join(BOOKS, AUTHORS, lambda b, a: b.author == a.id)
+PERHAPS = tl.left_join(BOOKS, AUTHORS, lambda b, a: b.author == a.id)
+TITLES = tl.project(READ, lambda b: b.title)
+
+
+def describing() -> None:
+    tl.table(Book, name="books", key=lambda b: b.ibsn)  # rejected
+    tl.select(BOOKS, where=lambda b: b.titel == "Emma")  # rejected
+    tl.select(BOOKS, where=lambda b: b.pages > "300")  # rejected
+    tl.select(BOOKS, where=lambda b: b.genre == "novel")  # rejected
+    tl.select(BOOKS, where=lambda b: b.author > 3)  # rejected
+    tl.project(READ, lambda b: Shelf(b.title, b.price))  # rejected
+    tl.project(READ, lambda b: Shelf(b.title, b.author))  # rejected
+    tl.project(BOOKS, lambda b: b.title)  # rejected
+    tl.where(READ, lambda b: b.pages)  # rejected
+    tl.order_by(READ, lambda b: b.page)  # rejected
+    tl.limit(READ, "3")  # rejected
+    tl.for_update(READ, strength="everything")  # rejected
+    _rows: tl.Query[Shelf] = READ  # rejected
+
+
+def joining() -> None:
+    tl.join(BOOKS, AUTHORS, lambda b, a: b.author == a.name)  # rejected
+    tl.left_join(BOOKS, AUTHORS, lambda b, a: b.autor == a.id)  # rejected
+    tl.cross_join(BOOKS, Author)  # rejected
+    tl.semi_join(BOOKS, AUTHORS, lambda b: b.author == 1)  # rejected
+    tl.anti_join(BOOKS, AUTHORS, lambda b, a: a.name)  # rejected
+    tl.project(WRITTEN, lambda b, a: a.title)  # rejected
+    tl.project(PERHAPS, lambda b, a: a.name)  # rejected
+    tl.project(WRITTEN, lambda b: b.title)  # rejected
+
+
+def combining() -> None:
+    tl.union(TITLES, BOOKS)  # rejected
+    tl.intersect(READ)  # rejected
+    tl.except_(READ, AUTHORS)  # rejected
+    tl.cte(BOOKS)  # rejected
+    tl.recursive(TITLES, lambda found: READ)  # rejected
+    tl.select(BOOKS, where=lambda b: tl.exists(BOOKS))  # rejected
+    tl.select(BOOKS, where=lambda b: tl.scalar(TITLES) == b.pages)  # rejected
+    tl.page(BOOKS, size=10)  # rejected
+    tl.page(READ, size="10")  # rejected
+
+
+def asking(b: Book) -> None:
+    tl.is_null()  # rejected
+    tl.some(b.author).upper()  # rejected
+    tl.not_(b.title)  # rejected
+    tl.is_in(b.pages, ["300"])  # rejected
+    tl.is_in(b.title, tl.project(READ, lambda o: o.pages))  # rejected
+    tl.contains(b.pages, "3")  # rejected
+    tl.like(b.title, 3)  # rejected
+    tl.ilike(b.price, "3%")  # rejected
+    tl.matches(b.genre, "novel")  # rejected
+    tl.between(b.pages, "a", "z")  # rejected
+    _ = tl.any_(b.pages) == 3  # rejected
+    tl.all_(b.price)  # rejected
+    tl.contains_all(b.title, 3)  # rejected
+    tl.overlaps(b.topics, 3)  # rejected
+
+
+def computing(b: Book) -> None:
+    tl.coalesce(b.author, "nobody")  # rejected
+    tl.nullif(b.pages, "0")  # rejected
+    tl.greatest(b.title, b.pages)  # rejected
+    tl.least(b.price, "1")  # rejected
+    tl.case((b.pages > 3, 1), otherwise="few")  # rejected
+    tl.cast(b.title, "int")  # rejected
+    tl.length(b.pages)  # rejected
+    tl.trunc("fortnight", b.printed, zone="UTC")  # rejected
+    tl.at_zone(b.title, "Asia/Tokyo")  # rejected
+    _ = b.maker.hous  # rejected
+    _ = b.maker.founded + 1  # rejected
+    tl.param("pages", 300)  # rejected
+    _ = b.title + tl.param("pages", int)  # rejected
+
+
+def aggregating(b: Book) -> None:
+    tl.count().upper()  # rejected
+    tl.sum(b.title)  # rejected
+    tl.avg(b.genre)  # rejected
+    _least: int = tl.min(b.pages)  # rejected
+    _most: str = tl.max(b.pages)  # rejected
+    tl.array_agg(b.pages)[0].upper()  # rejected
+    tl.string_agg(b.pages, ", ")  # rejected
+    tl.filtered(tl.count(), b.title)  # rejected
+    tl.asc(b.pages, nulls="lowest")  # rejected
+    tl.desc()  # rejected
+
+
+def ranking(b: Book) -> None:
+    tl.over(tl.row_number(), frame=3)  # rejected
+    tl.over(tl.rank(), ordered_by=b.pages)  # rejected
+    tl.over(tl.dense_rank(b.pages))  # rejected
+    _share: int = tl.over(tl.percent_rank(), order_by=b.pages)  # rejected
+    tl.over(tl.cume_dist(), order_by=b.pages).upper()  # rejected
+    tl.ntile("4")  # rejected
+    tl.lag(b.title, "1")  # rejected
+    _next: str = tl.over(tl.lead(b.title), order_by=b.pages)  # rejected
+    _first: int = tl.over(tl.first_value(b.title), order_by=b.pages)  # rejected
+    _last: int = tl.over(tl.last_value(b.title), order_by=b.pages)  # rejected
+    tl.nth_value(b.title)  # rejected
+    tl.rows("unbounded", None)  # rejected
+    tl.groups(-1.5, 0)  # rejected
+
+
+def writing(book: Book, author: Author) -> None:
+    tl.insert(BOOKS, author)  # rejected
+    tl.insert(BOOKS, book, returning=lambda b: b.ibsn)  # rejected
+    tl.update(BOOKS, set=lambda b: tl.set(b.pages).to("300"), where=tl.everything)  # rejected
+    tl.update(BOOKS, set=lambda b: tl.set(b.title).to("Emma"))  # rejected
+    tl.update(BOOKS, set=lambda b: tl.set(b.title).to("Emma"), where=tl.everything())  # rejected
+    tl.upsert(BOOKS, book, overwrite=lambda b: b.titel)  # rejected
+    tl.upsert(BOOKS, [author])  # rejected
+    tl.delete(BOOKS)  # rejected
+    tl.delete(READ, where=lambda b: b.pages > 3)  # rejected
+    _ = tl.change("Emma", title="Emma").after.pages  # rejected
+
+
+def raw() -> None:
+    tl.sql(b"select 1", into=int)  # rejected
+    _counted: tl.RawQuery[str] = tl.sql("select 1", into=int)  # rejected
+    tl.identifier(BOOKS)  # rejected
+    tl.batch(READ, "select 1")  # rejected
+
+
+def evaluating(books: list[Book], authors: list[Author]) -> None:
+    tl.evaluate(BOOKS, books)  # rejected
+    tl.row_filter(BOOKS, lambda b: b.titel == "Emma")  # rejected
+    tl.memory_repository(BOOKS, authors)  # rejected
+    tl.memory_repository(READ)  # rejected
+    tl.memory_repository(BOOKS).get_by_id(3)  # rejected
+
+
+def opening(store: tl.Store) -> None:
+    tl.open(pool_size="8")  # rejected
+    tl.connect("postgresql://h/d").count(READ)  # rejected
+    tl.read_through(ttl="60")  # rejected
+    tl.repository(store, READ)  # rejected
+    tl.cached(ttl_s="60")  # rejected
+
+
+def reading(books: tl.Repository[Book, str], book: Book) -> None:
+    books.get_by_id(3)  # rejected
+    books.get_many([3])  # rejected
+    books.list(where=lambda b: b.titel == "Emma")  # rejected
+    books.list(order_by=lambda b: b.page)  # rejected
+    books.find(lambda b: b.titel == "Emma")  # rejected
+    books.first(lambda b: b.pages > 3)  # rejected
+    books.count(where=lambda b: b.pages)  # rejected
+    books.exists(3)  # rejected
+    _book: Book = books.get_by_id("978")  # rejected
+    _found: tl.Result[Author, tl.RepositoryError] = books.get_by_id("978")  # rejected
+
+
+def storing(books: tl.Repository[Book, str], book: Book, author: Author) -> None:
+    books.create(author)  # rejected
+    books.create_many(book)  # rejected
+    books.update(tl.change(author, name="Jane"))  # rejected
+    books.update_many([author])  # rejected
+    books.update_where(set=lambda b: tl.set(b.pages).to("3"), where=tl.everything)  # rejected
+    books.upsert("978")  # rejected
+    books.upsert_many(book)  # rejected
+    books.get_or_create(author)  # rejected
+    books.delete(3)  # rejected
+    books.delete_many([book.pages])  # rejected
+    books.delete_where(where=None)  # rejected
+    books.purge(book.pages)  # rejected
+    books.restore(book.pages)  # rejected
+
+
+def performing(store: tl.Store, book: Book) -> None:
+    store.fetch_all(BOOKS)  # rejected
+    _one: tl.Result[list[Book], tl.RepositoryError] = store.fetch_one(READ)  # rejected
+    _maybe: tl.Result[Book, tl.RepositoryError] = store.fetch_maybe(READ)  # rejected
+    store.fetch_page(READ)  # rejected
+    store.count(BOOKS)  # rejected
+    store.exists("978")  # rejected
+    store.execute(READ)  # rejected
+    store.fetch_batch([READ, READ])  # rejected
+    store.stream(BOOKS, size=10)  # rejected
+    store.explain(BOOKS)  # rejected
+    store.loader(READ)  # rejected
+    store.create_table(READ)  # rejected
+    store.create_schema(BOOKS)  # rejected
+    store.drop_table("books")  # rejected
+
+
+def price_of(isbn: str) -> tl.Result[Decimal, tl.NotFoundError]:
+    return tl.Success(Decimal(len(isbn)))
+
+
+@tl.do
+def shown(isbn: str) -> Generator[tl.Failure[tl.NotFoundError], None, str]:
+    price = yield from tl.ask(price_of(isbn))
+    return price  # rejected
+
+
+def composing(books: tl.Repository[Book, str]) -> None:
+    tl.flow(3, price_of)  # rejected
+    tl.flow("978", price_of, price_of)  # rejected
+    tl.then(price_of)(price_of("978"))  # rejected
+    tl.ask("978")  # rejected
+    tl.do(3)  # rejected
+    tl.unwrap(books)  # rejected
+    tl.collect(["978"])  # rejected
