@@ -37,7 +37,7 @@ class DatabasePort(Protocol):
     def copy_in(
         self,
         statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """How many rows were written, all or none."""
@@ -46,7 +46,7 @@ class DatabasePort(Protocol):
     def move_in(
         self,
         staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """How many rows a bulk write changed; of a whole one that changed fewer, nothing stays."""
