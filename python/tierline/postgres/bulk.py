@@ -21,7 +21,7 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
 # The server works on one chunk while the next is encoded.
-_ROWS_A_CHUNK = 1_000
+_ROWS_A_CHUNK = 500
 
 EncodeRows: TypeAlias = Callable[[Sequence[Any], int], bytes]
 """From rows, which are values or entities, and the position of the first to COPY BINARY."""
