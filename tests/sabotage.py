@@ -102,6 +102,30 @@ GUARDS = (
         "return if served(&seat) { Ok(()) } else { Err(Deadlock) };",
         "return if served(&seat) { Ok(()) } else { Ok(()) };",
     ),
+    Guard(
+        "dates outside Python's",
+        "decode/times.rs",
+        "if !(FIRST_DAY..=LAST_DAY).contains(&day) {",
+        "if false {",
+    ),
+    Guard(
+        "midnight at the end of a day",
+        "decode/times.rs",
+        "if !(0..MICROS_PER_DAY).contains(&micros) {",
+        "if micros < 0 {",
+    ),
+    Guard(
+        "digits of a numeric",
+        "decode/numeric.rs",
+        "if groups.iter().any(|group| u16::from_be_bytes(*group) >= BASE) {",
+        "if false && BASE == 0 {",
+    ),
+    Guard(
+        "bytes left over in an array",
+        "decode/array.rs",
+        "if self.rest.is_empty() {",
+        "if self.rest.len() < usize::MAX {",
+    ),
 )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Cache",
     "CacheStats",
     "CopyEncoder",
+    "EntityChecker",
     "Libpq",
     "Memo",
     "RowDecoder",
@@ -512,22 +513,55 @@ class CopyEncoder:
         kinds: For each column `bool`, `int2`, `int4`, `int8`, `float8`, `numeric`, `text`, `bytea`,
             `jsonb` (from bytes), `uuid`, `date`, `timestamp`, `timestamptz` or `other`.
         encoders: For each column of kind `other`, a function from value to bytes; else None.
+        entity: A class whose instances are rows too.
+        names: The instances' attributes, one a column. For an Enum's member its value is written.
 
     Raises:
-        ValueError: An unknown kind, or the two do not match.
+        ValueError: An unknown kind, or the arguments do not match.
     """
 
     def __new__(
-        cls, kinds: Sequence[str], encoders: Sequence[Callable[[Any], bytes] | None]
+        cls,
+        kinds: Sequence[str],
+        encoders: Sequence[Callable[[Any], bytes] | None],
+        entity: type | None = None,
+        names: Sequence[str] | None = None,
     ) -> CopyEncoder: ...
-    def encode(self, rows: Sequence[tuple[Any, ...]], /) -> bytes:
-        """The rows, without the file's header and trailer. None is NULL in every column.
+    def encode(self, rows: Sequence[Any], /) -> bytes:
+        """The rows, tuples or entities, without the file's header and trailer.
+
+        None is NULL in every column.
 
         Raises:
             TypeError: A value is not of its column's kind.
             OverflowError: A number that its column cannot hold, or a value of 1 GiB or more.
             ValueError: A row of another width.
         """
+
+@final
+class EntityChecker:
+    """Finds the entities whose fields all surely fit, without running Python code for these.
+
+    Args:
+        entity: Their class.
+        names: The fields that are looked at.
+        kinds: For each field a kind, whether None fits, and two bounds: `int` and `float` with the
+            least and the most, `text` and `bytes` with the least and the most length or None,
+            `member` with an Enum's class, `literal` with a dict of values; without bounds `bool`,
+            `decimal`, `uuid`, `instant`, `local`, `date`, `time` and `delta`.
+
+    Raises:
+        ValueError: An unknown kind, or arguments that do not match.
+    """
+
+    def __new__(
+        cls,
+        entity: type,
+        names: Sequence[str],
+        kinds: Sequence[tuple[str, bool, Any, Any]],
+    ) -> EntityChecker: ...
+    def unsure(self, entities: list[Any], /) -> list[int]:
+        """The positions of the others: of another class, or with a field that may not fit."""
 
 @final
 class Libpq:

@@ -10,6 +10,8 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
+from tierline._core import EntityChecker
+from tierline.entity.checking import entity_checker
 from tierline.entity.column import Column, column_of
 from tierline.entity.key import check_key_types, key_reader
 from tierline.entity.lifecycle import lifecycle_problem
@@ -187,6 +189,11 @@ class Table(msgspec.Struct, Generic[T, K], frozen=True, eq=False, dict=True):
     def validator(self) -> Validator:
         """Checks entities of this table and takes their values apart."""
         return Validator(self.entity, self.columns)
+
+    @cached_property
+    def checker(self) -> EntityChecker | None:
+        """Finds the entities of a batch that need no validator, if the fields allow it."""
+        return entity_checker(self.entity, self.columns)
 
     @cached_property
     def read_key(self) -> Callable[[Any], tuple[Any, ...]]:

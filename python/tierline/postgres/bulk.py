@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from tierline._core import CopyEncoder
 from tierline.entity import Table
+from tierline.entity.types import is_tuple
 from tierline.errors import FieldError, ValidationError
 from tierline.postgres.codecs import Encode, encoder
 from tierline.postgres.connection import Connection, column_types
@@ -20,10 +21,11 @@ from tierline.sql import Staged, Statement
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
-_ROWS_A_CHUNK = 5_000
+# The server works on one chunk while the next is encoded.
+_ROWS_A_CHUNK = 500
 
-EncodeRows: TypeAlias = Callable[[Sequence[tuple[Any, ...]], int], bytes]
-"""From rows and the position of the first to COPY BINARY."""
+EncodeRows: TypeAlias = Callable[[Sequence[Any], int], bytes]
+"""From rows, which are values or entities, and the position of the first to COPY BINARY."""
 
 # Types that the core encodes itself, by object identifier.
 _NATIVE = {
@@ -48,7 +50,7 @@ _NATIVE = {
 def copy_rows(
     connection: Connection,
     statement: Statement,
-    rows: Sequence[tuple[Any, ...]],
+    rows: Sequence[Any],
     progress: Callable[[int], None] | None,
 ) -> int:
     """Write rows by one COPY statement: all of them or none; how many.
@@ -62,7 +64,7 @@ def copy_rows(
 def _copy(
     connection: Connection,
     statement: Statement,
-    rows: Sequence[tuple[Any, ...]],
+    rows: Sequence[Any],
     encode: EncodeRows,
     progress: Callable[[int], None] | None,
 ) -> int:
@@ -81,7 +83,7 @@ def _copy(
 def move_rows(
     connection: Connection,
     staged: Staged,
-    rows: Sequence[tuple[Any, ...]],
+    rows: Sequence[Any],
     progress: Callable[[int], None] | None,
 ) -> int:
     """Write rows by way of a temporary table, in one transaction; how many were written.
@@ -118,15 +120,18 @@ def _encoder(connection: Connection, table: Table[Any, Any], oids: list[int]) ->
     core = CopyEncoder(
         kinds,
         [encode if kind == "other" else None for kind, encode in zip(kinds, encoders, strict=True)],
+        table.entity,
+        [column.field for column in table.columns],
     )
 
-    def encode(rows: Sequence[tuple[Any, ...]], start: int) -> bytes:
+    def encode(rows: Sequence[Any], start: int) -> bytes:
         try:
             return core.encode(rows)
         except _UNFIT as error:
             # A narrower column than the entity's type: look for the value that does not fit.
             for position, row in enumerate(rows, start):
-                for n, value in enumerate(row):
+                values = row if is_tuple(row) else table.validator.values(row)
+                for n, value in enumerate(values):
                     if value is not None and not _fits(encoders[n], value):
                         path = f"[{position}].{table.columns[n].field}"
                         raise _unfit(path, connection, oids[n]) from error

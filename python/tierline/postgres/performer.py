@@ -49,14 +49,14 @@ class Performer(ABC):
     def copy_in(
         self,
         statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by COPY, all or none; how many.
 
         Args:
             statement: The COPY statement; its parameters are the columns' types.
-            rows: Column values, validated.
+            rows: Column values, or entities whose fields are these, validated.
             progress: Called now and then with how many rows have been sent since the last call.
         """
         return self._perform(statement, lambda c: copy_rows(c, statement, rows, progress))
@@ -64,7 +64,7 @@ class Performer(ABC):
     def move_in(
         self,
         staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by way of a temporary table, in one transaction; how many were written.
@@ -73,7 +73,7 @@ class Performer(ABC):
 
         Args:
             staged: The statements.
-            rows: Column values, validated.
+            rows: Column values, or entities whose fields are these, validated.
             progress: Called now and then with how many rows have been sent since the last call.
         """
         return self._perform(staged.move, lambda c: move_rows(c, staged, rows, progress))

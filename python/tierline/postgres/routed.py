@@ -129,7 +129,7 @@ class RoutedDatabase(Database):
     def copy_in(
         self,
         statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by COPY, all or none; how many."""
@@ -138,7 +138,7 @@ class RoutedDatabase(Database):
     def move_in(
         self,
         staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by way of a temporary table, in one transaction; how many were written."""

@@ -157,7 +157,7 @@ class Session(Performer):
     def copy_in(
         self,
         statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by COPY, all or none; how many."""
@@ -166,7 +166,7 @@ class Session(Performer):
     def move_in(
         self,
         staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """Write rows by way of a temporary table; of a whole write that reaches fewer, none."""

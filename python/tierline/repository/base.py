@@ -142,12 +142,27 @@ class RepositoryBase(Generic[T, K]):
         self, batch: Rows[T], operation: str
     ) -> Result[Rows[tuple[Any, ...]], ValidationError]:
         """Every entity's values, or the first bad fields with the entities' positions."""
+        return self._with_values(batch, range(len(batch)), operation)
+
+    def _encodable(self, batch: Rows[T], operation: str) -> Result[Rows[Any], ValidationError]:
+        """The same, with entities that surely fit as they are."""
+        checker = self._table.checker
+        return (
+            self._rows(batch, operation)
+            if checker is None
+            else (self._with_values(batch, checker.unsure(batch), operation))
+        )
+
+    def _with_values(
+        self, batch: Rows[T], positions: Iterable[int], operation: str
+    ) -> Result[Rows[Any], ValidationError]:
+        """The batch with the values of the entities at these positions in their place."""
         values = self._table.validator.values
-        rows: Rows[tuple[Any, ...]] = []
+        rows: Rows[Any] = [*batch]
         errors: Rows[Any] = []
-        for position, entity in enumerate(batch):
+        for position in positions:
             try:
-                rows.append(values(entity))
+                rows[position] = values(batch[position])
             except BadFieldsError as bad:
                 errors += [
                     error._replace(path=f"[{position}].{error.path}") for error in bad.errors

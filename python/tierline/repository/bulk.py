@@ -50,7 +50,7 @@ class Bulk(Reading[T, K]):
         batch = list(entities)
         if self._table.is_stamped:
             return self._move(batch, "create_many", staged_create, progress, create_arrays)
-        rows = self._rows(batch, "create_many")
+        rows = self._encodable(batch, "create_many")
         if isinstance(rows, Failure):
             return rows
         if not batch:
@@ -133,7 +133,8 @@ class Bulk(Reading[T, K]):
         arrays: Callable[[Table[Any, Any]], Statement | None] | None = None,
     ) -> Result[int, RepositoryError]:
         """Validate a batch and write it: a small one as arrays, or through a temporary table."""
-        rows = self._rows(batch, operation)
+        is_small = arrays is not None and len(batch) <= ARRAYS_ROWS_MAX
+        rows = self._rows(batch, operation) if is_small else self._encodable(batch, operation)
         if isinstance(rows, Failure):
             return rows
         if not batch:
@@ -143,7 +144,6 @@ class Bulk(Reading[T, K]):
             return self._invalid(twice(self._table, keys), operation)
         try:
             staged = stage(self._table)
-            is_small = arrays is not None and len(batch) <= ARRAYS_ROWS_MAX
             statement = arrays(self._table) if arrays is not None and is_small else None
         except RepositoryError as error:
             return self._refused(error, operation)

@@ -41,7 +41,7 @@ class DatabasePort(Protocol):
     def copy_in(
         self,
         statement: Statement,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """How many rows were written, all or none."""
@@ -50,7 +50,7 @@ class DatabasePort(Protocol):
     def move_in(
         self,
         staged: Staged,
-        rows: Sequence[tuple[Any, ...]],
+        rows: Sequence[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Success[int] | Failure[RepositoryError]:
         """How many rows a bulk write changed; of a whole one that changed fewer, nothing stays."""

@@ -8,10 +8,11 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt,
-    PyString, PyTimeAccess, PyTuple, PyTzInfo, PyTzInfoAccess,
+    PyString, PyTimeAccess, PyTuple, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
 use super::exact::{decimal_class, uuid_class};
+use super::fields::Fields;
 use crate::core::copy::calendar::{days, micros};
 use crate::core::copy::{Rows, TooLong};
 
@@ -210,18 +211,27 @@ fn too_long(_: TooLong) -> PyErr {
 pub struct CopyEncoder {
     columns: Vec<Column>,
     width: i16,
+    /// Where rows may be entities, too.
+    fields: Option<Fields>,
 }
 
 #[pymethods]
 impl CopyEncoder {
     #[new]
-    fn new(kinds: Vec<PyBackedStr>, encoders: Vec<Option<Py<PyAny>>>) -> PyResult<Self> {
+    #[pyo3(signature = (kinds, encoders, entity = None, names = None))]
+    fn new(
+        kinds: Vec<PyBackedStr>,
+        encoders: Vec<Option<Py<PyAny>>>,
+        entity: Option<Py<PyType>>,
+        names: Option<Vec<Py<PyString>>>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
         if kinds.len() != encoders.len() {
             return Err(PyValueError::new_err("kinds and encoders differ in length"));
         }
         let width = i16::try_from(kinds.len())
             .map_err(|_| PyValueError::new_err("a COPY row has at most 32,767 columns"))?;
-        let columns = kinds
+        let columns: Vec<_> = kinds
             .into_iter()
             .zip(encoders)
             .map(|(kind, encoder)| {
@@ -232,7 +242,14 @@ impl CopyEncoder {
                 })
             })
             .collect::<PyResult<_>>()?;
-        Ok(Self { columns, width })
+        let fields = match (entity, names) {
+            (Some(entity), Some(names)) if names.len() == columns.len() => {
+                Some(Fields::new(entity, names, py)?)
+            }
+            (None, None) => None,
+            _ => return Err(PyValueError::new_err("an entity has as many names as kinds")),
+        };
+        Ok(Self { columns, width, fields })
     }
 
     #[pyo3(signature = (rows, /))]
@@ -245,6 +262,7 @@ impl CopyEncoder {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.fields.as_ref().map(Fields::class))?;
         self.columns.iter().try_for_each(|column| match column {
             Column::Other(encoder) => visit.call(encoder),
             Column::Native(_) => Ok(()),
@@ -254,6 +272,15 @@ impl CopyEncoder {
 
 impl CopyEncoder {
     fn write(&self, row: &Bound<'_, PyAny>, rows: &mut Rows) -> PyResult<()> {
+        if let Some(fields) = &self.fields
+            && fields.are_of(row)
+        {
+            rows.row(self.width);
+            for at in 0..fields.len() {
+                self.write_value(at, &fields.read(row, at)?, true, rows)?;
+            }
+            return Ok(());
+        }
         let row = row.cast::<PyTuple>()?;
         if row.len() != self.columns.len() {
             return Err(PyValueError::new_err(format!(
@@ -263,16 +290,34 @@ impl CopyEncoder {
             )));
         }
         rows.row(self.width);
-        for (index, (column, value)) in self.columns.iter().zip(row.iter_borrowed()).enumerate() {
-            if value.is_none() {
-                rows.null();
-            } else if column.write(&value, rows)?.is_none() {
-                return Err(PyTypeError::new_err(format!(
-                    "column {index} takes {}, not {}",
+        for (at, value) in row.iter_borrowed().enumerate() {
+            self.write_value(at, &value, false, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a value, or what an Enum's member stands for.
+    #[inline]
+    fn write_value(
+        &self,
+        at: usize,
+        value: &Bound<'_, PyAny>,
+        may_be_member: bool,
+        rows: &mut Rows,
+    ) -> PyResult<()> {
+        let column = &self.columns[at];
+        if value.is_none() {
+            rows.null();
+        } else if column.write(value, rows)?.is_none() {
+            let inner = value.getattr(intern!(value.py(), "_value_"));
+            return match inner {
+                Ok(inner) if may_be_member => self.write_value(at, &inner, false, rows),
+                _ => Err(PyTypeError::new_err(format!(
+                    "column {at} takes {}, not {}",
                     column.takes(),
                     value.get_type().name()?
-                )));
-            }
+                ))),
+            };
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use super::libpq::{Libpq, Rows};
+use super::libpq::Libpq;
 use super::loader;
 use super::values::Kind;
 
@@ -53,13 +53,18 @@ impl Column {
     }
 
     #[inline]
-    fn value<'py>(&self, py: Python<'py>, cell: Option<&[u8]>) -> PyResult<Bound<'py, PyAny>> {
+    fn value<'py>(
+        &self,
+        py: Python<'py>,
+        cell: Option<&[u8]>,
+        scratch: &mut Vec<u8>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let Some(data) = cell else {
             return if self.required { Err(null()) } else { Ok(py.None().into_bound(py)) };
         };
         let value = match &self.load {
-            Load::Value(kind) => self.chosen(kind.object(py, data)?)?,
-            Load::Array(kind) => kind.list(py, data, |item| self.chosen(item))?.into_any(),
+            Load::Value(kind) => self.chosen(kind.object(py, data, scratch)?)?,
+            Load::Array(kind) => kind.list(py, data, scratch, |item| self.chosen(item))?.into_any(),
             Load::Other(load) => {
                 self.chosen(loader::call(load.bind(py), &PyBytes::new(py, data))?)?
             }
@@ -144,8 +149,12 @@ impl RowDecoder {
         let count = rows.count();
         let mut made = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
         let mut values = Vec::with_capacity(self.columns.len());
+        let mut scratch = Vec::new();
         for row in 0..count {
-            self.read(py, &rows, row, &mut values)?;
+            for column in &self.columns {
+                let cell = rows.cell(row, column.position);
+                values.push(column.value(py, cell, &mut scratch)?);
+            }
             made.push(self.make(py, &values)?);
             values.clear();
         }
@@ -169,20 +178,6 @@ impl RowDecoder {
 }
 
 impl RowDecoder {
-    #[inline]
-    fn read<'py>(
-        &self,
-        py: Python<'py>,
-        rows: &Rows<'_>,
-        row: c_int,
-        values: &mut Vec<Bound<'py, PyAny>>,
-    ) -> PyResult<()> {
-        for column in &self.columns {
-            values.push(column.value(py, rows.cell(row, column.position))?);
-        }
-        Ok(())
-    }
-
     #[inline]
     fn make<'py>(
         &self,

@@ -19,11 +19,16 @@ pub fn uuid_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "uuid", "UUID")
 }
 
-/// The Decimal of a binary `numeric`.
-pub fn decimal<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut text = String::with_capacity(32);
-    numeric::write(data, &mut text).map_err(unreadable)?;
-    decimal_class(py)?.call1((PyString::new(py, &text),))
+/// The Decimal of a binary `numeric`; `text` is where it is spelled out.
+pub fn decimal<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    text: &mut Vec<u8>,
+) -> PyResult<Bound<'py, PyAny>> {
+    text.clear();
+    numeric::write(data, text).map_err(unreadable)?;
+    let text = PyString::from_bytes(py, text)?;
+    decimal_class(py)?.call1((text,))
 }
 
 /// The UUID of 128 bits.

@@ -7,10 +7,12 @@
 mod arguments;
 mod burial;
 mod cache;
+mod check;
 mod compare;
 mod copy;
 mod decode;
 mod exact;
+mod fields;
 mod flight;
 mod frame;
 mod get;
@@ -53,6 +55,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stats::CacheStats>()?;
     module.add_class::<memo::Memo>()?;
     memo::install(module.py())?;
+    module.add_class::<check::EntityChecker>()?;
     module.add_class::<copy::CopyEncoder>()?;
     module.add_class::<libpq::Libpq>()?;
     module.add_class::<decode::RowDecoder>()?;

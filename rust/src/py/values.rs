@@ -61,9 +61,14 @@ impl Kind {
         })
     }
 
-    /// The object for a value that is not NULL.
+    /// The object for a value that is not NULL; `scratch` is memory to work in.
     #[inline]
-    pub fn object<'py>(self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    pub fn object<'py>(
+        self,
+        py: Python<'py>,
+        data: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
             Self::Bool => {
                 PyBool::new(py, decode::bool(data).map_err(unreadable)?).to_owned().into_any()
@@ -77,7 +82,7 @@ impl Kind {
                 PyFloat::new(py, f64::from(value)).into_any()
             }
             Self::Float8 => PyFloat::new(py, decode::float8(data).map_err(unreadable)?).into_any(),
-            Self::Numeric => decimal(py, data)?,
+            Self::Numeric => decimal(py, data, scratch)?,
             Self::Text => text(py, data)?,
             Self::Bytea | Self::Json => PyBytes::new(py, data).into_any(),
             Self::Jsonb => PyBytes::new(py, decode::jsonb(data).map_err(unreadable)?).into_any(),
@@ -106,11 +111,12 @@ impl Kind {
         self,
         py: Python<'py>,
         data: &[u8],
+        scratch: &mut Vec<u8>,
         each: impl Fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for item in array::items(data).map_err(unreadable)? {
-            list.append(each(self.object(py, item.map_err(unreadable)?)?)?)?;
+            list.append(each(self.object(py, item.map_err(unreadable)?, scratch)?)?)?;
         }
         Ok(list)
     }

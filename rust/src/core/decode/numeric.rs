@@ -6,12 +6,12 @@ use crate::core::copy::numeric::{INFINITY, NAN, NEGATIVE, NEGATIVE_INFINITY, POS
 
 const BASE: u16 = 10_000;
 
-/// Appends the number's text with all digits of its display scale, as `numeric_out` writes it.
+/// Appends the number's text, which is ASCII, with all digits of its display scale, as `numeric_out` writes it.
 ///
 /// # Errors
 ///
 /// [`Unreadable::Length`] and [`Unreadable::Form`]; then nothing was appended.
-pub fn write(mut data: &[u8], out: &mut String) -> Result<(), Unreadable> {
+pub fn write(mut data: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
     let mut head = || take(&mut data).copied();
     let (count, weight) = (u16::from_be_bytes(head()?), i16::from_be_bytes(head()?));
     let (sign, scale) = (u16::from_be_bytes(head()?), u16::from_be_bytes(head()?));
@@ -27,14 +27,14 @@ pub fn write(mut data: &[u8], out: &mut String) -> Result<(), Unreadable> {
         _ => return Err(Unreadable::Form),
     };
     if let Some(name) = special {
-        out.push_str(name);
+        out.extend_from_slice(name.as_bytes());
         return Ok(());
     }
     if groups.iter().any(|group| u16::from_be_bytes(*group) >= BASE) {
         return Err(Unreadable::Form);
     }
     if sign == NEGATIVE && groups.iter().any(|group| *group != [0, 0]) {
-        out.push('-');
+        out.push(b'-');
     }
     // The digits of 10,000 to the power of `exponent`.
     let group = |exponent: i32| {
@@ -47,7 +47,7 @@ pub fn write(mut data: &[u8], out: &mut String) -> Result<(), Unreadable> {
         push_four(out, group(exponent));
     }
     if scale > 0 {
-        out.push('.');
+        out.push(b'.');
         let end = out.len() + usize::from(scale);
         let mut exponent = -1;
         while out.len() < end {
@@ -59,22 +59,19 @@ pub fn write(mut data: &[u8], out: &mut String) -> Result<(), Unreadable> {
     Ok(())
 }
 
-fn push_four(out: &mut String, group: u16) {
-    for unit in [1_000, 100, 10, 1] {
-        out.push(digit(group / unit % 10));
-    }
+fn push_four(out: &mut Vec<u8>, group: u16) {
+    out.extend_from_slice(&digits(group));
 }
 
 /// Without leading zeros.
-fn push_short(out: &mut String, group: u16) {
-    for unit in [1_000, 100, 10] {
-        if group >= unit {
-            out.push(digit(group / unit % 10));
-        }
-    }
-    out.push(digit(group % 10));
+fn push_short(out: &mut Vec<u8>, group: u16) {
+    let digits = digits(group);
+    let zeros = digits.iter().take(3).take_while(|digit| **digit == b'0').count();
+    out.extend_from_slice(&digits[zeros..]);
 }
 
-fn digit(value: u16) -> char {
-    char::from_digit(u32::from(value), 10).unwrap_or('0')
+/// The four digits of a number below 10,000.
+fn digits(group: u16) -> [u8; 4] {
+    [group / 1_000, group / 100 % 10, group / 10 % 10, group % 10]
+        .map(|digit| b'0' + u8::try_from(digit).unwrap_or(0))
 }
