@@ -256,7 +256,7 @@ def compiled(query: Any) -> Compiled:
         case RawSql():
             return compile_raw(query, "fetch_all")
         case PageQuery():
-            return compile_page(query, SECRET)[0]
+            return compile_page(query, SECRET, {})[0]
         case _:
             assert isinstance(query, Write)
             return compile_write(query)

@@ -51,7 +51,7 @@ UNSTORABLE = f"{HOSTILE}::test_what_cannot_be_stored_is_a_validation_error_in_ev
 GUARDS = (
     Guard(
         "signature of cursors",
-        "query/paging.py",
+        "query/cursors.py",
         (
             (
                 "if not hmac.compare_digest(signature, _sign(",
@@ -62,9 +62,15 @@ GUARDS = (
     ),
     Guard(
         "a cursor's own query",
-        "query/paging.py",
-        (('statement + b"\\0" + content', "content"),),
+        "query/cursors.py",
+        (('origin + b"\\0" + content', "content"),),
         CURSORS,
+    ),
+    Guard(
+        "a cursor's own values",
+        "query/cursors.py",
+        (("    for value in values:\n", "    for value in ():\n"),),
+        "real/test_sources_pages.py",
     ),
     Guard(
         "quotes in identifiers",
@@ -93,8 +99,8 @@ GUARDS = (
     ),
     Guard(
         "client encoding when connecting",
-        "postgres/database.py",
-        (('        "client_encoding": "utf8",\n', ""),),
+        "postgres/conninfo.py",
+        (('            "client_encoding": "utf8",\n', ""),),
         CANARY("SJIS"),
     ),
     Guard(
@@ -102,8 +108,8 @@ GUARDS = (
         "postgres/pool.py",
         (
             (
-                'if well and connection.pgconn.parameter_status(b"client_encoding") != b"UTF8":',
-                "if False:",
+                'well and connection.pgconn.parameter_status(b"client_encoding") != b"UTF8"',
+                "False",
             ),
         ),
         f"{HOSTILE}::test_a_session_whose_encoding_was_changed_is_not_used_again",
@@ -137,24 +143,11 @@ GUARDS = (
         "postgres/pipeline.py",
         (
             (
-                "commands.append(partial(connection.send, statement, known, parameters))",
+                "results = _run(connection, batch, prepared)",
                 (
-                    "commands += (partial(connection.send, statement, known, parameters), "
-                    "connection.pgconn.pipeline_sync)"
+                    "results = [_run(connection, [one], [known])[0] "
+                    "for one, known in zip(batch, prepared, strict=True)]"
                 ),
-            ),
-            ("    commands.append(connection.pgconn.pipeline_sync)\n    results", "    results"),
-            (
-                "    pgconn.enter_pipeline_mode()\n",
-                "    ends = len(commands) // 2\n    pgconn.enter_pipeline_mode()\n",
-            ),
-            (
-                "while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):",
-                "while sum(r.status == ExecStatus.PIPELINE_SYNC for r in results) < ends:",
-            ),
-            (
-                "return results[:-1]",
-                "return [r for r in results if r.status != ExecStatus.PIPELINE_SYNC]",
             ),
         ),
         "real/test_many_at_once.py::test_an_error_in_one_query_is_the_answer_and_undoes_the_others",
@@ -168,7 +161,7 @@ GUARDS = (
                 "checked = table.key",
             ),
         ),
-        "real/test_repository_contract.py::test_an_update_needs_the_version_it_read",
+        "real/contract/test_contract_changes.py::test_an_update_needs_the_version_it_read",
     ),
     Guard(
         "soft deletion",
@@ -190,8 +183,8 @@ GUARDS = (
     ),
     Guard(
         "a row out of sight",
-        "sql/expressions.py",
-        (("if any(self.scopes):", "if False:"),),
+        "query/tracing.py",
+        (("        check_in_sight(made)\n", "        pass\n"),),
         "pure/test_lambda_effects.py::test_a_row_that_is_kept_beyond_its_lambda_is_refused",
     ),
     Guard(

@@ -23,7 +23,7 @@ from tests.hostile import (
 )
 
 import tierline as tl
-from tierline.query.paging import write_cursor
+from tierline.query.cursors import write_cursor
 from tierline.sql import compile_page
 
 LONG = os.environ.get("TIERLINE_LONG") == "1"
@@ -33,7 +33,7 @@ COMPILES = 1_000_000 if LONG else 20_000
 def _page(text: str, number: int) -> Any:
     """A page that begins after a row of this text."""
     query = tl.order_by(ALL, lambda r: (tl.desc(r.name), r.note))
-    (statement, _), bookmarks = compile_page(tl.page(query, size=3), SECRET)
+    (statement, _), bookmarks = compile_page(tl.page(query, size=3), SECRET, {})
     assert "LIMIT" in statement.sql
     return tl.page(query, size=3, after=write_cursor((text, text, number), *bookmarks))
 

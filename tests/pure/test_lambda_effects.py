@@ -142,6 +142,7 @@ def test_a_row_that_is_kept_beyond_its_lambda_is_refused() -> None:
         where=lambda p: tl.exists(tl.where(ALL, lambda q: bool(kept.append(q)) | (q.id > 1))),
     )
     assert len(kept) == 2
-    with pytest.raises(tl.QueryError, match="out of sight"):
-        compile_query(tl.where(pairs, lambda p, q: p.id > kept[1].id))
+    for row in kept:
+        with pytest.raises(TypeError, match="outside its own lambda"):
+            tl.where(pairs, lambda p, q, row=row: p.id > row.id)
     compile_query(nested)

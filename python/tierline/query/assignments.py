@@ -10,7 +10,8 @@ from tierline.entity.types import is_tuple
 from tierline.query.expressions import ColumnRef, Expr, Value, has_aggregate, has_window
 from tierline.query.operands import fitted
 from tierline.query.sight import Recorded
-from tierline.query.tracing import Traced, call_traced, unknown_field
+from tierline.query.tracing import Traced, call_traced
+from tierline.query.unknown import unknown_field
 
 T = TypeVar("T")
 

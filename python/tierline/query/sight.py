@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -22,11 +22,11 @@ class Recorder:
 
 
 class RowRecorder:
-    """What stands in for a row, and holds its columns by the fields' names."""
+    """What stands in for a row, and holds the columns that were used by the fields' names."""
 
     __slots__ = ("_columns",)
 
-    _columns: Mapping[str, ColumnRef]
+    _columns: dict[str, ColumnRef]
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -34,15 +34,15 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 # A stand-in hands out the same objects each time, and lives as long as its lambda runs.
-_in_sight: ContextVar[frozenset[int]] = ContextVar("_in_sight", default=frozenset())
+_in_sight: ContextVar[tuple[Any, ...]] = ContextVar("_in_sight", default=())
 
 
-def seeing(rows: Iterable[Any]) -> Token[frozenset[int]]:
+def seeing(rows: tuple[Any, ...]) -> Token[tuple[Any, ...]]:
     """From here to `unsee` the fields of further rows may be used."""
-    return _in_sight.set(_in_sight.get() | {id(column) for column in _columns_in(rows)})
+    return _in_sight.set(_in_sight.get() + rows)
 
 
-def unsee(token: Token[frozenset[int]]) -> None:
+def unsee(token: Token[tuple[Any, ...]]) -> None:
     """Take back a `seeing`."""
     _in_sight.reset(token)
 
@@ -50,7 +50,7 @@ def unsee(token: Token[frozenset[int]]) -> None:
 def _columns_in(rows: Iterable[Any]) -> Iterator[ColumnRef]:
     for row in rows:
         if isinstance(row, RowRecorder):
-            columns: Mapping[str, ColumnRef] = object.__getattribute__(row, "_columns")
+            columns: dict[str, ColumnRef] = object.__getattribute__(row, "_columns")
             yield from columns.values()
         elif isinstance(row, Recorder) and isinstance(row.expr, ColumnRef):
             yield row.expr
@@ -69,7 +69,7 @@ def check_in_sight(made: Any) -> None:
     Raises:
         TypeError: There is one.
     """
-    known = _in_sight.get()
+    known = {id(column) for column in _columns_in(_in_sight.get())}
     for expression in _expressions_in(made):
         for part in parts(expression):
             if isinstance(part, ColumnRef) and id(part) not in known:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, NoReturn, cast
@@ -12,6 +11,7 @@ from typing import Any, NoReturn, cast
 from tierline.entity import Table
 from tierline.entity.types import BOOL, TEXT, ColumnType, is_tuple
 from tierline.query.expressions import (
+    OWN,
     WINDOWS,
     Aggregate,
     Alias,
@@ -32,6 +32,7 @@ from tierline.query.expressions import (
 from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
 from tierline.query.sight import Recorder, RowRecorder, check_in_sight, seeing, unsee
+from tierline.query.unknown import unknown_name
 
 
 class Traced(Recorder):
@@ -178,21 +179,35 @@ class Traced(Recorder):
 class TracedRow(RowRecorder):
     """Stands in for a row: attributes answer with a traced column.
 
-    Attributes:
+    Args:
         maker: What the row would be an instance of.
         columns: The columns by the fields' Python names.
+        table: Of an entity's row, whose columns are made when they are used.
+        alias: What that row is called.
     """
 
-    __slots__ = ("_maker",)
+    __slots__ = ("_alias", "_maker", "_table")
 
-    def __init__(self, maker: str, columns: Mapping[str, ColumnRef]) -> None:
+    def __init__(
+        self,
+        maker: str,
+        columns: dict[str, ColumnRef],
+        table: Table[Any, Any] | None = None,
+        alias: Alias = OWN,
+    ) -> None:
         self._maker = maker
         self._columns = columns
+        self._table = table
+        self._alias = alias
 
     def __getattr__(self, field: str) -> Traced:
         column = self._columns.get(field)
         if column is None:
-            raise AttributeError(_unknown_field(self._maker, self._columns, field))
+            fields = self._columns if self._table is None else self._table.by_field
+            found = None if self._table is None else self._table.by_field.get(field)
+            if found is None:
+                raise AttributeError(unknown_name(self._maker, fields, field))
+            column = self._columns[field] = ColumnRef(found.name, found.type, self._alias)
         return Traced(column)
 
     def __bool__(self) -> NoReturn:
@@ -205,19 +220,13 @@ class TracedRow(RowRecorder):
 def columns_of(row: TracedRow) -> tuple[ColumnRef, ...]:
     """The columns that a row stands for."""
     # An attribute of a row is a field of its entity, so this is no method of it.
-    columns: Mapping[str, ColumnRef] = object.__getattribute__(row, "_columns")
-    return tuple(columns.values())
-
-
-def unknown_field(table: Table[Any, Any], field: str) -> str:
-    """The message for a field that an entity does not have."""
-    return _unknown_field(table.entity.__name__, table.by_field, field)
-
-
-def _unknown_field(maker: str, fields: Collection[str], field: str) -> str:
-    close = difflib.get_close_matches(field, fields, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(fields)}"
-    return f"{maker} has no field {field!r}; {hint}"
+    columns: dict[str, ColumnRef] = object.__getattribute__(row, "_columns")
+    table: Table[Any, Any] | None = object.__getattribute__(row, "_table")
+    if table is None:
+        return tuple(columns.values())
+    for column in table.columns:
+        getattr(row, column.field)
+    return tuple(columns[column.field] for column in table.columns)
 
 
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
@@ -250,15 +259,7 @@ def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
 
 def row_of(table: Table[Any, Any], alias: Alias) -> TracedRow:
     """The stand-in for an entity of a table."""
-    # A table is an inert value; like `cached_property`, this remembers what is derived from it.
-    made: dict[Alias, TracedRow] = vars(table).setdefault("_rows", {})
-    row = made.get(alias)
-    if row is None:
-        columns = {
-            column.field: ColumnRef(column.name, column.type, alias) for column in table.columns
-        }
-        row = made[alias] = TracedRow(table.entity.__name__, columns)
-    return row
+    return TracedRow(table.entity.__name__, {}, table, alias)
 
 
 def trace(table: Table[Any, Any], function: Callable[[Any], Any]) -> Any:

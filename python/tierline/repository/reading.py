@@ -15,7 +15,8 @@ from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logi
 from tierline.query.paging import Page, PageQuery
 from tierline.query.paging import page as paged
 from tierline.query.parameters import binder
-from tierline.query.tracing import to_expr, unknown_field
+from tierline.query.tracing import to_expr
+from tierline.query.unknown import unknown_field
 from tierline.repository.base import RepositoryBase, Rows
 from tierline.result import Result
 from tierline.sql import compile_count, compile_exists, compile_query
