@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator
@@ -177,6 +178,31 @@ def test_who_waits_too_long_is_told(server: PostgresServer) -> None:
         assert 0.2 <= time.monotonic() - began_s < 0.2 + SLACK_S
         pool.give_back(held, well=True, now_s=time.monotonic())
         use(pool)
+    finally:
+        pool.close()
+
+
+def test_who_is_interrupted_while_waiting_takes_no_connection_along(
+    server: PostgresServer,
+) -> None:
+    pool = make(server.url, size=1)
+    main = threading.main_thread().ident or 0
+    try:
+        held = take(pool)
+
+        def strike() -> None:
+            wait_until(lambda: pool.stats().waiting == 1)
+            time.sleep(0.1)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        thread = threading.Thread(target=strike)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            take(pool)
+        thread.join()
+        pool.give_back(held, well=True, now_s=time.monotonic())
+        for _ in range(3):
+            use(pool)
     finally:
         pool.close()
 

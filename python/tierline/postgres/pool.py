@@ -273,6 +273,12 @@ class Pool:
                     # Closed for good, or another has taken its place.
                     if self._closed or pool is self._pool:
                         raise
+                except BaseException as error:
+                    if not isinstance(error, Exception):
+                        # Interrupted while it waited, psycopg's pool may hand a connection to
+                        # somebody who is gone; so another pool takes its place.
+                        self.resize(self.options)
+                    raise
             return connection
         finally:
             self._waiting.discard(thread)
