@@ -12,6 +12,7 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import FieldError, RepositoryError
 from tierline.query.writes import Condition, Settings, delete, update
 from tierline.repository.base import ERRORS_MAX, Rows, stale, version_of
+from tierline.repository.keys import LazyKeys
 from tierline.repository.reading import Reading
 from tierline.repository.writes import perform_write
 from tierline.result import Result
@@ -60,7 +61,7 @@ class Bulk(Reading[T, K]):
             return self._refused(error, "create_many")
         return self._forgetting(
             lambda: self._store.database.copy_in(statement, rows.unwrap(), progress),
-            [self._table.key_of(entity) for entity in batch],
+            LazyKeys(self._table.key_of, batch),
         )
 
     def upsert_many(
