@@ -21,8 +21,9 @@ from tierline.sql import Staged, Statement
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
-# The server works on one chunk while the next is encoded.
-_ROWS_A_CHUNK = 500
+# Small, for the server works on one chunk while the next is encoded.
+_ROWS_A_CHUNK = 100
+_CHUNKS_A_REPORT = 10
 
 EncodeRows: TypeAlias = Callable[[Sequence[Any], int], bytes]
 """From rows, which are values or entities, and the position of the first to COPY BINARY."""
@@ -71,11 +72,14 @@ def _copy(
     cursor = connection.cursor()
     with cursor.copy(statement.sql.encode()) as copy:
         copy.write(_HEADER)
-        for start in range(0, len(rows), _ROWS_A_CHUNK):
-            chunk = rows[start : start + _ROWS_A_CHUNK]
-            copy.write(encode(chunk, start))
-            if progress is not None:
-                progress(len(chunk))
+        reported = 0
+        for chunk, start in enumerate(range(0, len(rows), _ROWS_A_CHUNK), 1):
+            sent = min(start + _ROWS_A_CHUNK, len(rows))
+            copy.write(encode(rows[start:sent], start))
+            is_due = chunk % _CHUNKS_A_REPORT == 0 or sent == len(rows)
+            if progress is not None and is_due:
+                progress(sent - reported)
+                reported = sent
         copy.write(_TRAILER)
     return max(cursor.rowcount, 0)
 

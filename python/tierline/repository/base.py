@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from returns.result import Failure, Success
@@ -110,7 +110,7 @@ class RepositoryBase(Generic[T, K]):
         self,
         operation: str,
         action: Callable[[DatabasePort], Result[A, RepositoryError]],
-        keys: Rows[K],
+        keys: Sequence[K],
         *,
         deleted: bool = False,
     ) -> Result[A, RepositoryError]:

@@ -12,6 +12,7 @@ from tierline.entity.validation import BadFieldsError
 from tierline.errors import FieldError, RepositoryError
 from tierline.query.writes import Condition, Settings, delete, update
 from tierline.repository.base import ERRORS_MAX, Rows, stale, version_of
+from tierline.repository.keys import LazyKeys
 from tierline.repository.ports import DatabasePort
 from tierline.repository.reading import Reading
 from tierline.repository.writes import once_more, perform_write
@@ -62,7 +63,7 @@ class Bulk(Reading[T, K]):
         return self._forgetting(
             "create_many",
             lambda db: db.copy_in(statement, rows.unwrap(), progress),
-            [self._table.key_of(entity) for entity in batch],
+            LazyKeys(self._table.key_of, batch),
         )
 
     def upsert_many(
