@@ -232,7 +232,7 @@ def forgetting(
     store: StorePort,
     table: Table[Any, Any],
     action: Callable[[DatabasePort], Result[A, RepositoryError]],
-    keys: Rows[Any],
+    keys: Sequence[Any],
     *,
     deleted: bool = False,
 ) -> Result[A, RepositoryError]:
