@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from tests.conftest import fresh_schema
 from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, is_idle, item, items
-from tests.real.test_repository_contract import BACKENDS, BRANCHES, POSTS, Branch, Post
+from tests.real.contract.world import BACKENDS, BRANCHES, POSTS, Branch, Post
 
 import tierline as tl
 
