@@ -17,7 +17,7 @@ from tierline.errors import (
     ConnectionError,  # noqa: A004
     RepositoryError,
 )
-from tierline.postgres import Session, note_write, outcome
+from tierline.postgres import Session, outcome
 from tierline.sql.transactions import ISOLATIONS, Isolation, TransactionMode, begin
 from tierline.store.transaction import Transaction, result_of, swallowed
 
@@ -128,7 +128,7 @@ def _run_once(
         if end.kept is not False or session.ended_itself:
             pending.apply()
             if session.xid is not None:
-                note_write(store.database.identity, session.xid)
+                store.database.note(session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
         end.kept = _found_out(store, session, pending, end.error, until_s)
