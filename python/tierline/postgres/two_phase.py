@@ -66,12 +66,12 @@ class Participant(Session):
         `QueryError` if it has no slot left or the transaction did what cannot be prepared. If the
         connection `is_lost`, it may be prepared.
         """
-        self._check()
+        self.check()
         began = time.monotonic()
-        if began >= self._deadline_s:
+        if self._limits.is_over:
             return Failure(late(_PREPARE))
         try:
-            with self._watched():
+            with self._limits.watched(self._connection.guard):
                 result = self._connection.command(prepare_command(gid))
         except psycopg.Error as error:
             found = self._failed(error, _PREPARE, self._connection, began)
@@ -103,7 +103,7 @@ class Participant(Session):
     def _after(
         self, statement: Statement, action: Callable[[Connection], _R], until_s: float
     ) -> Success[_R] | Failure[RepositoryError]:
-        self._check()
+        self.check()
         connection, began = self._connection, time.monotonic()
         if connection.lost:
             return Failure(ConnectionError("the connection was lost", operation="distributed"))
