@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from returns.result import Failure, Success
 
-from tierline.deadline import due_s
+from tierline.deadline import deadline, due_s
 from tierline.errors import RepositoryError
 from tierline.postgres import Database
 from tierline.result import Result
@@ -108,7 +108,8 @@ def distributed(
     strict_s = due_s() if deadline_s is None else min(began_s + wait_s, due_s())
     until_s = min(began_s + wait_s, strict_s)
     attempt = 1
-    ready = _ready(stores, coordinator, recovers=recovers)
+    with deadline(max(until_s - time.monotonic(), 0.0)):
+        ready = _ready(stores, coordinator, recovers=recovers)
     if isinstance(ready, Failure):
         return ready
 
@@ -174,8 +175,7 @@ def _ready(
     together = frozenset(store.database.identity for store in stores.values())
     done = _RECOVERED.setdefault(database, set())
     if recovers and together not in done:
+        # If it cannot, the next call tries again; what is the matter the transaction will see.
         recovered = recover(stores, coordinator=coordinator)
-        if isinstance(recovered, Failure):
-            return recovered
-        done.add(together)
+        done |= {together} if isinstance(recovered, Success) else set()
     return made_log(database)

@@ -20,6 +20,7 @@ from tierline.errors import (
     ConflictError,
     ConnectionError,  # noqa: A004
     RepositoryError,
+    TimeoutError,  # noqa: A004
 )
 from tierline.postgres import note_write
 from tierline.postgres.two_phase import Participant, finish_prepared, was_prepared
@@ -220,9 +221,16 @@ class Run:
             return None
         if found is False:
             part.prepared, self.again = False, True
+        if isinstance(failure, TimeoutError):
+            failure.message = f"{part.name}: {failure.message}"
+            return failure
+        how = (
+            "everything is rolled back; run it again"
+            if found is False
+            else "it is not committed; what of it is prepared, tl.recover rolls back"
+        )
         lost = ConnectionError(
-            f"{part.name}: the connection was lost at PREPARE TRANSACTION, and everything is "
-            "rolled back; run it again",
+            f"{part.name}: the connection was lost at PREPARE TRANSACTION, and {how}",
             operation="distributed",
         )
         lost.__cause__ = failure
@@ -356,14 +364,18 @@ def started(
     """Borrow a connection of each store, in one order for all callers."""
     order = sorted(stores, key=lambda name: (stores[name].database.location, name))
     parts: dict[str, Part] = {}
-    for name in order:
-        database = stores[name].database
-        borrowed = database.borrow(begin(mode).statement, strict_s - time.monotonic())
-        if isinstance(borrowed, Failure):
+    whole = False
+    try:
+        for name in order:
+            database = stores[name].database
+            borrowed = database.borrow(begin(mode).statement, strict_s - time.monotonic())
+            if isinstance(borrowed, Failure):
+                return borrowed
+            session = Participant(database, borrowed.unwrap(), mode, strict_s)
+            parts[name] = Part(name, stores[name], session)
+        whole = True
+    finally:
+        if not whole:
             for part in parts.values():
                 part.session.close()
-            return borrowed
-        session = Participant(database, borrowed.unwrap(), mode, strict_s)
-        parts[name] = Part(name, stores[name], session)
-    ordered = [parts[name] for name in stores]
-    return Success(Run(ordered, parts[coordinator], log, until_s))
+    return Success(Run([parts[name] for name in stores], parts[coordinator], log, until_s))
