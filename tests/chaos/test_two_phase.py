@@ -431,3 +431,28 @@ def test_a_frozen_participant_ends_within_the_deadline(
             recovered_whole({"a": a, "b": b}, grace_s=0)
         assert sides.has(operation) == {kept}
     assert sides.difference() == ""
+
+
+def test_a_decision_outlives_its_server_where_commits_do_not_wait_for_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nothing is written out for ten seconds unless somebody waits for it.
+    careless = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
+    with postgres_server(18, settings=careless) as a, postgres_server(18) as b:
+        sides = Sides(a, b)
+        for server in sides:
+            transfers.set_up(server.url)
+
+        def crash(found: str) -> None:
+            if found == "decided":
+                a.kill()
+                a.start()
+                raise KeyboardInterrupt
+
+        with sides.stores() as stores:
+            tl.distributed_setup(stores["a"]).unwrap()
+            monkeypatch.setattr(two_phase, "_step", crash)
+            with pytest.raises(KeyboardInterrupt):
+                transferred(stores, "careless", recovers=False)
+            assert recovered_whole(stores) == tl.Recovery(2, 0, ())
+        assert sides.has("careless") == {True}
