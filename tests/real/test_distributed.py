@@ -325,6 +325,36 @@ def test_a_deadline_bounds_a_wait_for_a_lock(stores: Stores, second: PostgresSer
     assert left(stores) == [10, 10]
 
 
+def test_a_deadline_that_passes_before_the_decision_undoes_everything(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        two_phase, "_step", lambda name: time.sleep(0.6) if name == "prepared b" else None
+    )
+    found = tl.distributed(stores, both, coordinator="a", deadline_s=0.5).failure()
+    assert isinstance(found, tl.TimeoutError)
+    assert left(stores) == [10, 10]
+
+
+def test_trouble_after_the_decision_does_not_run_it_again(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Mapping[str, tl.Transaction]] = []
+
+    def conflict(name: str) -> None:
+        if name == "decided":
+            # As a conflict does that the log's own rows have, where serializable is the default.
+            runs[-1]["a"].database.must_repeat = True
+
+    def counted(txs: Mapping[str, tl.Transaction]) -> Answer:
+        runs.append(txs)
+        return both(txs)
+
+    monkeypatch.setattr(two_phase, "_step", conflict)
+    assert tl.distributed(stores, counted, coordinator="a") == tl.Success(7)
+    assert (len(runs), left(stores)) == (1, [9, 9])
+
+
 def test_connections_are_given_back(stores: Stores) -> None:
     for _ in range(10):
         tl.distributed(stores, both, coordinator="a").unwrap()

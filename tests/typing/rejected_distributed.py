@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reveal_distributed import own, ours
+from reveal_distributed import ours, own
 
 import tierline as tl
 

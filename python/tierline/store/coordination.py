@@ -151,7 +151,9 @@ def _run_once(
         run.close()
     run.find_out()
     run.call_hooks()
-    return (answer if run.error is None else Failure(run.error)), run.again
+    # What failed after the decision, such as forgetting it, is no reason to do it twice.
+    again = run.again and run.kept is False
+    return (answer if run.error is None else Failure(run.error)), again
 
 
 def _given(run: Run, function: Function[T, E]) -> Success[T] | Failure[E] | Exception:

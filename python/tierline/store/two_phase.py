@@ -23,9 +23,11 @@ from tierline.errors import (
     TimeoutError,  # noqa: A004
 )
 from tierline.postgres import note_write
+from tierline.postgres.session_errors import late
 from tierline.postgres.two_phase import Participant, finish_prepared, was_prepared
 from tierline.result import Result
 from tierline.sql.distributed import (
+    DECIDE,
     FORGET,
     SESSION,
     Gid,
@@ -126,12 +128,14 @@ class Run:
     def close(self) -> None:
         """Roll back what is not kept, give the connections back, let the caches forget."""
         self.again = self.again or any(part.session.must_repeat for part in self.parts)
-        if self._state == "undecided":
-            self._roll_back()
-        for part in self.parts:
-            part.session.close()
-            if part.written or part.session.ended_itself:
-                part.keep()
+        try:
+            if self._state == "undecided":
+                self._roll_back()
+        finally:
+            for part in self.parts:
+                part.session.close()
+                if part.written or part.session.ended_itself:
+                    part.keep()
 
     def call_hooks(self) -> None:
         """Call the functions that were registered for the end, once that is known."""
@@ -241,6 +245,9 @@ class Run:
         if session.is_lost():
             # Nobody else decides to commit, so nobody ever will.
             self.error, self.again = _session_lost(), True
+            return
+        if time.monotonic() >= self._until_s:
+            self.error = late(DECIDE)
             return
         participants = " ".join(part.store.database.identity for part in self._writers)
         # From here on it may be kept, whatever happens.
