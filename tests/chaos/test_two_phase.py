@@ -344,10 +344,17 @@ def test_another_log_decides_nothing(sides: Sides, kill: Kill, stores: dict[str,
 def test_a_log_that_is_emptied_meanwhile_decides_nothing(
     sides: Sides, stores: dict[str, tl.Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    emptied: list[str] = []
+
     def empty(name: str) -> None:
         if name == "prepared b":
             with sides.raws() as (raw, _):
                 raw.execute("TRUNCATE tierline_distributed")
+                raw.execute(
+                    "INSERT INTO tierline_distributed (id, kind) VALUES (%s, 'identity')",
+                    (f"{len(emptied):016x}",),
+                )
+                emptied.append(name)
 
     monkeypatch.setattr(two_phase, "_step", empty)
     answer = transferred(stores, "emptied-meanwhile", recovers=False, deadline_s=3)
@@ -394,6 +401,43 @@ def test_a_connection_cut_between_the_steps_is_made_up_for(
             assert cut
         with sides.stores() as stores:
             recovered_whole(stores)
+        assert sides.has(operation) == {True}
+    assert sides.difference() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("b", "prepared a"), ("a", "prepared b"), ("a", "decided"), ("b", "committed a")],
+    ids=["PREPARE", "the decision", "COMMIT PREPARED first", "COMMIT PREPARED last"],
+)
+def test_an_answer_that_is_lost_is_found_out(
+    name: str, step: str, sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does what it is told, and nobody hears of it: nothing is run again."""
+    server: PostgresServer = getattr(sides, name)
+    with tcp_proxy(server.url) as proxy:
+        urls = {"a": sides.a.url, "b": sides.b.url} | {name: proxy.url(server.url)}
+        runs: list[str] = []
+
+        def crash(found: str) -> None:
+            if found == step and runs.count(step) == 0:
+                runs.append(step)
+                proxy.cut_after(0)
+
+        def counted(txs: Mapping[str, tl.Transaction]) -> tl.Result[str, tl.RepositoryError]:
+            runs.append("run")
+            return transfers.transfer(txs, operation)
+
+        with tl.open(urls["a"], pool_size=1) as a, tl.open(urls["b"], pool_size=1) as b:
+            # Then every statement is known, and its answer is the first to come.
+            transferred({"a": a, "b": b}, f"first-{name}-{step}", recovers=False).unwrap()
+            monkeypatch.setattr(two_phase, "_step", crash)
+            operation = f"unheard-{name}-{step}"
+            found = tl.distributed(
+                {"a": a, "b": b}, counted, coordinator="a", deadline_s=10, recovers=False
+            )
+            assert found == tl.Success(operation)
+            assert sorted(runs) == sorted([step, "run"])
         assert sides.has(operation) == {True}
     assert sides.difference() == ""
 
