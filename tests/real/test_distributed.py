@@ -207,6 +207,17 @@ def test_what_cannot_be_prepared_is_a_failure_that_says_so(stores: Stores, comma
     assert left(stores) == [10, 10]
 
 
+def test_a_reader_is_committed_not_rolled_back(stores: Stores, second: PostgresServer) -> None:
+    def tell(txs: Mapping[str, tl.Transaction]) -> Answer:
+        txs["b"].execute(tl.sql("notify news")).unwrap()
+        return take(txs, "a")
+
+    with psycopg.connect(second.url, autocommit=True) as raw:
+        raw.execute("LISTEN news")
+        assert tl.distributed(stores, tell, coordinator="a") == tl.Success(7)
+        assert [found.channel for found in raw.notifies(timeout=5, stop_after=1)] == ["news"]
+
+
 def test_slots_in_use_are_a_failure_with_everything_rolled_back(
     stores: Stores, second: PostgresServer
 ) -> None:
