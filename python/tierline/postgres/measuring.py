@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from returns.result import Failure, Success
 
+from tierline.entity.types import is_list
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection
 from tierline.postgres.events import Acquired, Events, Ran
@@ -69,6 +70,6 @@ def measured(
 
 def _rows(found: Success[Any] | Failure[RepositoryError]) -> int:
     answer = found.unwrap() if isinstance(found, Success) else None
-    if isinstance(answer, list):
+    if is_list(answer):
         return len(answer)
     return answer if isinstance(answer, int) else 0

@@ -131,9 +131,9 @@ def _run_once(
                 store.database.note(session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
-        end.kept = _found_out(store, session, pending, end.error, until_s)
+        end.kept = found_out(store, session, pending, end.error, until_s)
         if end.kept is False:
-            again, end.error = True, _undone(end.error)
+            again, end.error = True, undone(end.error)
     if end.kept is not None:
         tx.hooks.run(committed=end.kept)
     refusal = None if end.kept or end.error is None else Failure(end.error)
@@ -151,7 +151,7 @@ class _End:
 def _commit(session: Session, end: _End) -> None:
     failure = session.trouble()
     if failure is not None:
-        end.error = _why_not(session, failure)
+        end.error = why_not(session, failure)
         return
     # From here on it may be kept, whatever happens.
     end.kept = None
@@ -163,14 +163,14 @@ def _commit(session: Session, end: _End) -> None:
             end.kept = None
 
 
-def _why_not(session: Session, failure: Exception) -> RepositoryError:
+def why_not(session: Session, failure: Exception) -> RepositoryError:
     """The answer to a Success that cannot be committed."""
     if session.must_repeat and isinstance(failure, RepositoryError):
         return failure
     return swallowed(failure)
 
 
-def _found_out(
+def found_out(
     store: Store,
     session: Session,
     pending: PendingCaches,
@@ -192,7 +192,8 @@ def _found_out(
     return ask(unknown.xid, until_s - time.monotonic())
 
 
-def _undone(unknown: CommitUnknownError) -> RepositoryError:
+def undone(unknown: CommitUnknownError) -> RepositoryError:
+    """The answer when what was not known turned out to be rolled back."""
     found = ConnectionError(
         "the connection was lost at COMMIT, and the server says that the transaction was rolled "
         "back; run it again",
