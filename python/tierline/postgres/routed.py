@@ -24,17 +24,18 @@ from tierline.errors import (
 )
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
-from tierline.postgres.database import Database, DatabaseOptions, was_never_sent
+from tierline.postgres.database import Database, was_never_sent
 from tierline.postgres.events import FailedOver
 from tierline.postgres.following import last_write, note_write
 from tierline.postgres.node import Node
+from tierline.postgres.options import DatabaseOptions
 from tierline.postgres.pipeline import fetch_batch, run_together
 from tierline.postgres.pool import PoolStats
 from tierline.postgres.routing import ReadPolicy, readers
 from tierline.postgres.topology import Topology
 from tierline.sql import Compiled, Staged, Statement
 from tierline.sql.snapshots import SETTLED_BELOW, WRITTEN_BELOW
-from tierline.sql.transactions import XID
+from tierline.sql.transactions import XID, read_xid
 
 _R = TypeVar("_R")
 
@@ -255,7 +256,7 @@ class RoutedDatabase(Database):
 
     def _note(self, xid: list[Any]) -> None:
         if xid and xid[0] is not None:
-            note_write(self.identity, int(xid[0]))
+            note_write(self.identity, read_xid(xid[0])[0])
 
 
 class _Read(NamedTuple):
