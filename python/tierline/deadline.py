@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 __all__ = ["carried", "deadline", "due_s", "remaining_s"]
 
@@ -46,7 +46,7 @@ def deadline(seconds: float, /) -> Generator[None]:
     Example:
         ``with tl.deadline(0.5): users.get_by_id(7)``
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    if isinstance(seconds, bool) or not isinstance(cast("object", seconds), (int, float)):
         raise TypeError(f"a deadline is a number of seconds, not {type(seconds).__name__}")
     if not seconds >= 0:
         raise ValueError(f"a deadline cannot be {seconds} s from now")

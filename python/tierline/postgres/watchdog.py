@@ -101,9 +101,10 @@ class Watchdog:
     """Looks after the connections of one process; the thread starts with the first of them."""
 
     def __init__(self) -> None:
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Begin with no thread and no connection, as in the child of a fork."""
         self.wakes_s = math.inf
         self._guards: set[Guard] = set()
         self._lock = threading.Lock()
@@ -169,4 +170,4 @@ WATCHDOG = Watchdog()
 """The watchdog of this process."""
 
 # A child has neither the thread nor the right to use its parent's connections.
-os.register_at_fork(after_in_child=WATCHDOG._restart)  # noqa: SLF001 - the same module's
+os.register_at_fork(after_in_child=WATCHDOG.restart)
