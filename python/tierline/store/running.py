@@ -17,7 +17,7 @@ from tierline.errors import (
     ConnectionError,  # noqa: A004
     RepositoryError,
 )
-from tierline.postgres import Session, note_write, outcome
+from tierline.postgres import Retried, Session, note_write, outcome
 from tierline.sql.transactions import ISOLATIONS, Isolation, TransactionMode, begin
 from tierline.store.transaction import Transaction, result_of, swallowed
 
@@ -33,11 +33,12 @@ _PAUSE_S_MAX = 0.5
 
 
 class _Ended(NamedTuple, Generic[T, E]):
-    """How one run ended: with an answer or an exception, and whether to run again."""
+    """How one run ended: with an answer or an exception, whether to run again, and why."""
 
     answer: Success[T] | Failure[E | RepositoryError] | None
     raised: Exception | None
     again: bool
+    why: Exception | None = None
 
 
 def transaction_mode(
@@ -88,6 +89,9 @@ def run_transaction(
         is_last = attempt >= TRIES_MAX or time.monotonic() + pause_s >= until_s
         if not ended.again or is_last:
             break
+        if store.database.events.wanted:
+            why = type(ended.why or ended.raised).__name__
+            store.database.events.tell(Retried("transaction", None, attempt, why))
         time.sleep(pause_s)
         attempt += 1
     if ended.raised is not None:
@@ -137,7 +141,8 @@ def _run_once(
     if end.kept is not None:
         tx.hooks.run(committed=end.kept)
     refusal = None if end.kept or end.error is None else Failure(end.error)
-    return _Ended(given if refusal is None else refusal, raised, again)
+    why = end.error or session.trouble()
+    return _Ended(given if refusal is None else refusal, raised, again, why)
 
 
 class _End:
