@@ -234,6 +234,8 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
     store.transaction(lambda: tl.Success(book))  # rejected
     store.transaction(lambda tx: tl.repository(tx, BOOKS).get_by_id(3))  # rejected
     store.atomically(book)  # rejected
+    store.create_idempotency_table("keys")  # rejected
+    store.forget_idempotency(older_than_s="1 day")  # rejected
     store.subscribe(BOOKS, on_ran)  # rejected
     store.subscribe(READ, lambda change: None)  # rejected
     tx.transaction(tl.repository(tx, BOOKS))  # rejected

@@ -45,6 +45,18 @@ def wrong_options(store: tl.Store, tx: tl.Transaction) -> None:
     tx.close()  # rejected
 
 
+def wrong_keys(store: tl.Store) -> None:
+    store.transaction(own, idempotency_key="k")  # rejected
+    store.transaction(own, result=int)  # rejected
+    store.transaction(own, idempotency_key=3, result=int)  # rejected
+    store.transaction(own, idempotency_key="k", result=int, read_only=True)  # rejected
+    store.transaction(own, idempotency_key="k", result="int")  # rejected
+    answer: tl.Result[int, tl.RepositoryError] = store.transaction(  # rejected
+        ours, idempotency_key="k", result=int
+    )
+    del answer
+
+
 def wrong_answers(store: tl.Store) -> None:
     answer: tl.Result[str, tl.RepositoryError] = store.transaction(ours)  # rejected
     del answer

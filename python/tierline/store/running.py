@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from returns.result import Failure, Success
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
+
+WasKept: TypeAlias = Callable[[float], bool | None]
+"""Given until when to try, on the monotonic clock; None if it cannot be learnt."""
 
 TRIES_MAX = 10
 _PAUSE_S_MIN = 0.005
@@ -70,8 +73,16 @@ def run_transaction(
     function: Callable[[Transaction], Success[T] | Failure[E]],
     mode: TransactionMode,
     deadline_s: float | None,
+    was_kept: WasKept | None = None,
 ) -> Success[T] | Failure[E | RepositoryError]:
     """Run a function in a transaction, again while others win and there is time.
+
+    Args:
+        store: Where.
+        function: What is run.
+        mode: How.
+        deadline_s: Seconds for all of it.
+        was_kept: Tells of a lost COMMIT whether it was done, where the server cannot.
 
     Raises:
         TypeError: It answers with no Result.
@@ -84,7 +95,7 @@ def run_transaction(
     until_s = min(until_s, strict_s)
     attempt = 1
     while True:
-        ended = _run_once(store, function, mode, strict_s, until_s)
+        ended = _run_once(store, function, mode, strict_s, until_s, was_kept=was_kept)
         pause_s = random.uniform(0, min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2**attempt))  # noqa: S311
         is_last = attempt >= TRIES_MAX or time.monotonic() + pause_s >= until_s
         if not ended.again or is_last:
@@ -110,6 +121,8 @@ def _run_once(
     mode: TransactionMode,
     strict_s: float,
     until_s: float,
+    *,
+    was_kept: WasKept | None,
 ) -> _Ended[T, E]:
     borrowed = store.database.borrow(begin(mode).statement, strict_s - time.monotonic())
     if isinstance(borrowed, Failure):
@@ -135,7 +148,7 @@ def _run_once(
                 note_write(store.database.identity, session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
-        end.kept = _found_out(store, session, pending, end.error, until_s)
+        end.kept = _found_out(store, session, pending, end.error, until_s, was_kept=was_kept)
         if end.kept is False:
             again, end.error = True, _undone(end.error)
     if end.kept is not None:
@@ -181,6 +194,8 @@ def _found_out(
     pending: PendingCaches,
     unknown: CommitUnknownError,
     until_s: float,
+    *,
+    was_kept: WasKept | None,
 ) -> bool | None:
     """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
 
@@ -189,6 +204,8 @@ def _found_out(
         found = outcome(
             store.database, xid, session.timeline, until_s, incarnation=session.incarnation
         )
+        if found is None and was_kept is not None:
+            found = was_kept(until_s)
         pending.apply()
         return found
 
