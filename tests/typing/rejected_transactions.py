@@ -51,10 +51,10 @@ def wrong_keys(store: tl.Store) -> None:
     store.transaction(own, idempotency_key=3, result=int)  # rejected
     store.transaction(own, idempotency_key="k", result=int, read_only=True)  # rejected
     store.transaction(own, idempotency_key="k", result="int")  # rejected
-    answer: tl.Result[int, tl.RepositoryError] = store.transaction(  # rejected
-        ours, idempotency_key="k", result=int
-    )
-    del answer
+    n: tl.Result[str, Exception] = store.transaction(
+        own, idempotency_key="k", result=int
+    )  # rejected
+    del n
 
 
 def wrong_answers(store: tl.Store) -> None:
