@@ -16,29 +16,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from sabotage_guard import Guard
+from sabotage_servers import SERVERS
 from tierline import _core
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "tierline"
 LIMIT_S = 300
-
-
-class Guard(NamedTuple):
-    """A guard, how to take it out, and the test that must fail.
-
-    Attributes:
-        name: What is guarded.
-        file: Where, in the package.
-        edits: What each text, which stands there once, becomes.
-        test: The test's node, in `tests`.
-    """
-
-    name: str
-    file: str
-    edits: tuple[tuple[str, str], ...]
-    test: str
 
 
 HOSTILE = "real/test_hostile_text.py"
@@ -215,6 +200,7 @@ GUARDS = (
         ),
         "pure/test_tracing.py::test_what_cannot_be_traced_names_its_replacement",
     ),
+    *SERVERS,
 )
 
 

@@ -129,6 +129,9 @@ def test_a_store_that_is_opened_later_finds_the_newer_of_two_primaries(trio: Tri
     with trio.open("primary") as store:
         tl.repository(store, ENTRIES).create(Entry(1, 0, 0)).unwrap()
         assert store.health().nodes[0].role in ("outdated", "unknown")
+        # Not even a new connection leads to it.
+        with pytest.raises(psycopg.OperationalError):
+            store.database.nodes[0].dialer.dial()
     assert stored(trio.replicas[0].url) == [1]
     assert stored(trio.primary.url) == []
 

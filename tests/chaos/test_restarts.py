@@ -205,6 +205,34 @@ def test_sessions_that_are_ended_while_idle_cost_no_read(filled: PostgresServer)
         assert took_s[int(len(took_s) * 0.99) - 1] <= 0.05 + (SLACK_S - 0.1)
 
 
+def test_a_spike_is_served_by_few_connections(filled: PostgresServer) -> None:
+    """Fifty callers at once, where connecting takes far longer than a statement."""
+    pool = tl.PoolOptions(size=20, size_min=5)
+    crowd = threading.Barrier(50)
+    sleep = tl.sql("select 1 from pg_sleep(0.002)", into=int)
+    with tcp_proxy(filled.url) as proxy:
+        with tl.open(proxy.url(filled.url), pool=pool) as store:
+            store.warm_up().unwrap()
+            store.fetch_one(sleep).unwrap()
+            proxy.connect_delay_s = 0.15
+            for _ in range(times(3, 50)):
+
+                def ask(_: int) -> tuple[tl.Result[int, tl.RepositoryError], float]:
+                    crowd.wait(30)
+                    began_s = time.monotonic()
+                    return store.fetch_one(sleep), time.monotonic() - began_s
+
+                with ThreadPoolExecutor(50) as threads:
+                    answers = list(threads.map(ask, range(50)))
+                assert [answer for answer, _ in answers] == [tl.Success(1)] * 50
+                # Those that rest serve most of them before another connection is there.
+                assert max(took_s for _, took_s in answers) < 0.3 + SLACK_S
+            assert is_idle(store)
+            assert store.database.stats().size <= 20
+        # One more looked at the server when the store was opened.
+        assert proxy.taken <= 20 + 1
+
+
 def test_a_crowd_is_refused_at_once_beyond_the_bound(filled: PostgresServer) -> None:
     options = tl.PoolOptions(size=8, waiting_max=16)
     refused_s: list[float] = []

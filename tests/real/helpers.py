@@ -91,6 +91,20 @@ def wait_until(holds: Callable[[], object], limit_s: float = WAIT_S) -> None:
         time.sleep(0.005)
 
 
+def before_commit(store: tl.Store, action: Callable[[], object]) -> tl.EventSubscription:
+    """Do something once, when the next transaction with an idempotency key has kept its result."""
+    kept = 0
+
+    def note(event: tl.Event) -> None:
+        nonlocal kept
+        if isinstance(event, tl.Ran) and event.operation == "idempotency":
+            kept += 1
+            if kept == 2:
+                action()
+
+    return store.on_event(note)
+
+
 def is_idle(store: tl.Store) -> bool:
     """Whether every pooled connection was given back."""
     return store.database.stats().in_use == 0

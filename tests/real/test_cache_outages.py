@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import Any
@@ -339,3 +340,84 @@ def test_a_password_is_used_and_never_shown(open_store: OpenStore, setting: str)
         assert (l2(store).hits > 0) == (setting == "right")
         assert (l2(store).errors > 0) == (setting == "wrong")
         assert "sesame" not in f"{store!r} {store.caches.l2!r} {store.stats()!r}"
+
+
+@pytest.mark.parametrize("left_s", [0.06, 0.2, 5.0])
+def test_a_frozen_redis_takes_half_of_what_a_deadline_leaves(
+    tiered: tl.Store, asking: Pages, server: RedisServer, left_s: float
+) -> None:
+    server.freeze()
+    with tl.deadline(left_s):
+        result, took_s = timed(lambda: read_past_l1(asking, 1))
+    assert result == tl.Success(page(1))
+    assert min(0.2, left_s / 2) * 0.9 <= took_s < left_s
+    assert l2(tiered).errors == 1
+    server.thaw()
+
+
+def test_a_limit_ends_with_its_deadline(
+    tiered: tl.Store, asking: Pages, server: RedisServer
+) -> None:
+    with tl.deadline(0.1):
+        read_past_l1(asking, 1).unwrap()
+    server.freeze()
+    _, took_s = timed(lambda: read_past_l1(asking, 1))
+    assert 0.18 <= took_s < ONE_WAIT_S
+    server.thaw()
+
+
+def test_a_connection_made_under_a_deadline_is_bounded_by_it(
+    open_store: OpenStore, server: RedisServer
+) -> None:
+    store = open_store(redis=server.url)
+    pages = tl.repository(store, PAGES, cache=tl.read_through(ttl_s=60))
+    server.freeze()
+    with tl.deadline(0.2):
+        answer, took_s = timed(lambda: pages.get_by_id(1))
+    failure(answer, tl.NotFoundError)
+    assert took_s < 0.15
+    server.thaw()
+
+
+def test_without_time_redis_is_left_out_of_reads_and_told_of_writes(
+    tiered: tl.Store, asking: Pages, server: RedisServer
+) -> None:
+    before = l2(tiered)
+    with tl.deadline(0.03):
+        asking.get_by_id(1)
+        asking.get_by_id(99)
+    assert l2(tiered).skipped > before.skipped
+    assert l2(tiered).hits == before.hits
+    assert tiered.caches.l2 is not None
+    with tl.deadline(0):
+        tiered.caches.l2.invalidate(["x"])
+    assert l2(tiered).invalidations == before.invalidations + 1
+    # A frozen Redis costs such a write little more than nothing, and is told later.
+    server.freeze()
+    with tl.deadline(0):
+        _, took_s = timed(lambda: tiered.caches.l2.invalidate(["x"]))  # type: ignore[union-attr]
+    assert took_s < 0.1
+    server.thaw()
+    time.sleep(1.1)
+    read_past_l1(asking, 1).unwrap()
+    assert l2(tiered).invalidations == before.invalidations + 2
+
+
+def test_who_reads_what_another_is_reading_waits_no_longer_than_its_own_deadline(
+    open_store: OpenStore, pg_url: str
+) -> None:
+    store = open_store(redis=None)
+    pages = tl.repository(store, PAGES, cache=tl.read_through(ttl_s=60))
+    pages.create(page(1)).unwrap()
+    with psycopg.connect(pg_url) as blocker:
+        blocker.execute("LOCK TABLE pages IN ACCESS EXCLUSIVE MODE")
+        loads = threading.Thread(target=lambda: pages.get_by_id(1))
+        loads.start()
+        time.sleep(0.2)
+        with tl.deadline(0.3):
+            answer, took_s = timed(lambda: pages.get_by_id(1))
+        failure(answer, tl.TimeoutError)
+        assert took_s < 0.3 + 1.0
+        blocker.rollback()
+        loads.join(10)
+    assert pages.get_by_id(1) == tl.Success(page(1))

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Generator
 
 import psycopg
@@ -30,6 +31,7 @@ from tierline.testing.process import children, is_alive
 from tierline.testing.redis_server import redis_program
 
 FROZEN_S = 0.3
+DELAY_S = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +248,56 @@ def test_a_frozen_proxy_holds_bytes_back(proxy: TcpProxy, postgres: PostgresServ
             proxy.thaw()
             line.settimeout(10)
             assert line.recv(1, socket.MSG_PEEK)
+        connection.close()
+
+
+def _timed(connection: psycopg.Connection[object], statement: str) -> float:
+    began_s = time.monotonic()
+    connection.execute(statement.encode()).fetchall()
+    return time.monotonic() - began_s
+
+
+def test_a_proxy_delays_both_directions_and_can_be_told_while_it_runs(
+    proxy: TcpProxy, postgres: PostgresServer
+) -> None:
+    url = proxy.url(postgres.url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        assert _timed(connection, "SELECT 1") < DELAY_S
+        proxy.delay_s = DELAY_S
+        assert 2 * DELAY_S <= _timed(connection, "SELECT 1") < 4 * DELAY_S
+        # What is under way is delayed, not slowed down: many chunks come together.
+        assert _timed(connection, "SELECT repeat('x', 4000000)") < 2 * DELAY_S + 1.0
+        proxy.delay_s = 0.0
+        assert _timed(connection, "SELECT 1") < DELAY_S
+
+
+def test_a_proxy_carries_so_many_bytes_a_second(proxy: TcpProxy, postgres: PostgresServer) -> None:
+    with psycopg.connect(proxy.url(postgres.url), autocommit=True) as connection:
+        proxy.bytes_per_s = 100_000
+        assert 0.45 < _timed(connection, "SELECT repeat('x', 50000)") < 1.5
+        assert 0.45 < _timed(connection, f"SELECT length('{'x' * 50_000}')") < 1.5
+        proxy.bytes_per_s = None
+        assert _timed(connection, "SELECT repeat('x', 50000)") < 0.4
+
+
+def test_a_proxy_delays_new_connections(proxy: TcpProxy, postgres: PostgresServer) -> None:
+    taken = proxy.taken
+    proxy.connect_delay_s = 0.3
+    began_s = time.monotonic()
+    with psycopg.connect(proxy.url(postgres.url), autocommit=True) as connection:
+        assert time.monotonic() - began_s >= 0.3
+        assert _timed(connection, "SELECT 1") < DELAY_S
+    assert proxy.taken == taken + 1
+
+
+def test_a_slow_proxy_can_be_cut_and_closed(proxy: TcpProxy, postgres: PostgresServer) -> None:
+    url = proxy.url(postgres.url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        proxy.delay_s = 5.0
+        connection.pgconn.send_query(b"SELECT 1")
+        proxy.cut()
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
         connection.close()
 
 

@@ -95,6 +95,7 @@ def combining() -> None:
     tl.select(BOOKS, where=lambda b: tl.scalar(TITLES) == b.pages)  # rejected
     tl.page(BOOKS, size=10)  # rejected
     tl.page(READ, size="10")  # rejected
+    tl.page(READ, size=10, after=3)  # rejected
 
 
 def asking(b: Book) -> None:
@@ -174,6 +175,8 @@ def writing(book: Book, author: Author) -> None:
 
 def raw() -> None:
     tl.sql(b"select 1", into=int)  # rejected
+    tl.optional(3)  # rejected
+    _most: tl.RawQuery[int] = tl.sql("select max(x) from y", into=tl.optional(int))  # rejected
     _counted: tl.RawQuery[str] = tl.sql("select 1", into=int)  # rejected
     tl.identifier(BOOKS)  # rejected
     tl.batch(READ, "select 1")  # rejected
@@ -181,6 +184,8 @@ def raw() -> None:
 
 def evaluating(books: list[Book], authors: list[Author]) -> None:
     tl.evaluate(BOOKS, books)  # rejected
+    tl.evaluate(READ, {"books": books})  # rejected
+    _all: list[Book] = tl.evaluate(READ, books)  # rejected
     tl.row_filter(BOOKS, lambda b: b.titel == "Emma")  # rejected
     tl.memory_repository(BOOKS, authors)  # rejected
     tl.memory_repository(READ)  # rejected
@@ -193,6 +198,54 @@ def opening(store: tl.Store) -> None:
     tl.read_through(ttl="60")  # rejected
     tl.repository(store, READ)  # rejected
     tl.cached(ttl_s="60")  # rejected
+
+
+def bounding(store: tl.Store) -> None:
+    tl.deadline("2")  # rejected
+    with tl.deadline(2) as left_s:
+        _ = left_s.hours  # rejected
+    _ = tl.remaining_s().seconds  # rejected
+    tl.carried(price_of)(978)  # rejected
+    tl.carried(price_of("978"))  # rejected
+    tl.read_after(978)  # rejected
+    _ = tl.write_token().xid  # rejected
+    tl.reads("replica")  # rejected
+    tl.reads("nearest", max_lag_s="5")  # rejected
+    tl.PoolOptions(8)  # rejected
+    tl.PoolOptions(max_size=8)  # rejected
+    tl.open("postgresql://h/d", reads="nearest")  # rejected
+    tl.open("postgresql://h/d", credentials={"password": "one"})  # rejected
+    store.resize(8)  # rejected
+    store.drain(store)  # rejected
+    store.warm_up(2)  # rejected
+    _ = store.health().role  # rejected
+    _ = store.health().nodes[0].lag_bytes + 1  # rejected
+    store.cursor_secret.upper().encode()  # rejected
+    store.on_event(lambda: None)  # rejected
+    store.on_event(on_ran)  # rejected
+
+
+def on_ran(event: tl.Ran) -> None:
+    _ = event.total_s.hours  # rejected
+    event.rows = 3  # rejected
+
+
+def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
+    store.transaction(lambda: tl.Success(book))  # rejected
+    store.transaction(lambda tx: tl.repository(tx, BOOKS).get_by_id(3))  # rejected
+    store.atomically(book)  # rejected
+    store.create_idempotency_table("keys")  # rejected
+    store.forget_idempotency(older_than_s="1 day")  # rejected
+    store.subscribe(BOOKS, on_ran)  # rejected
+    store.subscribe(READ, lambda change: None)  # rejected
+    tx.transaction(tl.repository(tx, BOOKS))  # rejected
+    tx.atomically(tx)  # rejected
+    _ = tx.began_at().unwrap().pages  # rejected
+    tx.lock(book)  # rejected
+    tx.try_lock(None)  # rejected
+    tx.set_local(BOOKS, "on")  # rejected
+    tx.on_commit("done")  # rejected
+    tx.on_rollback(on_ran)  # rejected
 
 
 def reading(books: tl.Repository[Book, str], book: Book) -> None:

@@ -45,6 +45,19 @@ def wrong_options(store: tl.Store, tx: tl.Transaction) -> None:
     tx.close()  # rejected
 
 
+Wrong = tl.Result[str, Exception]
+
+
+def wrong_keys(store: tl.Store) -> None:
+    store.transaction(own, idempotency_key="k")  # rejected
+    store.transaction(own, result=int)  # rejected
+    store.transaction(own, idempotency_key=3, result=int)  # rejected
+    store.transaction(own, idempotency_key="k", result=int, read_only=True)  # rejected
+    store.transaction(own, idempotency_key="k", result="int")  # rejected
+    n: Wrong = store.transaction(own, idempotency_key="k", result=int)  # rejected
+    del n
+
+
 def wrong_answers(store: tl.Store) -> None:
     answer: tl.Result[str, tl.RepositoryError] = store.transaction(ours)  # rejected
     del answer

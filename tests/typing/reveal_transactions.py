@@ -59,6 +59,19 @@ def transactions(store: tl.Store) -> None:
     )
 
 
+def once(store: tl.Store) -> None:
+    assert_type(
+        store.transaction(own, idempotency_key="order 7", result=int, isolation="serializable"),
+        tl.Result[int, TooPoorError | tl.RepositoryError],
+    )
+    assert_type(
+        store.transaction(ours, idempotency_key="order 8", result=Account, deadline_s=1),
+        tl.Result[Account, tl.RepositoryError],
+    )
+    assert_type(store.create_idempotency_table(), tl.Result[None, tl.RepositoryError])
+    assert_type(store.forget_idempotency(older_than_s=86_400), tl.Result[int, tl.RepositoryError])
+
+
 def inside(tx: tl.Transaction) -> None:
     accounts = tl.repository(tx, ACCOUNTS, cache=tl.read_through(ttl_s=1))
     assert_type(accounts, tl.Repository[Account, int])
@@ -71,6 +84,10 @@ def inside(tx: tl.Transaction) -> None:
     assert_type(tx.try_lock(7), tl.Result[bool, tl.RepositoryError])
     assert_type(tx.set_local("app.user", "ada"), tl.Result[None, tl.RepositoryError])
     assert_type(tx.began_at(), tl.Result[dt.datetime, tl.RepositoryError])
+    assert_type(
+        tx.atomically(lambda tx: tl.repository(tx, ACCOUNTS).get_by_id(1)),
+        tl.Result[Account, tl.RepositoryError],
+    )
     assert_type(tx.stream(tl.select(ACCOUNTS)), tl.Stream[Account])
     tx.on_commit(lambda: 1)
     tx.on_rollback(lambda: None)

@@ -20,6 +20,7 @@ REVEALS = sorted({*HERE.glob("reveal*.py"), *HERE.glob("*_reveal.py")})
 FUNCTIONS = [name for name in tl.__all__ if name[0].islower()]
 VERBS = [name for name in dir(tl.Repository) if name[0] != "_"]
 STORE = [name for name in dir(tl.Store) if name[0] != "_" and name not in ("database", "close")]
+TRANSACTION = [name for name in dir(tl.Transaction) if name[0] != "_"]
 # What has no arguments to take wrongly.
 WITHOUT_MISTAKES = {"stats"}
 
@@ -68,13 +69,13 @@ def test_there_are_sixty_and_none_twice() -> None:
 def test_every_public_name_has_its_type_pinned() -> None:
     known = used_in(REVEALS)
     assert [name for name in tl.__all__ if f"tl.{name}" not in known] == ["__version__"]
-    assert [verb for verb in (*VERBS, *STORE) if f".{verb}" not in known] == []
+    assert [verb for verb in (*VERBS, *STORE, *TRANSACTION) if f".{verb}" not in known] == []
 
 
 def test_every_public_function_has_a_mistake() -> None:
     known = used(MISTAKES, in_mistakes=True)
     assert [name for name in FUNCTIONS if f"tl.{name}" not in known] == []
-    verbs = {*VERBS, *STORE} - WITHOUT_MISTAKES
+    verbs = {*VERBS, *STORE, *TRANSACTION} - WITHOUT_MISTAKES
     assert sorted(verb for verb in verbs if f".{verb}" not in known) == []
 
 

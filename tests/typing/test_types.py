@@ -16,7 +16,8 @@ PACKAGE = ROOT / "python" / "tierline"
 REVEAL = ROOT / "tests" / "typing" / "reveal.py"
 REJECTED = ROOT / "tests" / "typing" / "rejected.py"
 # One file a part: correct use, and mistakes that are marked.
-PARTS = [ROOT / "tests" / "typing" / f"reveal_{part}.py" for part in ("evaluate", "expressions")]
+NAMES = ("evaluate", "expressions", "servers")
+PARTS = [ROOT / "tests" / "typing" / f"reveal_{part}.py" for part in NAMES]
 
 MARK = "# rejected"
 LIMIT_S = 110

@@ -26,11 +26,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tierline._core import pack_frame, unpack_frame
+from tierline.cache.redis_limits import LIMIT_S, LimitedPool, limit_s
 
 _R = TypeVar("_R")
 
-# redis-py's own limits would block for a minute on a frozen server.
-_SOCKET_TIMEOUT_S = 0.2
 # After a failure Redis is left alone this long, then tried again by one call.
 _COOL_DOWN_S = 1.0
 # A fill older than this is dropped; a write mark lives twice as long.
@@ -99,20 +98,14 @@ class RedisTier:
         self._base = f"{prefix}:{scope}"
         self._space = self._base
         # redis-py's own annotations leave most of this unknown.
-        connect = cast("Any", redis.Redis).from_url
-        self._client: Any = connect(
-            url,
-            socket_timeout=_SOCKET_TIMEOUT_S,
-            socket_connect_timeout=_SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._connected,
+        pool: Any = cast("Any", LimitedPool).from_url(
+            url, retry=Retry(NoBackoff(), 0), redis_connect_func=self._connected
         )
         # The URL's own options must not change how frames are read, nor for how long we wait.
-        self._client.connection_pool.connection_kwargs.update(
-            decode_responses=False,
-            socket_timeout=_SOCKET_TIMEOUT_S,
-            socket_connect_timeout=_SOCKET_TIMEOUT_S,
+        pool.connection_kwargs.update(
+            decode_responses=False, socket_timeout=LIMIT_S, socket_connect_timeout=LIMIT_S
         )
+        self._client: Any = cast("Any", redis.Redis).from_pool(pool)
         self.location = _location(self._client)
         self._begin = self._client.register_script(_BEGIN)
         self._fill = self._client.register_script(_FILL)
@@ -131,7 +124,7 @@ class RedisTier:
 
         Whatever is not a whole, decodable frame of this schema is a miss.
         """
-        if not self._available():
+        if not self._is_worth_asking():
             return None
         frame = self._get(name)
         found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
@@ -157,7 +150,7 @@ class RedisTier:
         Where there is no mark one is left: if it is gone when the fill comes, Redis has lost its
         memory since, and perhaps an invalidation with it.
         """
-        if not self._available():
+        if not self._is_worth_asking():
             return None
         began_s = time.monotonic()
         args = [os.urandom(8), _MARK_TTL_MS]
@@ -169,7 +162,7 @@ class RedisTier:
     ) -> None:
         """Keep a payload, unless its name was invalidated since `begin`."""
         too_old = time.monotonic() - token.began_s > _FILL_AGE_S_MAX
-        if too_old or not self._available():
+        if too_old or not self._is_worth_asking():
             self._count("refused_fills")
             return
         # The age counts from before the read, so a slow read does not lengthen a life.
@@ -217,6 +210,13 @@ class RedisTier:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _is_worth_asking(self) -> bool:
+        """Whether Redis may be read or filled now, and the caller's deadline leaves the time."""
+        if not limit_s():
+            self._count("skipped")
+            return False
+        return self._available()
 
     def _available(self) -> bool:
         """Whether Redis may be asked now: it is not cooling down and nothing is pending."""

@@ -2,7 +2,7 @@
 
 from tierline.postgres.conninfo import read_hosts
 from tierline.postgres.counters import Reads
-from tierline.postgres.database import Database, DatabaseOptions
+from tierline.postgres.database import Database
 from tierline.postgres.embedded import EmbeddedServer, start_or_join
 from tierline.postgres.events import (
     Acquired,
@@ -15,6 +15,7 @@ from tierline.postgres.events import (
 )
 from tierline.postgres.following import read_after, write_token
 from tierline.postgres.health import Health, NodeHealth
+from tierline.postgres.options import DatabaseOptions
 from tierline.postgres.outcome import outcome
 from tierline.postgres.pool import PoolOptions, PoolStats
 from tierline.postgres.routed import RoutedDatabase

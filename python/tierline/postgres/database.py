@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-import msgspec
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 from returns.result import Failure, Success
@@ -26,13 +25,14 @@ from tierline.postgres.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
 from tierline.postgres.counters import Counters, Reads
-from tierline.postgres.dialing import CircuitOpenError, Credentials
+from tierline.postgres.dialing import CircuitOpenError
 from tierline.postgres.errors import DRIVER_ERRORS
 from tierline.postgres.events import CircuitChanged, Events, Retried
 from tierline.postgres.following import note_write
 from tierline.postgres.health import Health, health_of
-from tierline.postgres.measuring import measured
+from tierline.postgres.measuring import measured, told_acquired, told_batches
 from tierline.postgres.node import Node
+from tierline.postgres.options import DatabaseOptions
 from tierline.postgres.performer import Performer, about, failed, is_lost
 from tierline.postgres.pool import PoolOptions, PoolStats
 from tierline.postgres.probing import probe
@@ -46,22 +46,6 @@ READS_MAX = 3
 
 # The server's own limit on a statement comes first, because it leaves the connection whole.
 _LIMIT_SLACK_S = 0.1
-
-
-class DatabaseOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a database is used.
-
-    Attributes:
-        pool: How many connections to each server.
-        timeout_s: Seconds that a call may take when its context has no deadline.
-        connect_timeout_s: Seconds that an attempt to connect may take; at least 2 in effect.
-        credentials: Asked before each attempt to connect.
-    """
-
-    pool: PoolOptions = PoolOptions()
-    timeout_s: float = 30.0
-    connect_timeout_s: float = 5.0
-    credentials: Credentials | None = None
 
 
 class Database(Performer):
@@ -151,6 +135,14 @@ class Database(Performer):
         self, statement: Statement, values: tuple[Any, ...], size: int
     ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
         """A statement's rows in batches; a Failure is the last."""
+        batches = self._stream(statement, values, size)
+        if not self.events.wanted:
+            return batches
+        return told_batches(self.events, lambda: self._node, statement, batches)
+
+    def _stream(
+        self, statement: Statement, values: tuple[Any, ...], size: int
+    ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
         began = time.monotonic()
         # How long the whole takes is its reader's affair, unless the reader has a deadline.
         due = due_s()
@@ -160,6 +152,7 @@ class Database(Performer):
         except DRIVER_ERRORS as error:
             yield Failure(self._no_connection(node, error, statement, began))
             return
+        told_acquired(self.events, node, began)
         connection.guard.begin(due)
         failure: RepositoryError | None = None
         batches = stream_rows(connection, statement, values, size, self.timeout_s)
@@ -243,11 +236,12 @@ class Database(Performer):
                     return Failure(failure)
             else:
                 connection.guard.end()
+                told_acquired(self.events, node, began)
                 return Success(connection)
 
     def give_back(self, connection: Connection, *, well: bool) -> None:
         """Return a borrowed connection; if it is not at rest, the pool looks it over."""
-        self._lender(connection).pool.give_back(connection, well=well, now_s=time.monotonic())
+        self.lender(connection).pool.give_back(connection, well=well, now_s=time.monotonic())
 
     def ask(
         self, statement: Statement, values: tuple[Any, ...], within_s: float, timeline: int
@@ -267,7 +261,7 @@ class Database(Performer):
 
     def lost_one(self, connection: Connection) -> None:
         """A connection was lost: what ended its session has probably ended the idle ones too."""
-        self._lender(connection).pool.drain(connection)
+        self.lender(connection).pool.drain(connection)
 
     def _perform(
         self,
@@ -331,7 +325,7 @@ class Database(Performer):
         del due
         return self._node
 
-    def _lender(self, connection: Connection) -> Node:
+    def lender(self, connection: Connection) -> Node:
         """The server that a connection leads to."""
         return next(node for node in self.nodes if node.dialer.made(connection))
 

@@ -27,11 +27,12 @@ class Ran(msgspec.Struct, frozen=True):
         table: The table's name, where one table is concerned.
         statement: The name that the statement is prepared under: a hash of its text.
         queue_s: Seconds spent waiting for a connection.
-        query_s: Seconds from sending the statement to its answer.
+        query_s: Seconds from sending the statement to its answer; of a stream, all that its reader
+            waited for batches.
         decode_s: Seconds spent making the rows.
         idle_s: Seconds that the connection had rested.
         total_s: Seconds in all.
-        rows: How many rows came back.
+        rows: How many rows came back, or were changed.
         error: The class of the error, such as `"DuplicateError"`; None if it went well.
     """
 

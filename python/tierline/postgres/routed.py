@@ -24,10 +24,11 @@ from tierline.errors import (
 )
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
-from tierline.postgres.database import Database, DatabaseOptions, was_never_sent
+from tierline.postgres.database import Database, was_never_sent
 from tierline.postgres.events import FailedOver
 from tierline.postgres.following import last_write
 from tierline.postgres.node import Node
+from tierline.postgres.options import DatabaseOptions
 from tierline.postgres.pipeline import as_one, fetch_batch, run_together
 from tierline.postgres.pool import PoolStats
 from tierline.postgres.routing import ReadPolicy, readers

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,32 +20,41 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from returns.result import Failure, Success
 
-from tierline.errors import QueryError, RepositoryError, TimeoutError  # noqa: A004
+from tierline.errors import RepositoryError, TimeoutError  # noqa: A004
 from tierline.postgres.bulk import copy_rows, move_rows
 from tierline.postgres.connection import Connection, Prepared
 from tierline.postgres.cursors import cursor_rows
 from tierline.postgres.database import Database
+from tierline.postgres.measuring import told_inside
 from tierline.postgres.performer import Performer, failed, is_lost
 from tierline.postgres.pipeline import BatchError, fetch_batch, run_together
 from tierline.postgres.session_errors import (
+    RETRY_STATES,
     ended_itself,
+    interrupted,
     late,
     may_write,
     not_run,
     read_only,
     said_of,
+    undone,
     unknown,
 )
-from tierline.postgres.session_limits import TIDY_S, SessionLimits
+from tierline.postgres.session_limits import SessionLimits, tidy
 from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.transactions import XID, TransactionMode, back_to, begin, release, savepoint
+from tierline.sql.transactions import (
+    XID,
+    TransactionMode,
+    back_to,
+    begin,
+    read_xid,
+    release,
+    savepoint,
+)
 
 _R = TypeVar("_R")
 _now = time.monotonic
-_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
-# SQLSTATEs that another transaction caused: the same function may succeed when run again.
-_RETRY_STATES = frozenset(("40001", "40P01"))
+_COMMIT = Statement("commit", "COMMIT", (), None)
 
 
 class Session(Performer):
@@ -234,21 +244,21 @@ class Session(Performer):
         self.check()
         if not self._begun:
             return Success(None)
-        began, connection = _now(), self._connection
-        statement = msgspec.structs.replace(XID.statement, operation="commit")
         if self._limits.is_over:
-            return Failure(late(statement))
+            return Failure(late(_COMMIT))
+        with self._limits.watched(self._connection.guard):
+            if self._database.events.wanted:
+                return told_inside(self._database, self._connection, _COMMIT, self._commit)
+            return self._commit()
+
+    def _commit(self) -> Success[None] | Failure[RepositoryError]:
+        began, connection = _now(), self._connection
         try:
-            with self._limits.watched(self._connection.guard):
-                result = connection.command(b"COMMIT")
+            result = connection.command(b"COMMIT")
         except psycopg.Error as error:
-            found = self._failed(error, statement, connection, began)
+            found = self._failed(error, _COMMIT, connection, began)
             return Failure(unknown(self.xid, error) if connection.lost else found)
-        if result.command_status != b"COMMIT":
-            return Failure(
-                QueryError("the server rolled the transaction back", operation="transaction")
-            )
-        return Success(None)
+        return Success(None) if result.command_status == b"COMMIT" else Failure(undone())
 
     def close(self) -> None:
         """Undo what was not committed and give the connection back; idempotent."""
@@ -257,7 +267,7 @@ class Session(Performer):
         self._closed = True
         connection = self._connection
         try:
-            self._tidy()
+            tidy(connection)
         finally:
             at_rest = connection.pgconn.transaction_status == TransactionStatus.IDLE
             if not at_rest:
@@ -266,27 +276,21 @@ class Session(Performer):
                     connection.close()
             self._database.give_back(connection, well=at_rest)
 
-    def _tidy(self) -> None:
-        connection = self._connection
-        connection.guard.begin(_now() + TIDY_S)
-        with suppress(psycopg.Error):
-            if connection.pgconn.transaction_status in _IN_TRANSACTION:
-                connection.command(b"ROLLBACK")
-            while connection.stale and not connection.lost:
-                connection.forget(connection.stale.pop())
-
     def _perform(
         self, statement: Statement, action: Callable[[Connection], _R]
     ) -> Success[_R] | Failure[RepositoryError]:
-        refused = self._refused(statement)
-        if refused is not None:
+        if (refused := self._refused(statement)) is not None:
             return Failure(refused)
         connection = self._connection
         try:
             with self._limits.watched(self._connection.guard):
-                found = self._attempt(connection, statement, action, _now())
+                if self._database.events.wanted:
+                    attempt = partial(self._attempt, connection, statement, action, _now())
+                    found = told_inside(self._database, connection, statement, attempt)
+                else:
+                    found = self._attempt(connection, statement, action, _now())
         except BaseException as error:
-            self.doom(error if isinstance(error, Exception) else QueryError("it was interrupted"))
+            self.doom(error if isinstance(error, Exception) else interrupted())
             raise
         status = connection.pgconn.transaction_status
         if status == TransactionStatus.IDLE and self._begun and self.failure is None:
@@ -355,8 +359,7 @@ class Session(Performer):
     def _note(self, connection: Connection, prepared: Prepared, result: PGresult) -> None:
         (found,) = connection.rows(XID.statement, prepared, result)
         if found is not None:
-            xid, self.incarnation = found.split(" ")
-            self.xid = int(xid)
+            self.xid, self.incarnation = read_xid(found)
 
     def _failed(
         self, error: psycopg.Error, statement: Statement, connection: Connection, began: float
@@ -372,7 +375,7 @@ class Session(Performer):
             found = said_of(read_only(), found)
         elif isinstance(found, TimeoutError) and self._limits.is_over:
             found = said_of(late(statement), found)
-        if connection.stale or error.sqlstate in _RETRY_STATES:
+        if connection.stale or error.sqlstate in RETRY_STATES:
             self.must_repeat = True
         if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
             self.doom(found)

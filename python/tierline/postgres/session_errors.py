@@ -13,6 +13,9 @@ from tierline.errors import (
 )
 from tierline.sql import Statement
 
+RETRY_STATES = frozenset(("40001", "40P01"))
+"""SQLSTATEs that another transaction caused: the same function may succeed when run again."""
+
 
 def may_write(statement: Statement) -> bool:
     """Whether a statement may change data."""
@@ -53,6 +56,16 @@ def ended_itself() -> RepositoryError:
         "a statement ended the transaction; leave BEGIN, COMMIT and ROLLBACK to store.transaction",
         operation="transaction",
     )
+
+
+def interrupted() -> RepositoryError:
+    """A statement during which the thread was interrupted."""
+    return QueryError("it was interrupted")
+
+
+def undone() -> RepositoryError:
+    """A COMMIT that was none."""
+    return QueryError("the server rolled the transaction back", operation="transaction")
 
 
 def unknown(xid: int | None, error: psycopg.Error) -> RepositoryError:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from tierline.deadline import due_s
+from tierline.postgres.connection import Connection
 from tierline.postgres.watchdog import Guard
 from tierline.sql import Compiled
 from tierline.sql.transactions import limit
@@ -17,8 +21,10 @@ _SLACK = 1.25
 
 _LIMIT_SLACK_S = 0.1
 
-TIDY_S = 1.0
-"""A server that has frozen is not waited for longer, to be told that a transaction is given up."""
+# A server that has frozen is not waited for longer, to be told that a transaction is given up.
+_TIDY_S = 1.0
+
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
 class SessionLimits:
@@ -63,3 +69,13 @@ class SessionLimits:
     def forget(self) -> None:
         """The server may have gone back to an earlier limit."""
         self._set_s = None
+
+
+def tidy(connection: Connection) -> None:
+    """Undo what was not committed, so that the connection is at rest; what fails leaves it so."""
+    connection.guard.begin(time.monotonic() + _TIDY_S)
+    with suppress(psycopg.Error):
+        if connection.pgconn.transaction_status in _IN_TRANSACTION:
+            connection.command(b"ROLLBACK")
+        while connection.stale and not connection.lost:
+            connection.forget(connection.stale.pop())

@@ -97,6 +97,13 @@ XID = Compiled(
 )
 """The transaction's id and the incarnation of the server; NULL if nothing was written."""
 
+
+def read_xid(answer: str) -> tuple[int, str]:
+    """The id and the incarnation that `XID` answers with."""
+    xid, _, incarnation = answer.partition(" ")
+    return int(xid), incarnation
+
+
 STATUS = _asking(
     "transaction",
     "SELECT CASE"

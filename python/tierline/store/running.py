@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from returns.result import Failure, Success
 
@@ -17,7 +17,7 @@ from tierline.errors import (
     ConnectionError,  # noqa: A004
     RepositoryError,
 )
-from tierline.postgres import Session, outcome
+from tierline.postgres import Retried, Session, outcome
 from tierline.sql.transactions import ISOLATIONS, Isolation, TransactionMode, begin
 from tierline.store.transaction import Transaction, result_of, swallowed
 
@@ -27,17 +27,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
+WasKept: TypeAlias = Callable[[float], bool | None]
+"""Given until when to try, on the monotonic clock; None if it cannot be learnt."""
+
 TRIES_MAX = 10
 _PAUSE_S_MIN = 0.005
 _PAUSE_S_MAX = 0.5
 
 
 class _Ended(NamedTuple, Generic[T, E]):
-    """How one run ended: with an answer or an exception, and whether to run again."""
+    """How one run ended: with an answer or an exception, whether to run again, and why."""
 
     answer: Success[T] | Failure[E | RepositoryError] | None
     raised: Exception | None
     again: bool
+    why: Exception | None = None
 
 
 def transaction_mode(
@@ -69,8 +73,16 @@ def run_transaction(
     function: Callable[[Transaction], Success[T] | Failure[E]],
     mode: TransactionMode,
     deadline_s: float | None,
+    was_kept: WasKept | None = None,
 ) -> Success[T] | Failure[E | RepositoryError]:
     """Run a function in a transaction, again while others win and there is time.
+
+    Args:
+        store: Where.
+        function: What is run.
+        mode: How.
+        deadline_s: Seconds for all of it.
+        was_kept: Tells of a lost COMMIT whether it was done, where the server cannot.
 
     Raises:
         TypeError: It answers with no Result.
@@ -83,11 +95,14 @@ def run_transaction(
     until_s = min(until_s, strict_s)
     attempt = 1
     while True:
-        ended = _run_once(store, function, mode, strict_s, until_s)
+        ended = _run_once(store, function, mode, strict_s, until_s, was_kept=was_kept)
         pause_s = random.uniform(0, min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2**attempt))  # noqa: S311
         is_last = attempt >= TRIES_MAX or time.monotonic() + pause_s >= until_s
         if not ended.again or is_last:
             break
+        if store.database.events.wanted:
+            why = type(ended.why or ended.raised).__name__
+            store.database.events.tell(Retried("transaction", None, attempt, why))
         time.sleep(pause_s)
         attempt += 1
     if ended.raised is not None:
@@ -106,6 +121,8 @@ def _run_once(
     mode: TransactionMode,
     strict_s: float,
     until_s: float,
+    *,
+    was_kept: WasKept | None,
 ) -> _Ended[T, E]:
     borrowed = store.database.borrow(begin(mode).statement, strict_s - time.monotonic())
     if isinstance(borrowed, Failure):
@@ -131,13 +148,14 @@ def _run_once(
                 store.database.note(session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
-        end.kept = found_out(store, session, pending, end.error, until_s)
+        end.kept = found_out(store, session, pending, end.error, until_s, was_kept=was_kept)
         if end.kept is False:
             again, end.error = True, undone(end.error)
     if end.kept is not None:
         tx.hooks.run(committed=end.kept)
     refusal = None if end.kept or end.error is None else Failure(end.error)
-    return _Ended(given if refusal is None else refusal, raised, again)
+    why = end.error or session.trouble()
+    return _Ended(given if refusal is None else refusal, raised, again, why)
 
 
 class _End:
@@ -176,6 +194,8 @@ def found_out(
     pending: PendingCaches,
     unknown: CommitUnknownError,
     until_s: float,
+    *,
+    was_kept: WasKept | None = None,
 ) -> bool | None:
     """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
 
@@ -184,6 +204,8 @@ def found_out(
         found = outcome(
             store.database, xid, session.timeline, until_s, incarnation=session.incarnation
         )
+        if found is None and was_kept is not None:
+            found = was_kept(until_s)
         pending.apply()
         return found
 

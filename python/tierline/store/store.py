@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
 
@@ -24,8 +25,10 @@ from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
 from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
-from tierline.sql.transactions import Isolation
+from tierline.sql.idempotency import CREATE, FORGET
+from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.failures import built
+from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
 from tierline.store.transaction import Transaction
@@ -68,11 +71,35 @@ class Store(Verbs[Database, Caches], Closing):
         """What the cursors of pages are signed with."""
         return self._cursor_secret
 
+    @overload
     def transaction(
         self,
         function: Callable[[Transaction], Success[T] | Failure[E]],
         /,
         *,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
+        deferrable: bool = False,
+        deadline_s: float | None = None,
+    ) -> Success[T] | Failure[E | RepositoryError]: ...
+    @overload
+    def transaction(
+        self,
+        function: Callable[[Transaction], Success[T] | Failure[E]],
+        /,
+        *,
+        idempotency_key: str,
+        result: type[T],
+        isolation: Isolation | None = None,
+        deadline_s: float | None = None,
+    ) -> Success[T] | Failure[E | RepositoryError]: ...
+    def transaction(
+        self,
+        function: Callable[[Transaction], Success[T] | Failure[E]],
+        /,
+        *,
+        idempotency_key: str | None = None,
+        result: type[T] | None = None,
         isolation: Isolation | None = None,
         read_only: bool = False,
         deferrable: bool = False,
@@ -86,6 +113,10 @@ class Store(Verbs[Database, Caches], Closing):
 
         Args:
             function: Given a `tl.Transaction`; answers with a Result, which is the answer.
+            idempotency_key: Names what is done. If a transaction with the key has succeeded before,
+                in whichever process, its Success is the answer and the function is not run; one
+                that runs at the same time is waited for. See `forget_idempotency`.
+            result: The type of the function's Success, to read it back; goes with the key.
             isolation: `"read committed"`, `"repeatable read"` or `"serializable"`; None is the
                 database's default.
             read_only: Let the server refuse writes.
@@ -97,11 +128,11 @@ class Store(Verbs[Database, Caches], Closing):
         Errors: those of the function; `ConflictError` with `attempt` if others won each time;
         `QueryError` if it succeeded although a statement of it had failed; `TimeoutError` at the
         deadline; `CommitUnknownError` if the connection was lost at COMMIT and the server could not
-        be asked in time.
+        be asked in time. With a key: `DecodeError` if what is kept for it is of another type.
 
         Raises:
             TypeError: The function answers with something else than a Result; an option is of
-                another type.
+                another type; a Success is not of the type `result`, and is rolled back.
             ValueError: An option is out of range.
 
         Example:
@@ -110,7 +141,38 @@ class Store(Verbs[Database, Caches], Closing):
         mode = transaction_mode(
             isolation, read_only=read_only, deferrable=deferrable, deadline_s=deadline_s
         )
-        return run_transaction(self, function, mode, deadline_s)
+        if idempotency_key is None:
+            if result is not None:
+                raise TypeError("result= goes with idempotency_key=")
+            return run_transaction(self, function, mode, deadline_s)
+        if read_only:
+            raise ValueError("idempotency_key= is of a transaction that writes, not read_only=True")
+        return self._once(Once(idempotency_key, result), function, mode, deadline_s)
+
+    def create_idempotency_table(self) -> Result[None, RepositoryError]:
+        """Create the table `tierline_idempotency`, unless it is there.
+
+        The first transaction with a key does it too, if the role may create tables.
+        """
+        return self._define(CREATE)
+
+    def forget_idempotency(self, *, older_than_s: float) -> Result[int, RepositoryError]:
+        """Forget the idempotency keys of transactions that began long ago; how many.
+
+        What comes with such a key afterwards is done again, so keep them for as long as anybody may
+        repeat a request.
+
+        Raises:
+            TypeError, ValueError: `older_than_s` is no number of seconds.
+        """
+        if isinstance(older_than_s, bool) or not isinstance(
+            cast("object", older_than_s), (int, float)
+        ):
+            raise TypeError(f"older_than_s is a number of seconds, not {older_than_s!r:.80}")
+        if not (math.isfinite(older_than_s) and older_than_s >= 0):
+            raise ValueError(f"older_than_s must not be negative, not {older_than_s}")
+        found = self.database.execute(FORGET, (float(older_than_s),))
+        return Success(0) if is_missing_table(found) else found
 
     def atomically(
         self, function: Callable[[TransactionPort], Result[T, RepositoryError]]
@@ -251,6 +313,28 @@ class Store(Verbs[Database, Caches], Closing):
         tiers.append(f"L3 PostgreSQL {major} {place}")
         closed = ", closed" if self._closed else ""
         return f"<Store {' | '.join(tiers)}{closed}>"
+
+    def _once(
+        self,
+        once: Once[T],
+        function: Callable[[Transaction], Success[T] | Failure[E]],
+        mode: TransactionMode,
+        deadline_s: float | None,
+    ) -> Success[T] | Failure[E | RepositoryError]:
+        def run() -> Success[T] | Failure[E | RepositoryError]:
+            return run_transaction(
+                self,
+                once.around(function),
+                mode,
+                deadline_s,
+                lambda until_s: once.was_kept(self, until_s),
+            )
+
+        answer = run()
+        if not is_missing_table(answer):
+            return answer
+        made = self.create_idempotency_table()
+        return made if isinstance(made, Failure) else run()
 
     def _define(self, statement: Statement) -> Result[None, RepositoryError]:
         result = self.database.script(statement)

@@ -1,12 +1,14 @@
-"""A TCP line to a server that a test can cut, stall and close."""
+"""A TCP line to a server that a test can cut, stall, slow down and close."""
 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import final
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +19,10 @@ _BUFFER_BYTES = 65536
 _CONNECT_WAIT_S = 5.0
 _JOIN_WAIT_S = 5.0
 _SETTLE_S = 0.02
+# Chunks that are under way in one direction; further ones wait in the sender's buffers.
+_HELD_MAX = 64
+# A slow line carries as much as it can in this time, then looks at its settings again.
+_PACE_S = 0.02
 # Closing with this answers the peer with a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -27,6 +33,13 @@ class TcpProxy:
 
     Attributes:
         port: The loopback port to connect to instead of the server's.
+        delay_s: Seconds that bytes are under way, in each direction.
+        bytes_per_s: How many bytes a second each connection carries in each direction; None for as
+            many as it can.
+        connect_delay_s: Seconds before a new connection carries anything.
+        taken: Connections taken so far.
+
+    All but `port` and `taken` may be set at any time; they hold for bytes that come from then on.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -39,6 +52,10 @@ class TcpProxy:
         self._listener: socket.socket | None = None
         self._answer_bytes: int | None = None
         self._counted_lines: set[socket.socket] = set()
+        self.delay_s = 0.0
+        self.connect_delay_s = 0.0
+        self.bytes_per_s: int | None = None
+        self.taken = 0
         self.port = 0
         self.allow()
 
@@ -120,11 +137,13 @@ class TcpProxy:
                 continue
             server.settimeout(None)
             with self._mutex:
+                self.taken += 1
                 self._lines += (client, server)
             self._run(self._carry, client, server)
             self._run(self._carry_answers, server, client)
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        time.sleep(self.connect_delay_s)
         self._pass(source, sink, lambda _, data: data)
 
     def _carry_answers(self, source: socket.socket, sink: socket.socket) -> None:
@@ -146,10 +165,10 @@ class TcpProxy:
         allowed: Callable[[socket.socket, bytes], bytes],
     ) -> None:
         try:
-            while data := source.recv(_BUFFER_BYTES):
+            for data in self._delayed(source):
                 self._flowing.wait()
                 passed = allowed(source, data)
-                sink.sendall(passed)
+                self._send(sink, passed)
                 if len(passed) < len(data):
                     # Long enough for what has passed to be read: a reset may overtake it.
                     time.sleep(_SETTLE_S)
@@ -157,9 +176,36 @@ class TcpProxy:
                     _reset(sink)
                     return
             sink.shutdown(socket.SHUT_WR)
-        except OSError:
+        except (OSError, ValueError):
+            # A socket that was closed meanwhile has no number to wait for.
             _reset(source)
             _reset(sink)
+
+    def _delayed(self, source: socket.socket) -> Generator[bytes]:
+        """What comes from a source, each chunk when it has been under way for long enough."""
+        held: deque[tuple[float, bytes]] = deque()
+        is_open = True
+        while is_open or held:
+            rest_s = max(0.0, held[0][0] - time.monotonic()) if held else None
+            if not is_open or len(held) >= _HELD_MAX:
+                time.sleep(rest_s or 0.0)
+            elif select.select([source], [], [], rest_s)[0]:
+                data = source.recv(_BUFFER_BYTES)
+                is_open = bool(data)
+                if data:
+                    held.append((time.monotonic() + self.delay_s, data))
+            while held and held[0][0] <= time.monotonic():
+                yield held.popleft()[1]
+
+    def _send(self, sink: socket.socket, data: bytes) -> None:
+        while data:
+            # Read once, as it may be set meanwhile.
+            pace = self.bytes_per_s
+            count = len(data) if pace is None else max(1, int(pace * _PACE_S))
+            sink.sendall(data[:count])
+            if pace is not None:
+                time.sleep(len(data[:count]) / pace)
+            data = data[count:]
 
 
 def _reset(line: socket.socket) -> None:

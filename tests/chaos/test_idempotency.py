@@ -1,0 +1,93 @@
+"""Idempotency keys through a crash and a failover, after which no id can be trusted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.chaos.conftest import ENTRIES, IS_LONG, Entry, Trio, make_trio, promote, times
+from tests.real.helpers import before_commit, wait_until
+
+import tierline as tl
+from tierline.testing import PostgresServer, TcpProxy, tcp_proxy
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800 if IS_LONG else 120)]
+
+
+def losing(proxy: TcpProxy, meanwhile: Callable[[], None]) -> Callable[[], None]:
+    """What loses the answer to COMMIT, and does something before the line is back."""
+
+    def lose() -> None:
+        proxy.refuse()
+        proxy.cut_after(3)
+
+        def work() -> None:
+            time.sleep(0.2)
+            meanwhile()
+            proxy.allow()
+
+        threading.Thread(target=work).start()
+
+    return lose
+
+
+def creating(
+    runs: list[int], first_id: int
+) -> Callable[[tl.Transaction], tl.Result[int, tl.RepositoryError]]:
+    """A function that writes a row for each run."""
+
+    def run(tx: tl.Transaction) -> tl.Result[int, tl.RepositoryError]:
+        runs.append(1)
+        made = tl.repository(tx, ENTRIES).create(Entry(first_id + len(runs), 0, 0))
+        return made.map(lambda entry: entry.id)
+
+    return run
+
+
+def test_a_crash_after_a_lost_answer_doubles_nothing(whole: PostgresServer) -> None:
+    def crash() -> None:
+        whole.kill()
+        whole.start()
+
+    with (
+        tcp_proxy(whole.url) as proxy,
+        tl.open(proxy.url(whole.url), pool_size=2, timeout_s=15) as store,
+    ):
+        store.create_idempotency_table().unwrap()
+        for n in range(times(1, 20)):
+            runs: list[int] = []
+            run = creating(runs, 10 * n)
+            with before_commit(store, losing(proxy, crash)):
+                answer = store.transaction(run, idempotency_key=f"k{n}", result=int)
+            assert answer == tl.Success(10 * n + 1)
+            assert len(runs) == 1
+            # A request that comes again is answered the same.
+            assert store.transaction(run, idempotency_key=f"k{n}", result=int) == answer
+            assert store.count(tl.select(ENTRIES)) == tl.Success(n + 1)
+
+
+def test_a_failover_after_a_lost_answer_doubles_nothing() -> None:
+    with make_trio(synchronous=True) as trio, tcp_proxy(trio.primary.url) as proxy:
+        _fails_over(trio, proxy)
+
+
+def _fails_over(trio: Trio, proxy: TcpProxy) -> None:
+    heir = trio.replicas[0]
+    runs: list[int] = []
+    store = tl.open(proxy.url(trio.primary.url), replicas=[heir.url], pool_size=2, timeout_s=20)
+    with store:
+        store.create_idempotency_table().unwrap()
+
+        def change() -> None:
+            with tl.open(heir.url) as own:
+                wait_until(lambda: own.count(tl.select(ENTRIES)) == tl.Success(1))
+            trio.primary.kill()
+            promote(heir)
+
+        run = creating(runs, 0)
+        with before_commit(store, losing(proxy, change)):
+            assert store.transaction(run, idempotency_key="k", result=int) == tl.Success(1)
+        assert runs == [1]
+        assert store.count(tl.select(ENTRIES)) == tl.Success(1)

@@ -1,0 +1,57 @@
+"""The watchdog frees who waits for a line that is dead, and nobody else."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pytest
+from tests.real.helpers import failure
+
+import tierline as tl
+from tierline.postgres.watchdog import Guard, Watchdog
+from tierline.testing import tcp_proxy
+
+pytestmark = pytest.mark.timeout(20)
+
+
+def test_a_line_that_carries_nothing_frees_its_caller(pg_url: str) -> None:
+    with tcp_proxy(pg_url) as proxy, tl.open(proxy.url(pg_url), pool_size=1) as store:
+        one = tl.sql("select 1", into=int)
+        store.fetch_one(one).unwrap()
+        proxy.freeze()
+        began_s = time.monotonic()
+        with tl.deadline(0.3):
+            failure(store.fetch_one(one), tl.TimeoutError)
+        assert 0.3 <= time.monotonic() - began_s < 2.0
+        proxy.thaw()
+        assert store.fetch_one(one) == tl.Success(1)
+
+
+class _EndsMeanwhile:
+    """A lock that is taken just when the call ends."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def __enter__(self) -> None:
+        self._guard._due_s = float("inf")
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_a_call_that_ends_during_the_look_is_left_alone() -> None:
+    cancelled: list[int] = []
+    one, other = socket.socketpair()
+    with one, other:
+        guard: Any = Guard(Watchdog(), one.fileno(), lambda: cancelled.append(1))
+        guard.begin(time.monotonic() + 60)
+        lock, guard._lock = guard._lock, _EndsMeanwhile(guard)
+        guard.look(time.monotonic() + 100)
+        guard._lock = lock
+        assert guard.end()
+        time.sleep(0.05)
+        assert cancelled == []
+        guard.close()
