@@ -127,7 +127,9 @@ if TYPE_CHECKING:
     from tierline.store import (
         Batch,
         Deferred,
+        InDoubt,
         Loader,
+        Recovery,
         Stats,
         Store,
         Stream,
@@ -135,8 +137,12 @@ if TYPE_CHECKING:
         Transaction,
         batch,
         connect,
+        distributed,
+        distributed_setup,
         open,  # noqa: A004
+        orphans,
         reads,
+        recover,
     )
 
 __all__ = [
@@ -165,6 +171,7 @@ __all__ = [
     "FieldError",
     "Health",
     "Identifier",
+    "InDoubt",
     "Join2",
     "Join3",
     "Join4",
@@ -190,6 +197,7 @@ __all__ = [
     "Reaction",
     "ReadPolicy",
     "ReadThrough",
+    "Recovery",
     "Repository",
     "RepositoryError",
     "Result",
@@ -236,6 +244,8 @@ __all__ = [
     "delete",
     "dense_rank",
     "desc",
+    "distributed",
+    "distributed_setup",
     "do",
     "evaluate",
     "everything",
@@ -273,6 +283,7 @@ __all__ = [
     "open",
     "optional",
     "order_by",
+    "orphans",
     "over",
     "overlaps",
     "page",
@@ -283,6 +294,7 @@ __all__ = [
     "read_after",
     "read_through",
     "reads",
+    "recover",
     "recursive",
     "remaining_s",
     "repository",
@@ -327,7 +339,9 @@ _LAZY = {
     "reads": "tierline.store",
     "Batch": "tierline.store",
     "Deferred": "tierline.store",
+    "InDoubt": "tierline.store",
     "Loader": "tierline.store",
+    "Recovery": "tierline.store",
     "Stats": "tierline.store",
     "Store": "tierline.store",
     "Stream": "tierline.store",
@@ -335,7 +349,11 @@ _LAZY = {
     "Transaction": "tierline.store",
     "batch": "tierline.store",
     "connect": "tierline.store",
+    "distributed": "tierline.store",
+    "distributed_setup": "tierline.store",
     "open": "tierline.store",
+    "orphans": "tierline.store",
+    "recover": "tierline.store",
 }
 
 

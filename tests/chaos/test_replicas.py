@@ -168,3 +168,34 @@ def test_a_store_that_was_opened_without_its_primary_says_so() -> None:
             assert not store.health().ok
             assert "no server takes writes" in repr(store.health())
             assert tl.repository(store, ENTRIES).count() == tl.Success(0)
+
+
+def test_a_cache_is_filled_with_nothing_older_than_what_its_process_wrote(trio: Trio) -> None:
+    with trio.open(reads=tl.reads("prefer-replica", wait_s=0.0)) as store:
+        entries = tl.repository(store, ENTRIES, cache=tl.read_through(ttl_s=60))
+        entries.create(Entry(1, 0, 0)).unwrap()
+        plain = tl.repository(store, ENTRIES)
+        wait_until(lambda: _elsewhere(lambda: plain.get_by_id(1)) == tl.Success(Entry(1, 0, 0)))
+        _replay(trio, paused=True)
+        entries.update(Entry(1, 0, 1)).unwrap()
+        # Another thread knows nothing of the write, and what it reads here everybody is served.
+        assert _elsewhere(lambda: plain.get_by_id(1)) == tl.Success(Entry(1, 0, 0))
+        assert _elsewhere(lambda: entries.get_by_id(1)) == tl.Success(Entry(1, 0, 1))
+        assert _elsewhere(lambda: entries.get_many([1])) == tl.Success({1: Entry(1, 0, 1)})
+        assert entries.get_by_id(1) == tl.Success(Entry(1, 0, 1))
+        _replay(trio, paused=False)
+
+
+def test_an_error_reads_the_same_on_several_servers(trio: Trio) -> None:
+    with trio.open() as several, tl.open(trio.primary.url) as one:
+        for store in (several, one):
+            tl.repository(store, ENTRIES).create(Entry(1, 0, 0))
+        errors = [
+            tl.repository(store, ENTRIES).create(Entry(1, 0, 0)).failure()
+            for store in (several, one)
+        ]
+        assert [type(error) for error in errors] == [tl.DuplicateError] * 2
+        assert errors[0].message == errors[1].message
+        sql = tl.sql("select 1 / 0", into=int)
+        wrong = [store.fetch_one(sql).failure().message for store in (several, one)]
+        assert wrong[0] == wrong[1]

@@ -46,7 +46,7 @@ SERIES = tl.sql("select generate_series(1, {n})", into=int, n=tl.param("n", int)
 def each(pg_url_each: str) -> Generator[tl.Store]:
     """A store with some rows, once on each version."""
     url = with_application(pg_url_each, "many")
-    with tl.open(url, pool_size=2, timeout_s=10) as store:
+    with tl.open(url, pool_size=2, timeout_s=3) as store:
         for table in (OWNERS, ITEMS, LEGS):
             store.create_table(table).unwrap()
         tl.unwrap(tl.repository(store, OWNERS).create_many([Owner(n, f"o{n}") for n in range(10)]))
@@ -104,10 +104,11 @@ def test_an_error_in_one_query_is_the_answer_and_undoes_the_others(each: tl.Stor
     still_works(each)
 
 
-def test_many_large_queries_do_not_block_each_other(each: tl.Store) -> None:
+def test_many_large_queries_do_not_block_each_other(pg_url_each: str) -> None:
     # More than the buffers of both sides hold: whoever only sends, or only reads, waits for ever.
     wide = tl.sql("select repeat({v}, 100) from generate_series(1, 40)", into=str, v="x" * 10_000)
-    rows = tl.unwrap(each.fetch_batch(tl.batch(*[wide] * 20)))
+    with tl.open(pg_url_each, pool_size=1, timeout_s=60) as store:
+        rows = tl.unwrap(store.fetch_batch(tl.batch(*[wide] * 20)))
     assert [len(found) for found in rows] == [40] * 20
 
 

@@ -13,7 +13,7 @@ from tierline.postgres.events import (
     Ran,
     Retried,
 )
-from tierline.postgres.following import note_write, read_after, write_token
+from tierline.postgres.following import read_after, write_token
 from tierline.postgres.health import Health, NodeHealth
 from tierline.postgres.options import DatabaseOptions
 from tierline.postgres.outcome import outcome
@@ -41,7 +41,6 @@ __all__ = [
     "Retried",
     "RoutedDatabase",
     "Session",
-    "note_write",
     "outcome",
     "read_after",
     "read_hosts",

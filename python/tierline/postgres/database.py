@@ -28,6 +28,7 @@ from tierline.postgres.counters import Counters, Reads
 from tierline.postgres.dialing import CircuitOpenError
 from tierline.postgres.errors import DRIVER_ERRORS
 from tierline.postgres.events import CircuitChanged, Events, Retried
+from tierline.postgres.following import note_write
 from tierline.postgres.health import Health, health_of
 from tierline.postgres.measuring import measured, told_acquired, told_batches
 from tierline.postgres.node import Node
@@ -125,6 +126,10 @@ class Database(Performer):
         if not statement.writes:
             self.counters.read(found=bool(rows))
         return Success(rows)
+
+    def note(self, xid: int) -> None:
+        """A transaction of this context has written, or may have."""
+        note_write(self.identity, xid)
 
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int

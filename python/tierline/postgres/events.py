@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from tierline.closing import Closing
 from tierline.postgres.circuit import State
 
 _log = logging.getLogger("tierline.events")
@@ -110,7 +110,7 @@ Event: TypeAlias = Ran | Acquired | Retried | FailedOver | CircuitChanged
 Subscriber: TypeAlias = Callable[[Event], object]
 
 
-class EventSubscription:
+class EventSubscription(Closing):
     """Leave it, or close it, to hear no more."""
 
     def __init__(self, events: Events, subscriber: Subscriber) -> None:
@@ -120,17 +120,6 @@ class EventSubscription:
     def close(self) -> None:
         """Hear no more; idempotent."""
         self._events.remove(self._subscriber)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Events:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sized
+from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
 
 from returns.result import Failure, Success
 
+from tierline.entity.types import is_list
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection
 from tierline.postgres.events import Acquired, Events, Ran
@@ -171,6 +172,6 @@ def told_batches(
 
 def _rows(found: Success[Any] | Failure[RepositoryError]) -> int:
     answer = found.unwrap() if isinstance(found, Success) else None
-    if isinstance(answer, int):
-        return answer
-    return len(answer) if isinstance(answer, Sized) else 0
+    if is_list(answer):
+        return len(answer)
+    return answer if isinstance(answer, int) else 0

@@ -24,6 +24,18 @@ _R = TypeVar("_R")
 class Performer(ABC):
     """Runs statements; whose connection it is, and until when, is the subclass's."""
 
+    @abstractmethod
+    def fetch(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows a statement answers with."""
+
+    def fetch_current(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """As `fetch`, with all that this process wrote in any context: what a cache may keep."""
+        return self.fetch(statement, values)
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,15 @@ class BatchError(Exception):
         self.size = len(batch)
         self.statement = batch[position].statement
         self.error = error
+
+
+@contextmanager
+def as_one() -> Generator[None]:
+    """A batch that stands for one statement fails as that statement does."""
+    try:
+        yield
+    except BatchError as failed:
+        raise failed.error from failed.error.__cause__
 
 
 def fetch_batch(connection: Connection, batch: Sequence[Compiled]) -> list[list[Any]]:

@@ -26,16 +26,15 @@ from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
 from tierline.postgres.database import Database, was_never_sent
 from tierline.postgres.events import FailedOver
-from tierline.postgres.following import last_write, note_write
+from tierline.postgres.following import last_write
 from tierline.postgres.node import Node
 from tierline.postgres.options import DatabaseOptions
-from tierline.postgres.pipeline import fetch_batch, run_together
+from tierline.postgres.pipeline import as_one, fetch_batch, run_together
 from tierline.postgres.pool import PoolStats
 from tierline.postgres.routing import ReadPolicy, readers
 from tierline.postgres.topology import Topology
 from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.snapshots import SETTLED_BELOW, WRITTEN_BELOW
-from tierline.sql.transactions import XID, read_xid
+from tierline.sql.snapshots import SETTLED_BELOW, WRITING, WRITTEN_BELOW
 
 _R = TypeVar("_R")
 
@@ -65,6 +64,7 @@ class RoutedDatabase(Database):
         self._policy = policy
         self._turns = itertools.count()
         self._slow: dict[bytes, None] = {}
+        self._written = 0
         self._nodes = tuple(self._make_node(host, self._is_fit) for host in hosts)
         self._topology = Topology(self._nodes, self._moved)
         self._node = self._nodes[0]
@@ -86,9 +86,20 @@ class RoutedDatabase(Database):
         """The rows a statement answers with."""
         if statement.writes:
             return self._perform(statement, self._noted_fetch(statement, values))
+        return self._read(statement, values, last_write(self.identity))
+
+    def fetch_current(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """As `fetch`, with nothing older than what this process has written in any context."""
+        return self._read(statement, values, max(self._written, last_write(self.identity)))
+
+    def _read(
+        self, statement: Statement, values: tuple[Any, ...], needed: int
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
         began = time.monotonic()
         due = min(due_s(), began + self.limit_s)
-        read = _Read(statement, values, last_write(self.identity), began, due)
+        read = _Read(statement, values, needed, began, due)
         for node in self._readers():
             if node is self._topology.primary:
                 break
@@ -106,10 +117,11 @@ class RoutedDatabase(Database):
         """Run a statement that answers no rows; how many rows it changed."""
 
         def run(connection: Connection) -> int:
-            (_, result), (prepared, answer) = run_together(
-                connection, [Compiled(statement, values), XID]
-            )
-            self._note(connection.rows(XID.statement, prepared, answer))
+            with as_one():
+                (_, result), (prepared, answer) = run_together(
+                    connection, [Compiled(statement, values), Compiled(WRITING, ())]
+                )
+            self._note(connection.rows(WRITING, prepared, answer))
             return result.command_tuples or 0
 
         return self._perform(statement, run)
@@ -120,7 +132,7 @@ class RoutedDatabase(Database):
         """The rows of several statements, run in one round trip and one transaction."""
 
         def run(connection: Connection) -> list[list[Any]]:
-            *rows, xid = fetch_batch(connection, [*batch, XID])
+            *rows, xid = fetch_batch(connection, [*batch, Compiled(WRITING, ())])
             self._note(xid)
             return rows
 
@@ -155,6 +167,11 @@ class RoutedDatabase(Database):
         return PoolStats(
             *(sum(getattr(one, field) for one in found) for field in PoolStats.__struct_fields__)
         )
+
+    def note(self, xid: int) -> None:
+        """A transaction of this context has written, or may have."""
+        super().note(xid)
+        self._written = max(self._written, xid)
 
     def close(self) -> None:
         """Close every connection, and look after the servers no longer."""
@@ -238,7 +255,10 @@ class RoutedDatabase(Database):
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Callable[[Connection], list[Any]]:
         def run(connection: Connection) -> list[Any]:
-            rows, xid = fetch_batch(connection, [Compiled(statement, values), XID])
+            with as_one():
+                rows, xid = fetch_batch(
+                    connection, [Compiled(statement, values), Compiled(WRITING, ())]
+                )
             self._note(xid)
             return rows
 
@@ -251,12 +271,12 @@ class RoutedDatabase(Database):
         if isinstance(found, Success):
             below = self._perform(WRITTEN_BELOW, lambda c: c.fetch(WRITTEN_BELOW, ()))
             if isinstance(below, Success):
-                note_write(self.identity, int(below.unwrap()[0]) - 1)
+                self.note(below.unwrap()[0] - 1)
         return found
 
     def _note(self, xid: list[Any]) -> None:
         if xid and xid[0] is not None:
-            note_write(self.identity, read_xid(xid[0])[0])
+            self.note(xid[0])
 
 
 class _Read(NamedTuple):
@@ -277,10 +297,11 @@ def _settled(connection: Connection, read: _Read, until: float) -> list[Any]:
     pause = _CATCH_UP_PAUSE_S
     while True:
         # The snapshot is taken in the same round trip, no later than the one that is answered from.
-        (below,), rows = fetch_batch(
-            connection, [Compiled(SETTLED_BELOW, ()), Compiled(statement, values)]
-        )
-        if read.needed < int(below):
+        with as_one():
+            (below,), rows = fetch_batch(
+                connection, [Compiled(SETTLED_BELOW, ()), Compiled(statement, values)]
+            )
+        if read.needed < below:
             return rows
         if time.monotonic() + pause >= until:
             return _LEFT_BEHIND

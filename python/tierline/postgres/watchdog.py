@@ -104,7 +104,7 @@ class Watchdog:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with no thread and no connection, as in the child of a fork."""
+        """Begin with no thread and nothing to look after; also in the child of a fork."""
         self.wakes_s = math.inf
         self._guards: set[Guard] = set()
         self._lock = threading.Lock()

@@ -64,7 +64,9 @@ class RepositoryBase(Generic[T, K]):
             return self._invalid(bad, "get_by_id")
         except RepositoryError as error:
             return self._refused(error, "get_by_id")
-        result = self._store.database.fetch(statement, values)
+        database = self._store.database
+        fetch = database.fetch if self._cache is None else database.fetch_current
+        result = fetch(statement, values)
         if isinstance(result, Success):
             rows = result.unwrap()
             return Success(rows[0]) if rows else self._not_found("get_by_id")

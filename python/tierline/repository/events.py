@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 from returns.result import Failure
 
+from tierline.closing import Closing
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 from tierline.query.writes import Returning, Write
@@ -50,7 +50,7 @@ Reaction: TypeAlias = Write | Iterable[Write] | Failure[RepositoryError] | None
 Handler: TypeAlias = Callable[[Changed[T]], Reaction]
 
 
-class Subscription:
+class Subscription(Closing):
     """A handler that hears of a table's changes, until it is closed."""
 
     def __init__(self, close: Callable[[], None]) -> None:
@@ -59,17 +59,6 @@ class Subscription:
     def close(self) -> None:
         """Hear no more; idempotent. Changes under way are still told."""
         self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Watch(NamedTuple):

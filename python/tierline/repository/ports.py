@@ -32,6 +32,12 @@ class DatabasePort(Protocol):
         """The rows a statement answers with."""
         ...
 
+    def fetch_current(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """As `fetch`, with all that this process wrote in any context: what a cache may keep."""
+        ...
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:

@@ -225,7 +225,7 @@ class Reading(RepositoryBase[T, K]):
             statement = self._statements.get_many
         except RepositoryError as error:
             return self._refused(error, "get_many")
-        result = self._store.database.fetch(statement, values.unwrap())
+        result = self._store.database.fetch_current(statement, values.unwrap())
         if isinstance(result, Failure):
             return result
         found = {self._table.key_of(entity): entity for entity in result.unwrap()}

@@ -24,3 +24,13 @@ WRITTEN_BELOW = Statement(
     "scalar",
 )
 """Every transaction that has ended by now has a lower id."""
+
+WRITING = Statement(
+    "snapshot",
+    "SELECT pg_current_xact_id_if_assigned()::text::int8",
+    (),
+    None,
+    (ResultColumn("xid", INT8),),
+    "scalar",
+)
+"""The id of the transaction that this is asked in; NULL if nothing was written in it."""

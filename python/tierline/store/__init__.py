@@ -1,6 +1,14 @@
 """The store: an open handle on all tiers."""
 
 from tierline.store.batches import Batch, batch
+from tierline.store.coordination import (
+    InDoubt,
+    Recovery,
+    distributed,
+    distributed_setup,
+    orphans,
+    recover,
+)
 from tierline.store.loader import Deferred, Loader
 from tierline.store.opening import connect, open, reads  # noqa: A004 (the field's word)
 from tierline.store.stats import Stats, TierStats
@@ -11,7 +19,9 @@ from tierline.store.transaction import Transaction
 __all__ = [
     "Batch",
     "Deferred",
+    "InDoubt",
     "Loader",
+    "Recovery",
     "Stats",
     "Store",
     "Stream",
@@ -19,6 +29,10 @@ __all__ = [
     "Transaction",
     "batch",
     "connect",
+    "distributed",
+    "distributed_setup",
     "open",
+    "orphans",
     "reads",
+    "recover",
 ]

@@ -135,7 +135,7 @@ class Loader(Generic[T, K]):
         if isinstance(statement, Failure):
             return statement
         values = zip(*map(table.read_key, keys), strict=True)
-        result = self._database.fetch(statement, tuple(map(list, values)))
+        result = self._database.fetch_current(statement, tuple(map(list, values)))
         if isinstance(result, Failure):
             return result
         rows: list[T] = result.unwrap()

@@ -17,7 +17,7 @@ from tierline.errors import (
     ConnectionError,  # noqa: A004
     RepositoryError,
 )
-from tierline.postgres import Retried, Session, note_write, outcome
+from tierline.postgres import Retried, Session, outcome
 from tierline.sql.transactions import ISOLATIONS, Isolation, TransactionMode, begin
 from tierline.store.transaction import Transaction, result_of, swallowed
 
@@ -145,12 +145,12 @@ def _run_once(
         if end.kept is not False or session.ended_itself:
             pending.apply()
             if session.xid is not None:
-                note_write(store.database.identity, session.xid)
+                store.database.note(session.xid)
     again = session.must_repeat and end.kept is False
     if isinstance(end.error, CommitUnknownError):
-        end.kept = _found_out(store, session, pending, end.error, until_s, was_kept=was_kept)
+        end.kept = found_out(store, session, pending, end.error, until_s, was_kept=was_kept)
         if end.kept is False:
-            again, end.error = True, _undone(end.error)
+            again, end.error = True, undone(end.error)
     if end.kept is not None:
         tx.hooks.run(committed=end.kept)
     refusal = None if end.kept or end.error is None else Failure(end.error)
@@ -169,7 +169,7 @@ class _End:
 def _commit(session: Session, end: _End) -> None:
     failure = session.trouble()
     if failure is not None:
-        end.error = _why_not(session, failure)
+        end.error = why_not(session, failure)
         return
     # From here on it may be kept, whatever happens.
     end.kept = None
@@ -181,21 +181,21 @@ def _commit(session: Session, end: _End) -> None:
             end.kept = None
 
 
-def _why_not(session: Session, failure: Exception) -> RepositoryError:
+def why_not(session: Session, failure: Exception) -> RepositoryError:
     """The answer to a Success that cannot be committed."""
     if session.must_repeat and isinstance(failure, RepositoryError):
         return failure
     return swallowed(failure)
 
 
-def _found_out(
+def found_out(
     store: Store,
     session: Session,
     pending: PendingCaches,
     unknown: CommitUnknownError,
     until_s: float,
     *,
-    was_kept: WasKept | None,
+    was_kept: WasKept | None = None,
 ) -> bool | None:
     """Ask what became of a transaction; whatever it is, no tier serves what was before it."""
 
@@ -214,7 +214,8 @@ def _found_out(
     return ask(unknown.xid, until_s - time.monotonic())
 
 
-def _undone(unknown: CommitUnknownError) -> RepositoryError:
+def undone(unknown: CommitUnknownError) -> RepositoryError:
+    """The answer when what was not known turned out to be rolled back."""
     found = ConnectionError(
         "the connection was lost at COMMIT, and the server says that the transaction was rolled "
         "back; run it again",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
 
 from tierline.cache.tables import Caches
+from tierline.closing import Closing
 from tierline.entity import Table
 from tierline.errors import DuplicateError, RepositoryError
 from tierline.postgres import (
@@ -39,7 +39,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(Verbs[Database, Caches]):
+class Store(Verbs[Database, Caches], Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -303,17 +303,6 @@ class Store(Verbs[Database, Caches]):
         finally:
             if self._server is not None:
                 self._server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         tiers = ["L1 memory"]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import GeneratorType, TracebackType
-from typing import Generic, Self, TypeVar
+from types import GeneratorType
+from typing import Generic, TypeVar
 
+from tierline.closing import Closing
 from tierline.errors import RepositoryError
 from tierline.result import Result
 
 T = TypeVar("T")
 
 
-class Stream(Generic[T]):
+class Stream(Closing, Generic[T]):
     """Batches of rows, each a Result; made by `store.stream`.
 
     It borrows a connection at the first batch and gives it back at the end, at a `Failure`, at
@@ -34,14 +35,3 @@ class Stream(Generic[T]):
         if isinstance(batches, GeneratorType):
             batches.close()
         self._batches = iter(())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

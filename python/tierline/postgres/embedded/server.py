@@ -6,10 +6,9 @@ import os
 import time
 import weakref
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tierline import errors
+from tierline.closing import Closing
 from tierline.postgres.embedded import postmaster
 from tierline.postgres.embedded.cluster import DATABASE, ROLE
 from tierline.postgres.embedded.folder import MAJOR, Folder, prepare
@@ -20,7 +19,7 @@ _CLOSE_WAIT_S = 2.0
 _LEFTOVERS_WAIT_S = 10.0
 
 
-class EmbeddedServer:
+class EmbeddedServer(Closing):
     """One user's hold on an embedded server; made by `start_or_join`.
 
     The server runs while anyone holds it, in this process or another, and stops when the
@@ -56,17 +55,6 @@ class EmbeddedServer:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return not self._close.alive
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "started" if self.started else "joined"
