@@ -246,6 +246,10 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
     tx.set_local(BOOKS, "on")  # rejected
     tx.on_commit("done")  # rejected
     tx.on_rollback(on_ran)  # rejected
+    tl.distributed([store], lambda txs: tl.Success(book), coordinator="books")  # rejected
+    tl.distributed_setup("books")  # rejected
+    tl.recover("books")  # rejected
+    tl.orphans("books")  # rejected
 
 
 def reading(books: tl.Repository[Book, str], book: Book) -> None:
