@@ -319,16 +319,23 @@ def rows(
 class Grammar:
     """Draws expressions over columns; every expression has a field in it.
 
-    Without arithmetic none of them can fail.
+    Without arithmetic none of them can fail; without faults none can that is not of wild values.
     """
 
     def __init__(
-        self, draw: st.DrawFn, specs: tuple[Spec, ...], *, wild: bool, arithmetic: bool = True
+        self,
+        draw: st.DrawFn,
+        specs: tuple[Spec, ...],
+        *,
+        wild: bool,
+        arithmetic: bool = True,
+        faults: bool = True,
     ) -> None:
         self.draw = draw
         self.specs = (Spec("id", "int", nullable=False), *specs)
         self.wild = wild
         self.arithmetic = arithmetic
+        self.faults = faults
 
     def flip(self) -> bool:
         return self.draw(st.booleans())
@@ -336,8 +343,12 @@ class Grammar:
     def pick(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
 
+    def values(self, kind: str) -> st.SearchStrategy[Any]:
+        """The values that fields of a kind are compared with."""
+        return values(kind, wild=self.wild)
+
     def value(self, kind: str) -> Recipe:
-        return ("value", self.draw(values(kind, wild=self.wild)))
+        return ("value", self.draw(self.values(kind)))
 
     def field(self, *kinds: str) -> tuple[Recipe, str] | None:
         """A field of one of the kinds, if there is one."""
@@ -370,8 +381,9 @@ class Grammar:
         else:
             right, right_kind = self.number(depth - 1)
         kinds = {left_kind, right_kind}
-        symbols = ("+", "-", "*", "/") if "float" in kinds else ("+", "-", "*", "/", "//", "%")
-        symbol = self.pick(*symbols)
+        # Of divisors that are not written down some are 0.
+        divisions = ("/",) if "float" in kinds else ("/", "//", "%")
+        symbol = self.pick("+", "-", "*", *(divisions if self.faults else ()))
         if self.flip() and right[0] == "value":
             left, right = right, left
         if "float" in kinds:
@@ -410,7 +422,8 @@ class Grammar:
             case "+" | "-" as symbol:
                 return (symbol, leaf, self.interval(depth - 1) or leaf)
             case "*" | "/" as symbol:
-                factor = self.pick(2, -3, 0.5, 1.1, 7, -0.1, 0, 1e-3, 3.0)
+                factors = (2, -3, 0.5, 1.1, 7, -0.1, 1e-3, 3.0)
+                factor = self.pick(*factors, *((0,) if self.faults else ()))
                 return (symbol, leaf, ("value", factor))
             case _:
                 return leaf
@@ -476,7 +489,7 @@ class Grammar:
                 return (self.pick("startswith", "endswith", "contains"), text, part)
             case "in":
                 spec = self.pick(*(s for s in self.specs if s.kind not in _NOT_IN))
-                items = self.draw(st.lists(values(spec.kind, wild=self.wild), max_size=3))
+                items = self.draw(st.lists(self.values(spec.kind), max_size=3))
                 return ("in", ("field", spec.name), ("value", items))
             case "null":
                 return ("null", self.any(depth - 1)[0] if depth > 0 else ("field", "id"))

@@ -58,7 +58,8 @@ CONDITIONAL = ("case", "when", "coalesce", "greatest", "least")
 """Of which PostgreSQL may look at an operand earlier than it needs to."""
 
 _CHOICES = ("case", "when", "coalesce", "nullif", "greatest", "least")
-_PATTERNS = ("%", "a%", "%b%", "_", "%é", "\\%", "a_a", "A%", "%\\", "a\\", "")
+_PATTERNS = ("%", "a%", "%b%", "_", "%é", "\\%", "a_a", "A%", "")
+_BROKEN = ("%\\", "a\\")
 _EXPRESSIONS = ("a", "^a", "b$", "^.$", "[^a]", "(a|b)+$", r"\d", r"\w$", "^$", "(?i)A", "a{2}",
                 "[[:upper:]]", r"\ma", "é|e", "^(?!a)")  # fmt: skip
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
@@ -127,7 +128,7 @@ def number(g: Grammar, depth: int) -> tuple[Recipe, str] | None:  # noqa: C901 (
             index = _value(g.pick(0, 1, -1, 5))
             return ("item", array[0], index), "int" if array[1] == "ints" else "decimal"
         case _:
-            found = _document(g)
+            found = _document(g) if g.faults else None
             to = g.pick("int", "float", "decimal")
             return None if found is None else ((f"cast_{to}", found), to)
 
@@ -248,7 +249,11 @@ def test(g: Grammar, depth: int) -> Recipe | None:
     """A condition on something else than a comparison."""
     match g.pick("like", "matches", "quantified", "contains", "between", "bool", "json", "choice"):
         case "like" if (text := g.text(depth - 1)) is not None:
-            return (g.pick("like", "ilike"), text, _value(g.pick(*_PATTERNS)))
+            return (
+                g.pick("like", "ilike"),
+                text,
+                _value(g.pick(*_PATTERNS, *(_BROKEN if g.faults else ()))),
+            )
         case "matches" if (text := g.text(depth - 1)) is not None:
             return ("matches", text, _value(g.pick(*_EXPRESSIONS)))
         case "quantified":

@@ -1,12 +1,14 @@
 """Random shapes of queries over one drawn table: joins, subqueries, unions, recursions, windows.
 
 As in `grammar`, a query is drawn as a recipe, a tree of tuples. Sides of a join or a union are the
-same table with different conditions, so that rows have partners, none, or several. Nothing in them
-computes, so that nothing but sums can fail; what does compute is drawn by `grammar`.
+same table with different conditions, so that rows have partners, none, or several. What computes is
+drawn by `grammar`, and only of everyday values: nothing but sums can fail, for which rows an
+expression is evaluated is the planner's choice.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,6 +46,7 @@ RANKS = ("rank", "dense_rank", "percent_rank", "cume_dist")
 NEIGHBOURS = ("lag", "lead", "first_value", "last_value", "nth_value")
 FOLDS = ("count", "sum", "avg", "min", "max")
 SUMMED = ("int", "float", "decimal")
+SIZES = (12, 9, 16, 20, 9, 12, 6, 16, 9, 12, 20, 6, 9, 12, 16, 3, 9, 12, 1, 0)
 LEAST = ("int", "float", "decimal", "text", "timestamptz", "timestamp", "date", "time", "interval")
 
 
@@ -135,23 +138,29 @@ def nested(table: tl.Table[Any, Any], recipe: Recipe, row: Any) -> Any:
         case ("&" | "|" as symbol, left, right):
             one, other = build(left, row), nested(table, right, row)
             return one & other if symbol == "&" else one | other
-        case ("in", field, inner, output):
-            among = tl.project(relation(table, inner), lambda other: getattr(other, output))
-            return tl.is_in(getattr(row, field), among)
+        case ("in", operand, inner, output):
+            among = tl.project(relation(table, inner), lambda other: build(output, other))
+            return tl.is_in(build(operand, row), among)
         case ("exists", inner, pairs):
-            own = tl.where(relation(table, inner), lambda other: on_of(pairs, None)(row, other))
-            return tl.exists(own)
-        case ("scalar", symbol, field, function, inner, pairs):
-            own = tl.where(relation(table, inner), lambda other: on_of(pairs, None)(row, other))
-            value = tl.project(own, lambda other: build((function, ("field", field)), other))
-            return build((symbol, ("field", "a"), ("field", "b")), _Two(row, field, value))
+            return tl.exists(own(table, inner, pairs, row))
+        case ("scalar", symbol, operand, fold, inner, pairs):
+            value = tl.project(own(table, inner, pairs, row), lambda other: build(fold, other))
+            sides = _Two(build(operand, row), tl.scalar(value))
+            return build((symbol, ("field", "a"), ("field", "b")), sides)
     raise AssertionError(recipe)
 
 
-class _Two:
-    def __init__(self, row: Any, field: str, value: Any) -> None:
-        self.a = getattr(row, field)
-        self.b = tl.scalar(value)
+def own(table: tl.Table[Any, Any], inner: Recipe, pairs: Any, row: Any) -> tl.Query[Any]:
+    """The rows of an inner query that belong to a row: all of them where there are no pairs."""
+    found = relation(table, inner)
+    if not pairs:
+        return tl.select(found)
+    return tl.where(found, lambda other: on_of(pairs, None)(row, other))
+
+
+class _Two(NamedTuple):
+    a: Any
+    b: Any
 
 
 def query(table: tl.Table[Any, Any], shape: Shape) -> tl.Query[Any]:
@@ -245,28 +254,60 @@ def window(recipe: Recipe, row: Any) -> Any:
 class Shapes(Grammar):
     """Draws shapes."""
 
-    def over(self, *, joined: bool) -> Shapes:
-        """The same with the fields of a join's right side, where there is one."""
-        if not joined:
-            return self
+    def __init__(
+        self, draw: st.DrawFn, specs: tuple[Spec, ...], pools: dict[str, list[Any]], *, wild: bool
+    ) -> None:
+        super().__init__(draw, specs, wild=wild, arithmetic=not wild, faults=False)
+        self.pools = pools
+
+    def values(self, kind: str) -> st.SearchStrategy[Any]:
+        """Half of the time one that a row may have."""
+        every = values(kind, wild=self.wild)
+        return st.sampled_from(self.pools[kind]) | every if kind in self.pools else every
+
+    def of(self, *specs: Spec) -> Shapes:
+        """The same over other columns."""
+        return Shapes(self.draw, specs, self.pools, wild=self.wild)
+
+    def both(self) -> Shapes:
+        """The same with the fields of a join's right side."""
         right = [spec._replace(name=f"r_{spec.name}", nullable=True) for spec in self.specs]
-        return Shapes(self.draw, (*self.specs[1:], *right), wild=self.wild, arithmetic=False)
+        return self.of(*self.specs[1:], *right)
 
     def simple(self) -> Recipe:
         """A condition that cannot fail."""
-        found = self.test(0)
-        match self.pick("plain", "plain", "not", "&", "|"):
+        found = self.test(2)
+        match self.pick("plain", "plain", "plain", "not", "&", "|", "|"):
             case "not":
                 return ("not", found)
             case "&" | "|" as symbol:
-                return (symbol, found, self.test(0))
+                return (symbol, found, self.test(2))
             case _:
                 return found
+
+    def output(self, depth: int = 2) -> Recipe:
+        """A field, or something made of fields."""
+        return self.any(depth)[0] if self.flip() else ("field", self.pick(*self.named()).name)
+
+    def named(self) -> list[Spec]:
+        """The fields, without the key where there are others."""
+        own = Spec("id", "int", nullable=False)
+        return [spec for spec in self.specs if spec != own] or [own]
+
+    def ordered(self) -> Recipe | None:
+        """Something that has an order, if it is drawn at once."""
+        recipe, kind = self.any(1)
+        return None if kind in UNORDERED else recipe
+
+    def amount(self, depth: int) -> Recipe:
+        """A number that is compared with every other number."""
+        recipe, kind = self.number(depth)
+        return ("abs", recipe) if kind == "level" else recipe
 
     def pairs(self, most: int = 2) -> tuple[tuple[str, str], ...]:
         """Fields of the left and the right side that are to be equal."""
         found: list[tuple[str, str]] = []
-        for _ in range(self.pick(1, 1, most)):
+        for _ in range(self.pick(1, 1, 1, 1, most)):
             one = self.pick(*self.specs[1:])
             kinds = ALIKE.get(one.kind, (one.kind,))
             other = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
@@ -284,7 +325,7 @@ class Shapes(Grammar):
                     "page",
                     plain,
                     self.flip(),
-                    self.pick(6, 6, 3, 1, 0),
+                    self.pick(6, 9, 6, 3, 6, 1, 9, 0),
                     self.pick(0, 0, 1),
                 ), True
             case "distinct":
@@ -300,7 +341,7 @@ class Shapes(Grammar):
                 return ("cte", inner), unique
             case "semi":
                 (left, unique), (right, _) = self.relation(depth - 1), self.relation(depth - 1)
-                extra = self.over(joined=True).simple() if self.pick(0, 1, 2) == 2 else None
+                extra = self.both().simple() if self.pick(0, 1, 2) == 2 else None
                 return (self.pick("semi", "anti"), left, right, self.pairs(), extra), unique
             case "where":
                 inner, unique = self.relation(depth - 1)
@@ -313,17 +354,13 @@ class Shapes(Grammar):
         inner, _ = self.relation(depth)
         match self.pick("in", "exists", "scalar", "scalar"):
             case "in":
-                output = self.pick(*self.specs)
-                kinds = ALIKE.get(output.kind, ()) if output.kind in SUMMED else (output.kind,)
-                field = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
-                found: Recipe = ("in", field.name, inner, output.name)
+                found: Recipe = ("in", *self.alike(inner))
             case "exists":
                 found = ("exists", inner, self.pairs())
             case _:
-                known = [spec.name for spec in self.specs if spec.kind in LEAST]
-                symbol, function = self.pick(*COMPARE), self.pick("min", "max")
-                found = ("scalar", symbol, self.pick(*known), function, inner, self.pairs())
-        match self.pick("plain", "not", "&", "|"):
+                pairs = self.pairs() if self.flip() else ()
+                found = ("scalar", self.pick(*COMPARE), *self.compared_with(), inner, pairs)
+        match self.pick("plain", "plain", "not", "&", "|", "|"):
             case "not":
                 return ("not", found)
             case "&" | "|" as logic:
@@ -331,12 +368,30 @@ class Shapes(Grammar):
             case _:
                 return found
 
+    def alike(self, inner: Recipe) -> tuple[Recipe, Recipe, Recipe]:
+        """What may be among the answers of a query, and what those are."""
+        if self.arithmetic and self.flip():
+            return self.amount(1), inner, self.amount(1)
+        output = self.pick(*self.specs)
+        kinds = ALIKE.get(output.kind, ()) if output.kind in SUMMED else (output.kind,)
+        field = self.pick(*(spec for spec in self.specs if spec.kind in kinds))
+        return ("field", field.name), inner, ("field", output.name)
+
+    def compared_with(self) -> tuple[Recipe, Recipe]:
+        """A value, and one of several rows that it is compared with."""
+        if self.arithmetic and self.flip():
+            function = self.pick("min", "max", "sum", "avg", "count")
+            return self.amount(1), (function, self.amount(1))
+        known = [spec.name for spec in self.specs if spec.kind in LEAST]
+        field = ("field", self.pick(*known))
+        return field, (self.pick("min", "max"), field)
+
     def shape(self) -> Shape:
         """A query."""
         match self.pick("relation", "join", "left", "relation", "recursive", "cross", "join"):
             case "join" | "left" | "cross" as kind:
                 (left, _), (right, _) = (self.relation(self.pick(0, 0, 1)) for _ in range(2))
-                both = self.over(joined=True)
+                both = self.both()
                 extra = both.simple() if self.pick(0, 1, 2) == 2 else None
                 where = both.simple() if self.pick(0, 1, 2, 3) == 3 else None
                 pairs = () if kind == "cross" else self.pairs()
@@ -348,7 +403,7 @@ class Shapes(Grammar):
                 keep = self.pick(False, False, True)
                 most = self.pick(1, 2, 3) if keep else 10
                 inner, _ = self.relation(1)
-                places = Shapes(self.draw, (Spec("hops", "int", nullable=False),), wild=False)
+                places = self.of(Spec("hops", "int", nullable=False))
                 return places.made(("recursive", inner, field, keep, most), unique=False)
             case _:
                 base, unique = self.relation(3)
@@ -356,8 +411,6 @@ class Shapes(Grammar):
 
     def made(self, base: Recipe, *, unique: bool) -> Shape:
         """What is made of the rows."""
-        own = Spec("id", "int", nullable=False)
-        fields = [spec for spec in self.specs if spec != own] or [own]
         match self.pick("windows", "values", "groups", "rows", "windows", "distinct"):
             case "rows":
                 total = unique and self.flip()
@@ -365,36 +418,45 @@ class Shapes(Grammar):
                 limit = self.pick(None, 1, 3) if total else None
                 return Shape(base, "rows", (), (), order, limit, total)
             case "groups":
-                keys = tuple(("field", self.pick(*fields).name) for _ in range(self.pick(0, 1, 2)))
-                folds = tuple(self.fold() for _ in range(self.pick(1, 2)))
+                keys = tuple(self.output() for _ in range(self.pick(0, 1, 2)))
+                folds = tuple(self.filtered() for _ in range(self.pick(1, 2)))
                 return Shape(base, "groups", (*keys, *folds), keys)
             case "windows":
                 count = self.pick(1, 2)
-                windows = tuple(self.window(fields, unique=unique) for _ in range(count))
+                windows = tuple(self.window(unique=unique) for _ in range(count))
                 return Shape(base, "windows", (("field", "id"), *windows))
+            case "values" if unique and self.flip():
+                key = self.ordered()
+                first = () if key is None else ((key, self.flip(), self.pick(None, "first")),)
+                order = (*first, (("field", "id"), self.flip(), None))
+                items = tuple(self.output() for _ in range(self.pick(1, 2, 3)))
+                return Shape(base, "values", items, (), order, self.pick(None, 1, 3), True)
             case form:
-                picked = tuple(
-                    ("field", self.pick(*fields).name) for _ in range(self.pick(1, 2, 3))
-                )
-                return Shape(base, "distinct" if form == "distinct" else "values", picked)
+                items = tuple(self.output() for _ in range(self.pick(1, 2, 3)))
+                return Shape(base, "distinct" if form == "distinct" else "values", items)
 
     def fold(self) -> Recipe:
         """An aggregate."""
         function = self.pick(*FOLDS)
-        kinds = SUMMED if function in ("sum", "avg") else LEAST
-        known = [spec.name for spec in self.specs if spec.kind in kinds]
         if function == "count" and self.flip():
             return ("count",)
-        return (function, ("field", self.pick(*known)))
+        if function in ("sum", "avg"):
+            return (function, self.number(2)[0])
+        recipe, kind = self.any(2)
+        return (function, recipe if kind in LEAST else self.number(2)[0])
 
-    def window(self, fields: list[Spec], *, unique: bool) -> Recipe:
+    def filtered(self) -> Recipe:
+        """An aggregate, sometimes of some of the rows."""
+        found = self.fold()
+        return ("filtered", found, self.test(1)) if self.pick(0, 1, 2, 3) == 3 else found
+
+    def window(self, *, unique: bool) -> Recipe:
         """A value over other rows; where rows may tie, one that ties do not change."""
-        keys = tuple(("field", self.pick(*fields).name) for _ in range(self.pick(0, 1, 2)))
-        ordered = [spec for spec in fields if spec.kind not in UNORDERED]
+        keys = tuple(self.output(1) for _ in range(self.pick(0, 1, 2)))
         order = [
-            (("field", self.pick(*ordered).name), self.flip(), self.pick(None, "first", "last"))
+            (key, self.flip(), self.pick(None, "first", "last"))
             for _ in range(self.pick(0, 1, 1))
-            if ordered
+            if (key := self.ordered()) is not None
         ]
         kinds = ("rank", "fold", "fold", "neighbour", "number", "ntile")
         kind = self.pick(*kinds) if unique else self.pick(*kinds[:2])
@@ -420,11 +482,11 @@ class Shapes(Grammar):
                 function, *operands = self.fold()
                 return function, tuple(operands)
         function = self.pick(*NEIGHBOURS)
-        field = ("field", self.pick(*self.specs).name)
+        operand = self.output()
         if function in ("first_value", "last_value"):
-            return function, (field,)
+            return function, (operand,)
         counts = (1, 2, 9) if function == "nth_value" else (1, 0, 2, -1, 20)
-        return function, (field, ("value", self.pick(*counts)))
+        return function, (operand, ("value", self.pick(*counts)))
 
     def frame(self, unit: str) -> tuple[str, int | None, int | None]:
         """A frame."""
@@ -441,11 +503,15 @@ def cases(
     """Columns, rows of values without the key, and queries."""
     wild = draw(st.booleans())
     specs = draw(columns(tuple(KINDS)))
-    size = draw(st.sampled_from((9, 6, 12, 9, 6, 3, 1, 0)))
-    fields = [
-        values(spec.kind, wild=wild) | (st.none() if spec.nullable else st.nothing())
-        for spec in specs
-    ]
-    made = [tuple(draw(field) for field in fields) for _ in range(size)]
-    grammar = Shapes(draw, specs, wild=wild, arithmetic=False)
+    # Few different values, so that rows meet.
+    pools = {
+        kind: draw(st.lists(values(kind, wild=wild), min_size=1, max_size=4))
+        for kind in dict.fromkeys(spec.kind for spec in specs)
+    }
+    # Hypothesis prefers little: left to itself, it draws few rows, and most answers are empty.
+    size = draw(st.sampled_from(SIZES))
+    known = random.Random(draw(st.integers(0, 2**32)))
+    fields = [pools[spec.kind] * 2 + [None] * spec.nullable for spec in specs]
+    made = [tuple(known.choice(field) for field in fields) for _ in range(size)]
+    grammar = Shapes(draw, specs, pools, wild=wild)
     return specs, made, [grammar.shape() for _ in range(count)]

@@ -26,6 +26,9 @@ from tierline.testing import PostgresServer
 QUERIES_EACH = 5
 QUERIES = 20_000 if os.environ.get("TIERLINE_LONG") == "1" else 1_000
 
+# The share of answers that have rows.
+ROWS_LEAST = 0.5
+
 # Aggregates get their rows in the order of the table, so that sums of floats are the same.
 _PLANNER = "%20-c%20enable_presorted_aggregate%3Doff"
 
@@ -58,13 +61,22 @@ class Tally:
     """What happened to the queries, for the report of a long run."""
 
     def __init__(self) -> None:
-        self.asked = self.errors = self.open_errors = self.open_order = 0
+        self.asked = self.rows = self.errors = self.open_errors = self.open_order = 0
 
     def __str__(self) -> str:
         return (
-            f"{self.asked} comparisons, {self.errors} of them of errors; {self.open_errors} where "
-            f"an error may hide, {self.open_order} where the order of rows decides"
+            f"{self.asked} comparisons, {self.rows} of them of rows, {self.errors} of errors; "
+            f"{self.open_errors} where an error may hide, {self.open_order} where the order of "
+            "rows decides"
         )
+
+    def count(self, ours: Any, theirs: Any) -> None:
+        """Count two answers."""
+        self.asked += 1
+        if any(isinstance(outcome, tl.Failure) for outcome in (ours, theirs)):
+            self.errors += 1
+        elif ours.unwrap() or theirs.unwrap():
+            self.rows += 1
 
 
 _numbers = itertools.count()
@@ -102,6 +114,8 @@ def test_servers_and_memory_agree(servers: tuple[Server, ...]) -> None:
     assert tally.asked >= 2 * QUERIES
     assert tally.open_errors <= tally.asked * 0.05
     assert tally.open_order <= tally.asked * 0.05
+    # Answers without rows are alike too easily.
+    assert tally.rows >= tally.asked * ROWS_LEAST
 
 
 @given(case=cases(QUERIES_EACH))
@@ -131,9 +145,7 @@ def compare(
     """Ask the server and the memory; the answers must be the same."""
     asked = query(table, plan)
     ours, theirs = tl.evaluate(asked, entities), server.store.fetch_all(asked)
-    tally.asked += 1
-    if isinstance(ours, tl.Failure) or isinstance(theirs, tl.Failure):
-        tally.errors += 1
+    tally.count(ours, theirs)
     if same_outcome(ours, theirs, plan):
         return
     note(f"{server.name}: {theirs}\nmemory: {ours}\n{plan}")
