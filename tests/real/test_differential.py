@@ -17,8 +17,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from tests.conftest import fresh_schema
-from tests.grammar import AGGREGATES, Plan, Recipe, build, cases, parts, query, table_of
-from tests.grammar_expressions import CONDITIONAL
+from tests.grammar.plans import Plan, query
+from tests.grammar.queries import cases
+from tests.grammar.recipes import AGGREGATES, CONDITIONAL, Recipe, build, parts
+from tests.grammar.tables import table_of
 
 import tierline as tl
 from tierline.testing import PostgresServer

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, note, settings
-from tests.grammar import table_of
-from tests.grammar_shapes import Shape, cases, query
+from tests.grammar.relations import Shape, query
+from tests.grammar.shapes import cases
+from tests.grammar.tables import table_of
 from tests.real.test_differential import (
     QUERIES,
     QUERIES_EACH,

@@ -1,61 +1,19 @@
-"""Functions, choices, casts and paths for the random queries of `grammar`.
+"""Functions, choices, casts and paths for the random expressions of `Grammar`.
 
 Each function here draws an expression of one kind; it answers None where the columns allow none.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import operator
-import uuid
-from collections.abc import Callable
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import tierline as tl
+from tests.grammar.recipes import COMPARE
 
 if TYPE_CHECKING:
-    from tests.grammar import Grammar, Recipe
+    from typing import Any
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "abs": abs, "round": round, "floor": math.floor, "ceil": math.ceil, "truncate": math.trunc,
-    "length": tl.length, "coalesce": tl.coalesce, "nullif": tl.nullif, "greatest": tl.greatest,
-    "least": tl.least, "between": tl.between, "like": tl.like, "ilike": tl.ilike,
-    "matches": tl.matches, "at_zone": tl.at_zone, "item": operator.getitem,
-    "contains_all": tl.contains_all, "overlaps": tl.overlaps,
-    "case": lambda condition, value, otherwise: tl.case((condition, value), otherwise=otherwise),
-    "when": lambda condition, value: tl.case((condition, value)),
-    "slice": lambda value, start, stop: value[start:stop],
-    "reverse": lambda value: value[::-1],
-    "trunc": tl.trunc,
-    "trunc_zone": lambda unit, value, zone: tl.trunc(unit, value, zone=zone),
-    "cast_int": lambda value: tl.cast(value, int),
-    "cast_float": lambda value: tl.cast(value, float),
-    "cast_decimal": lambda value: tl.cast(value, Decimal),
-    "cast_text": lambda value: tl.cast(value, str),
-    "cast_bool": lambda value: tl.cast(value, bool),
-    "cast_date": lambda value: tl.cast(value, dt.date),
-    "cast_instant": lambda value: tl.cast(value, dt.datetime),
-    "cast_uuid": lambda value: tl.cast(value, uuid.UUID),
-    "any": lambda symbol, array, value: _COMPARE[symbol](tl.any_(array), value),
-    "all": lambda symbol, array, value: _COMPARE[symbol](tl.all_(array), value),
-}  # fmt: skip
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
-    ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-_ATTRIBUTES = ("year", "month", "day", "hour", "minute", "second", "microsecond", "days", "seconds",
-               "microseconds")  # fmt: skip
-_METHODS = ("lower", "upper", "strip", "lstrip", "rstrip", "replace", "date", "weekday",
-            "isoweekday", "timestamp", "total_seconds", "time")  # fmt: skip
-for _name in _ATTRIBUTES:
-    OPERATORS[f".{_name}"] = operator.attrgetter(_name)
-for _name in _METHODS:
-    OPERATORS[f".{_name}()"] = lambda value, *rest, name=_name: getattr(value, name)(*rest)
-
-CONDITIONAL = ("case", "when", "coalesce", "greatest", "least")
-"""Of which PostgreSQL may look at an operand earlier than it needs to."""
+    from tests.grammar.expressions import Grammar
+    from tests.grammar.recipes import Recipe
 
 _CHOICES = ("case", "when", "coalesce", "nullif", "greatest", "least")
 _PATTERNS = ("%", "a%", "%b%", "_", "%é", "\\%", "a_a", "A%", "")
@@ -282,7 +240,7 @@ def _quantified(g: Grammar, depth: int) -> Recipe | None:
     array = g.field("ints", "texts", "decimals")
     if array is None:
         return None
-    symbol = _value(g.pick(*_COMPARE))
+    symbol = _value(g.pick(*COMPARE))
     if array[1] == "texts":
         operand = g.text(depth - 1) if g.flip() else None
         return (g.pick("any", "all"), symbol, array[0], operand or g.value("text"))
