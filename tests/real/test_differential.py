@@ -28,8 +28,8 @@ from tierline.testing import PostgresServer
 QUERIES_EACH = 5
 QUERIES = 20_000 if os.environ.get("TIERLINE_LONG") == "1" else 1_000
 
-# The share of answers that have rows.
-ROWS_LEAST = 0.5
+# The share of answers with rows, or an error: those without rows are alike too easily.
+TELLING_LEAST = 0.6
 
 # Aggregates get their rows in the order of the table, so that sums of floats are the same.
 _PLANNER = "%20-c%20enable_presorted_aggregate%3Doff"
@@ -116,8 +116,7 @@ def test_servers_and_memory_agree(servers: tuple[Server, ...]) -> None:
     assert tally.asked >= 2 * QUERIES
     assert tally.open_errors <= tally.asked * 0.05
     assert tally.open_order <= tally.asked * 0.05
-    # Answers without rows are alike too easily.
-    assert tally.rows >= tally.asked * ROWS_LEAST
+    assert tally.rows + tally.errors >= tally.asked * TELLING_LEAST
 
 
 @given(case=cases(QUERIES_EACH))
