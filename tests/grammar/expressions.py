@@ -114,7 +114,8 @@ class Grammar:
         if found is None:
             return None
         leaf = found[0]
-        match self.pick("leaf", "neg", "+", "-", "*", "/") if depth > 0 else "leaf":
+        computes = self.arithmetic and depth > 0
+        match self.pick("leaf", "neg", "+", "-", "*", "/") if computes else "leaf":
             case "neg":
                 return ("neg", leaf)
             case "+" | "-" as symbol:
@@ -130,7 +131,8 @@ class Grammar:
         if made := self.more(functions.instant, depth):
             return made  # type: ignore[no-any-return]
         found = self.field(*INSTANTS)
-        if found is None or found[1] == "date" or depth <= 0 or self.flip():
+        computes = self.arithmetic and depth > 0
+        if found is None or found[1] == "date" or not computes or self.flip():
             return found
         leaf, kind = found
         right = self.interval(depth - 1) if self.flip() else None
