@@ -82,6 +82,14 @@ def test_a_date_beyond_python_compares_but_cannot_be_handed_out() -> None:
     assert isinstance(evaluated(lambda r: r.day + later, Row(1)).failure(), tl.DecodeError)
 
 
+def test_a_fault_in_a_later_row_comes_before_a_value_that_python_cannot_hold() -> None:
+    later = dt.timedelta(4_000_000)
+    query = tl.project(ALL, lambda r: (r.day + later, 1 // r.id))
+    rows = [Row(1), Row(0)]
+    assert isinstance(tl.evaluate(query, rows[:1]).failure(), tl.DecodeError)
+    assert isinstance(tl.evaluate(query, rows).failure(), tl.QueryError)
+
+
 @pytest.mark.parametrize("to", [dt.datetime, dt.date, dt.time, dt.timedelta])
 def test_reading_dates_in_text_is_refused_when_built(to: Any) -> None:
     for into in (

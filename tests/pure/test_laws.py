@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.grammar import Grammar, Recipe, Spec, build, columns, rows, table_of
+from tests.grammar.expressions import Grammar
+from tests.grammar.recipes import Recipe, build
+from tests.grammar.tables import Spec, columns, rows, table_of
 
 import tierline as tl
 from tierline.entity import Table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -267,6 +268,10 @@ ERRORS: dict[str, tl.Query[Any]] = {
     ),
     "a sum out of range in a window": tl.project(
         ALL, lambda f: tl.over(tl.sum(f.id + (2**63 - 100)), order_by=f.id)
+    ),
+    "a fault beside a value that Python cannot hold": tl.project(
+        tl.select(THINGS),
+        lambda t: (t.at + dt.timedelta(4_000_000), 1 // (tl.length(t.tags) - tl.length(t.tags))),
     ),
     "too many buckets": tl.project(ALL, lambda f: tl.over(tl.ntile(2**40), order_by=f.id)),
 }

@@ -16,7 +16,8 @@ from typing import Annotated, Any, cast, get_args
 
 import msgspec
 import pytest
-from tests.grammar import KINDS, Spec, table_of
+from tests.grammar.kinds import KINDS
+from tests.grammar.tables import Spec, table_of
 from tests.real.test_differential import Server, spelt_outcome
 from tests.real.test_every_pair import agree, asked, fill, server
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import fresh_schema
-from tests.grammar import COMPARE, EXTREMES, KINDS, NUMBERS, OPERATORS, UNORDERED, Spec, table_of
+from tests.grammar.kinds import EXTREMES, KINDS, NUMBERS, UNORDERED
+from tests.grammar.recipes import COMPARE, OPERATORS
+from tests.grammar.tables import Spec, table_of
 from tests.real.test_differential import Server, spelt, spelt_outcome
 
 import tierline as tl

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.grammar import Spec, table_of
+from tests.grammar.tables import Spec, table_of
 from tests.real.test_differential import Server, spelt
 from tests.real.test_every_pair import agree, fill, server
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.real.test_nycflights import QUESTIONS, agree, plain
+from tests.real.nycflights.questions import QUESTIONS, agree, plain
 
 import tierline as tl
 from tierline.cli.demo import load

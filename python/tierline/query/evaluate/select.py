@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from tierline.errors import DecodeError
 from tierline.query.evaluate.contexts import Captures, Context
 from tierline.query.evaluate.faults import unlisted
 from tierline.query.evaluate.joining import NESTED, has_nested, joined
@@ -86,7 +87,19 @@ def plan_of(query: Query[Any], captures: Captures | None = None) -> Plan:
 def answering(query: Query[Any], plan: Plan) -> Run:
     """The function that makes a query's answer."""
     make = plan.whole or making(query.answer, plan.scope)
-    return lambda context: [make(row) for row in plan.run(context)]
+
+    def run(context: Context) -> list[Any]:
+        rows = plan.run(context)
+        try:
+            return [make(row) for row in rows]
+        except DecodeError:
+            # A server works out every value of every row before anything is made of the first.
+            for row in rows:
+                for read in plan.outputs:
+                    read(row)
+            raise
+
+    return run
 
 
 @source(Query)
