@@ -73,4 +73,4 @@ def test_a_name_is_never_markup(name: str) -> None:
     for nasty in (name, f"<script>{name}</script>", f"</td>{name}&amp;", f"\"{name}'"):
         parsed = _parsed(tl.Stats((tl.TierStats(nasty),)))
         assert set(parsed.tags) == {"table", "thead", "tbody", "tr", "th", "td"}
-        assert parsed.cells[9] == nasty
+        assert parsed.cells[10] == nasty

@@ -142,6 +142,9 @@ class Database(Performer):
             self.counters.read(found=bool(rows))
         return Success(rows)
 
+    # From the server that takes the writes; of several, another one's `fetch` may lag.
+    fetch_current = fetch
+
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int
     ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:

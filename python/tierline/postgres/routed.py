@@ -99,6 +99,17 @@ class RoutedDatabase(Database):
             self.counters.read(found=bool(found.unwrap()))
         return found
 
+    def fetch_current(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a read, from the primary: it lacks no write."""
+        if statement.writes:
+            return self.fetch(statement, values)
+        found = self._perform(statement, lambda c: c.fetch(statement, values))
+        if isinstance(found, Success):
+            self.counters.read(found=bool(found.unwrap()))
+        return found
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:
