@@ -57,9 +57,7 @@ LATEST = tl.select(
     limit=5,
 )
 CARRIER_DAY = tl.project(
-    tl.select(
-        FLIGHTS, where=lambda f: (f.carrier == P("carrier", str)) & (f.day == P("day", int))
-    ),
+    tl.select(FLIGHTS, where=lambda f: (f.carrier == P("carrier", str)) & (f.day == P("day", int))),
     lambda f: (tl.count(), tl.avg(f.dep_delay), tl.max(f.arr_delay)),
 )
 WITH_ITS_PLANE = tl.order_by(

@@ -34,8 +34,8 @@ class CachedQuery(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=Tru
     @property
     def readings(self) -> tuple[Reading, ...]:
         """What the query reads of each table."""
-        query: Any = self.query
-        if isinstance(query, Query):
+        if isinstance(self.query, Query):
+            query: Query[Any] = cast("Any", self.query)
             return readings_of(query)
         return tuple(Reading(table) for table in self.reads)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tierline.entity import Table
+from tierline.entity.types import is_tuple
 from tierline.query.evaluate.joining import has_nested
 from tierline.query.evaluate.registry import compiled
 from tierline.query.evaluate.scopes import RowScope
@@ -79,11 +80,9 @@ def readings_of(query: Query[Any]) -> tuple[Reading, ...]:
     if found is None:
         all_nodes = list(nodes((query,)))
         used = _used(all_nodes)
+        queries: list[Query[Any]] = [node for node in all_nodes if isinstance(node, Query)]
         found = memo["_readings"] = tuple(
-            reading
-            for node in all_nodes
-            if isinstance(node, Query)
-            for reading in _readings(node, used)
+            reading for inner in queries for reading in _readings(inner, used)
         )
     return found
 
@@ -112,9 +111,8 @@ def _filled(node: Any, given: Mapping[str, object]) -> Any:
     if isinstance(node, Param):
         (value,) = binder((node,))({node.name: given[node.name]})
         return Value(value, node.value_type)
-    if type(node) is tuple:
-        items: tuple[Any, ...] = node
-        return tuple(_filled(item, given) for item in items)
+    if is_tuple(node):
+        return tuple(_filled(item, given) for item in node)
     if not isinstance(node, Expr) or isinstance(node, (ColumnRef, Value)):
         return node
     fields = {name: getattr(node, name) for name in node.__struct_fields__}

@@ -69,7 +69,7 @@ def cached_rows(
     Raises:
         TypeError: A parameter is missing, unknown or of another type.
     """
-    form = _form(cached, operation)
+    form = _form(cached.query, operation)
     if isinstance(form, Failure):
         return form
     run = form.run
@@ -92,13 +92,13 @@ def cached_rows(
     return Success(list(rows) if form.is_shared else copy.deepcopy(rows))
 
 
-def _form(cached: CachedQuery[Any], operation: str) -> _Form | Failure[RepositoryError]:
+def _form(query: Any, operation: str) -> _Form | Failure[RepositoryError]:
     # As `runnable` does, this remembers with the query what is derived from it.
-    memo: dict[str, Any] = vars(cast("Any", cached.query))
+    memo: dict[str, Any] = vars(cast("object", query))
     name = f"_form_{operation}"
     form: _Form | None = memo.get(name)
     if form is None:
-        run = runnable(cached.query, operation)
+        run = runnable(query, operation)
         if isinstance(run, Failure):
             return run
         form = memo[name] = _Form(run)

@@ -337,5 +337,5 @@ class Verbs(Generic[D, C]):
 
 
 def _table_name(query: object) -> str | None:
-    inner = query.query if isinstance(query, CachedQuery) else query
+    inner: object = cast("Any", query).query if isinstance(query, CachedQuery) else query
     return inner.table.name if isinstance(inner, (Query, Returning)) else None
