@@ -20,7 +20,7 @@ from tierline.cache.strategy import TTL_S_MIN
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
-from tierline.query.readings import ANY_ROW, Reading, RowChange
+from tierline.query.readings import Reading, RowChange
 
 Loaded: TypeAlias = Success[list[Any]] | Failure[RepositoryError]
 
@@ -189,15 +189,22 @@ class QueryCache:
         if not index:
             return
         if changes is None or len(changes) > CHANGES_MAX:
-            changes = (ANY_ROW,)
+            with self._lock:
+                every = list(index.owners)
+            self._drop_all(every)
+            return
         for change in changes:
             with self._lock:
-                found, count = index.concerned(change), index.owners
+                found, count = index.concerned(change), len(index)
             touched = {slot.owner: None for slot in found if slot.is_touched(change)}
-            dropped = sum(map(self._drop, touched))
+            self._drop_all(touched)
             with self._lock:
-                self._invalidated += dropped
                 self._spared += max(0, count - len(touched))
+
+    def _drop_all(self, entries: Iterable[_Entry]) -> None:
+        dropped = sum(map(self._drop, entries))
+        with self._lock:
+            self._invalidated += dropped
 
     def _drop(self, entry: _Entry) -> bool:
         """Drop a result for good; whether it was not dropped before."""

@@ -51,28 +51,26 @@ class Slot:
 
 
 class TableIndex:
-    """The slots of one table; not safe to share between threads."""
+    """The slots of one table; not safe to share between threads.
+
+    Attributes:
+        owners: The results, with how many slots each has.
+    """
 
     def __init__(self) -> None:
-        # How many slots each result has here.
-        self._owners: dict[Any, int] = {}
+        self.owners: dict[Any, int] = {}
         self._exact: dict[Place, _Exact] = {}
         self._ranges: dict[Place, _Ranges] = {}
         # A dict for its order and its quick removal.
         self._others: dict[Slot, None] = {}
 
-    @property
-    def owners(self) -> int:
-        """How many results read the table."""
-        return len(self._owners)
-
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self.owners)
 
     def add(self, slot: Slot) -> None:
         """Add a slot, where the fewest others will be found with it."""
         exact, ranges = lookups_of(slot.reading)
-        self._owners[slot.owner] = self._owners.get(slot.owner, 0) + 1
+        self.owners[slot.owner] = self.owners.get(slot.owner, 0) + 1
         if exact:
             slot.lookup = chosen = min(exact, key=self._company)
             place = place_of(chosen.column)
@@ -90,9 +88,9 @@ class TableIndex:
 
     def remove(self, slot: Slot) -> None:
         """Remove a slot that was added."""
-        self._owners[slot.owner] -= 1
-        if not self._owners[slot.owner]:
-            del self._owners[slot.owner]
+        self.owners[slot.owner] -= 1
+        if not self.owners[slot.owner]:
+            del self.owners[slot.owner]
         match slot.lookup:
             case OneOf(column, values):
                 self._exact[place_of(column)].remove(slot, values)

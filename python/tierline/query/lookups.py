@@ -101,7 +101,7 @@ def _lookups(node: Expr, scope: RowScope) -> Iterator[OneOf | Between]:
             key(column.type)
             yield OneOf(column, (None,))
         case Membership(operand=ColumnRef() as column, values=Value(value=items) as values):
-            if len(items) <= VALUES_MAX:
+            if 0 < len(items) <= VALUES_MAX:
                 convert = key(column.type)
                 kept = constant(items, values.type)
                 yield OneOf(column, kept if convert is None else tuple(map(convert, kept)))

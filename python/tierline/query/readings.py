@@ -54,10 +54,6 @@ class RowChange(msgspec.Struct, frozen=True):
     new: Row | None
 
 
-ANY_ROW = RowChange({}, {})
-"""The change of a table of which nothing more is known."""
-
-
 class Reading(msgspec.Struct, frozen=True, eq=False):
     """One place in a query where it reads a table.
 
