@@ -49,7 +49,6 @@ CURSORS = f"{HOSTILE}::test_a_forged_or_foreign_cursor_is_a_validation_error[pos
 UNSTORABLE = f"{HOSTILE}::test_what_cannot_be_stored_is_a_validation_error_in_every_position"
 
 CACHED = "pure/test_cached_queries.py"
-PRECISE = "pure/test_precise_invalidation.py"
 RACES = "real/test_cached_query_races.py"
 WRITES = "real/test_cached_query_writes.py"
 
@@ -224,13 +223,13 @@ GUARDS = (
         "cached query: the row before",
         "query/readings.py",
         (("if not (let_in(old) or let_in(new)):", "if not let_in(new):"),),
-        PRECISE,
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
     ),
     Guard(
         "cached query: the row after",
         "query/readings.py",
         (("if not (let_in(old) or let_in(new)):", "if not let_in(old):"),),
-        PRECISE,
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
     ),
     Guard(
         "cached query: rows that are partly known",
@@ -241,7 +240,7 @@ GUARDS = (
                 "that is not known)\n            return False",
             ),
         ),
-        PRECISE,
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
     ),
     Guard(
         "cached query: a column that is not known",
@@ -252,7 +251,7 @@ GUARDS = (
                 "        name not in old or name not in new or _is_same",
             ),
         ),
-        PRECISE,
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
     ),
     Guard(
         "cached query: values that look otherwise",
@@ -293,7 +292,7 @@ GUARDS = (
                 "        if 0:\n            found",
             ),
         ),
-        PRECISE,
+        f"{CACHED}::test_an_ordering_is_a_use",
     ),
     Guard(
         "cached query: what cannot be looked up",
@@ -312,8 +311,10 @@ GUARDS = (
         (
             (
                 "self._by_value.get(self._find(row), ())\n        except Exception:",
-                "self._by_value.get(self._find(row), ())\n        except KeyError:\n"
-                "            return ()\n        except Exception:",
+                (
+                    "self._by_value.get(self._find(row), ())\n        except KeyError:\n"
+                    "            return ()\n        except Exception:"
+                ),
             ),
         ),
         f"{CACHED}::test_the_index_misses_nobody_whom_a_change_touches",

@@ -241,7 +241,10 @@ def test_a_change_asks_those_it_may_concern_and_no_others() -> None:
         FLIGHTS, where=lambda f: (f.origin == "JFK") & (f.tail == tl.param("tail", str))
     )
     by_range = tl.select(
-        FLIGHTS, where=lambda f: tl.between(f.delay, tl.param("low", int), tl.param("high", int))
+        FLIGHTS,
+        where=lambda f: (
+            tl.between(f.delay, tl.param("low", int), tl.param("high", int)) & (f.origin == "JFK")
+        ),
     )
     for n in range(3_000):
         for query, values in (
@@ -252,7 +255,7 @@ def test_a_change_asks_those_it_may_concern_and_no_others() -> None:
             (reading,) = bound(readings_of(query), values)
             index.add(Slot(object(), reading))
     found = index.concerned(RowChange(changed(id=7, tail="N9", delay=1234), None))
-    assert len(found) <= 5
+    assert len(found) <= 20
     assert len(index) == 9_000
 
 

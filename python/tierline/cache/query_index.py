@@ -21,6 +21,9 @@ from tierline.query.lookups import (
 )
 from tierline.query.readings import Reading, Row, RowChange, Test, tests_of, touches
 
+COMPANY_MAX = 16
+"""Results with one value of a column, from which on another is looked up by a range instead."""
+
 _numbers = itertools.count()
 
 
@@ -71,14 +74,19 @@ class TableIndex:
         """Add a slot, where the fewest others will be found with it."""
         exact, ranges = lookups_of(slot.reading)
         self.owners[slot.owner] = self.owners.get(slot.owner, 0) + 1
-        if exact:
-            slot.lookup = chosen = min(exact, key=self._company)
+        chosen = min(exact, key=self._company, default=None)
+        narrow = max(ranges, key=_ends, default=None)
+        if narrow is not None and chosen is not None and _ends(narrow) == 2:
+            # A value that many share tells fewer apart than a range does.
+            chosen = chosen if self._company(chosen)[0] < COMPANY_MAX else None
+        if chosen is not None:
+            slot.lookup = chosen
             place = place_of(chosen.column)
             if place not in self._exact:
                 self._exact[place] = _Exact(chosen.column)
             self._exact[place].add(slot, chosen.values)
-        elif ranges:
-            slot.lookup = narrow = max(ranges, key=_ends)
+        elif narrow is not None:
+            slot.lookup = narrow
             place = place_of(narrow.column)
             if place not in self._ranges:
                 self._ranges[place] = _Ranges(narrow.column)
