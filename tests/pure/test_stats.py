@@ -14,17 +14,29 @@ STATS = tl.Stats(
     (
         tl.TierStats("L1 rows", hits=1_234_567, misses=1, loads=2, entries=10_000),
         tl.TierStats("L2", errors=3),
-        tl.TierStats("L3", hits=1, misses=1, evictions=4, invalidations=5),
+        tl.TierStats("L3", hits=1, misses=1, evictions=4, invalidations=5, spared=7),
     )
 )
 
 
 def test_statistics_are_a_table_of_aligned_columns() -> None:
     assert repr(STATS).splitlines() == [
-        "tier          hits  misses  hit ratio  loads  evictions  invalidations  errors  entries",
-        "L1 rows  1,234,567       1     100.0%      2          0              0       0   10,000",
-        "L2               0       0          -      0          0              0       3        -",
-        "L3               1       1      50.0%      0          4              5       0        -",
+        (
+            "tier          hits  misses  hit ratio  loads  evictions  invalidations  spared  errors  "
+            "entries"
+        ),
+        (
+            "L1 rows  1,234,567       1     100.0%      2          0              0       0       0   "
+            "10,000"
+        ),
+        (
+            "L2               0       0          -      0          0              0       0       3  "
+            "      -"
+        ),
+        (
+            "L3               1       1      50.0%      0          4              5       7       0  "
+            "      -"
+        ),
     ]
 
 
@@ -63,9 +75,9 @@ def _parsed(stats: tl.Stats) -> _Cells:
 
 def test_a_notebook_shows_the_same_cells() -> None:
     cells = _parsed(STATS).cells
-    assert len(cells) == 4 * 9
+    assert len(cells) == 4 * 10
     assert cells[:3] == ["tier", "hits", "misses"]
-    assert cells[9:11] == ["L1 rows", "1,234,567"]
+    assert cells[10:12] == ["L1 rows", "1,234,567"]
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))))

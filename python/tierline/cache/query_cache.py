@@ -295,5 +295,6 @@ def changes_of_keys(table: Table[Any, Any], keys: Sequence[Any]) -> list[RowChan
         except BadFieldsError:
             # No row has it.
             continue
-        changes.append(RowChange(row, row))
+        # Whether it was there before, or is afterwards, is not known: it is one that came or went.
+        changes.append(RowChange(row, None))
     return changes
