@@ -21,6 +21,7 @@ import cached
 import compiling
 import growth
 import imports
+import invalidation
 import l1
 import l2
 import l3
@@ -39,6 +40,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *l2.WORKLOADS,
     *l3.WORKLOADS,
     *transactions.WORKLOADS,
+    *invalidation.WORKLOADS,
     *pages.WORKLOADS,
     *compiling.WORKLOADS,
     *bulk.WORKLOADS,

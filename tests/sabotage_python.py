@@ -33,6 +33,10 @@ CANARY = (
 CURSORS = f"{HOSTILE}::test_a_forged_or_foreign_cursor_is_a_validation_error[postgres18]"
 UNSTORABLE = f"{HOSTILE}::test_what_cannot_be_stored_is_a_validation_error_in_every_position"
 
+CACHED = "pure/test_cached_queries.py"
+RACES = "real/test_cached_query_races.py"
+WRITES = "real/test_cached_query_writes.py"
+
 GUARDS = (
     Guard(
         "signature of cursors",
@@ -199,6 +203,204 @@ GUARDS = (
             ),
         ),
         "pure/test_tracing.py::test_what_cannot_be_traced_names_its_replacement",
+    ),
+    Guard(
+        "cached query: the row before",
+        "query/readings.py",
+        (("if not (let_in(old) or let_in(new)):", "if not let_in(new):"),),
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
+    ),
+    Guard(
+        "cached query: the row after",
+        "query/readings.py",
+        (("if not (let_in(old) or let_in(new)):", "if not let_in(old):"),),
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
+    ),
+    Guard(
+        "cached query: rows that are partly known",
+        "query/readings.py",
+        (
+            (
+                "that is not known)\n            return True",
+                "that is not known)\n            return False",
+            ),
+        ),
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
+    ),
+    Guard(
+        "cached query: a column that is not known",
+        "query/readings.py",
+        (
+            (
+                "        name in old and name in new and _is_same",
+                "        name not in old or name not in new or _is_same",
+            ),
+        ),
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
+    ),
+    Guard(
+        "cached query: values that look otherwise",
+        "query/readings.py",
+        (("return type(old) in _PLAIN or repr(old) == repr(new)", "return True"),),
+        f"{CACHED}::test_a_change_touches_a_query_that_has_the_row",
+    ),
+    Guard(
+        "cached query: the right side of a left join",
+        "query/readings.py",
+        (('if own is not None and own.kind == "LEFT JOIN":', "if False:"),),
+        f"{CACHED}::test_conditions_behind_a_left_join_choose_no_rows_of_its_right_side",
+    ),
+    Guard(
+        "cached query: the left side of a left join",
+        "query/readings.py",
+        (('        if join.kind == "JOIN":', "        if True:"),),
+        f"{CACHED}::test_conditions_behind_a_left_join_choose_no_rows_of_its_right_side",
+    ),
+    Guard(
+        "cached query: a condition of two sources",
+        "query/readings.py",
+        (("    return all(column.alias == alias for column in columns)", "    return True"),),
+        f"{CACHED}::test_conditions_of_an_inner_join_choose_rows",
+    ),
+    Guard(
+        "cached query: a parameter that is None",
+        "query/readings.py",
+        (("elif not any(given.get(place.name) is None for place in places):", "else:"),),
+        f"{CACHED}::test_a_parameter_that_is_none_hides_no_row",
+    ),
+    Guard(
+        "cached query: columns that are used",
+        "query/readings.py",
+        (
+            (
+                "        if isinstance(node, ColumnRef):\n            found",
+                "        if 0:\n            found",
+            ),
+        ),
+        f"{CACHED}::test_an_ordering_is_a_use",
+    ),
+    Guard(
+        "cached query: what cannot be looked up",
+        "query/lookups.py",
+        (
+            (
+                "if common.wire != column.type.wire or value.value is None:",
+                "if value.value is None:",
+            ),
+        ),
+        f"{CACHED}::test_the_index_misses_nobody_whom_a_change_touches",
+    ),
+    Guard(
+        "cached query: a column unknown to the index",
+        "cache/query_index.py",
+        (
+            (
+                "self._by_value.get(self._find(row), ())\n        except Exception:",
+                (
+                    "self._by_value.get(self._find(row), ())\n        except KeyError:\n"
+                    "            return ()\n        except Exception:"
+                ),
+            ),
+        ),
+        f"{CACHED}::test_the_index_misses_nobody_whom_a_change_touches",
+    ),
+    Guard(
+        "cached query: how far ranges reach",
+        "cache/intervals.py",
+        (
+            (
+                "self.right.reach > reach:\n            reach = self.right.reach",
+                "self.right.reach > reach:\n            pass",
+            ),
+        ),
+        f"{CACHED}::test_intervals_are_found_by_what_lies_in_them",
+    ),
+    Guard(
+        "cached query: reads under way",
+        "cache/query_cache.py",
+        (
+            (
+                "            self._enter(entry)\n            found = load()\n",
+                "            found = load()\n            self._enter(entry)\n",
+            ),
+        ),
+        f"{RACES}::test_a_read_under_way_is_not_kept_when_a_write_overtakes_it",
+    ),
+    Guard(
+        "cached query: fills of reads under way",
+        "cache/query_cache.py",
+        (
+            (
+                "        self._l1.invalidate(entry.key)\n        return True",
+                "        self._l1.pop(entry.key, None)\n        return True",
+            ),
+        ),
+        f"{RACES}::test_a_read_under_way_is_not_kept_when_a_write_overtakes_it",
+    ),
+    Guard(
+        "cached query: failures leave the index",
+        "cache/query_cache.py",
+        (("                self._settle(mine[0])", "                pass"),),
+        f"{CACHED}::test_a_failure_is_handed_on_and_not_kept",
+    ),
+    Guard(
+        "cached query: evicted results leave the index",
+        "cache/query_cache.py",
+        ((", listener=self._left", ""),),
+        f"{CACHED}::test_results_that_make_room_leave_the_index",
+    ),
+    Guard(
+        "cached query: writes of a transaction",
+        "cache/pending.py",
+        (("    queries = None\n", "    queries = property(lambda self: self._caches.queries)\n"),),
+        f"{RACES}::test_a_transaction_drops_results_when_it_commits_and_not_before",
+    ),
+    Guard(
+        "cached query: keys of rows that may be new",
+        "cache/query_cache.py",
+        (("changes.append(RowChange(row, None))", "changes.append(RowChange(row, row))"),),
+        f"{WRITES}::test_every_write_leaves_no_stale_result",
+    ),
+    Guard(
+        "cached query: rows that go with others",
+        "cache/tables.py",
+        (("            self.queries.deleted(table)\n", ""),),
+        f"{RACES}::test_rows_that_go_with_deleted_ones_take_results_along",
+    ),
+    Guard(
+        "cached query: rows that an upsert may have met",
+        "sql/telling.py",
+        (("            if self.merges and new is not None:", "            if False:"),),
+        f"{WRITES}::test_every_write_leaves_no_stale_result",
+    ),
+    Guard(
+        "cached query: rows before an update are locked",
+        "sql/telling.py",
+        (("{where} FOR UPDATE) ", "{where}) "),),
+        f"{WRITES}::test_an_update_tells_the_row_that_it_changed_and_not_one_before",
+    ),
+    Guard(
+        "cached query: a result's own form",
+        "store/cached.py",
+        (
+            (
+                "(statement.name, statement.shape, _made_into(statement), columns)",
+                "(statement.name,)",
+            ),
+        ),
+        f"{WRITES}::test_results_of_other_types_are_others",
+    ),
+    Guard(
+        "cached query: values that are equal and not the same",
+        "store/cached.py",
+        (("    return type(value), repr(value)", "    return value"),),
+        f"{WRITES}::test_values_that_are_equal_and_not_the_same_have_results_of_their_own",
+    ),
+    Guard(
+        "cached query: rows that callers may change",
+        "store/cached.py",
+        (("list(rows) if form.is_shared else copy.deepcopy(rows)", "list(rows)"),),
+        f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *SERVERS,
 )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
-from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
+from tierline.cache import (
+    CachedFunction,
+    CachedQuery,
+    CacheInfo,
+    ReadThrough,
+    cached,
+    cached_query,
+    read_through,
+)
 from tierline.deadline import carried, deadline, remaining_s
 from tierline.entity import Change, Table, change, table
 from tierline.errors import (
@@ -153,6 +161,7 @@ __all__ = [
     "Cache",
     "CacheInfo",
     "CachedFunction",
+    "CachedQuery",
     "Change",
     "Changed",
     "CircuitChanged",
@@ -227,6 +236,7 @@ __all__ = [
     "batch",
     "between",
     "cached",
+    "cached_query",
     "carried",
     "case",
     "cast",

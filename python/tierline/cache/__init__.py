@@ -4,13 +4,16 @@ The package itself imports no driver: `tierline.cache.redis` does.
 """
 
 from tierline.cache.functions import CachedFunction, CachedMethod, CacheInfo, cached
+from tierline.cache.queries import CachedQuery, cached_query
 from tierline.cache.strategy import ReadThrough, read_through
 
 __all__ = [
     "CacheInfo",
     "CachedFunction",
     "CachedMethod",
+    "CachedQuery",
     "ReadThrough",
     "cached",
+    "cached_query",
     "read_through",
 ]

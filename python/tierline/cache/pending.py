@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 from tierline.cache.strategy import ReadThrough
 from tierline.cache.tables import Caches, TableCache
 from tierline.entity import Table
+from tierline.query.readings import RowChange
 
 
 class _Written(NamedTuple):
     table: Table[Any, Any]
     keys: tuple[Any, ...] | None
     deleted: bool
+    changes: tuple[RowChange, ...] | None
 
 
 class PendingCaches:
@@ -23,6 +25,9 @@ class PendingCaches:
         caches: The store's.
     """
 
+    queries = None
+    """None: what a transaction reads is its own."""
+
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
         self._written: list[_Written] = []
@@ -31,14 +36,29 @@ class PendingCaches:
         """No cache: reads see what the transaction wrote, and leave nothing behind."""
 
     def invalidate(
-        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+        self,
+        table: Table[Any, Any],
+        keys: Sequence[Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
     ) -> None:
         """Note rows to be forgotten."""
-        self._written.append(_Written(table, tuple(keys), deleted))
+        self._written.append(_Written(table, tuple(keys), deleted, _kept(changes)))
 
-    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+    def invalidate_table(
+        self,
+        table: Table[Any, Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
+    ) -> None:
         """Note a table to be forgotten."""
-        self._written.append(_Written(table, None, deleted))
+        self._written.append(_Written(table, None, deleted, _kept(changes)))
+
+    def watched(self, table: Table[Any, Any]) -> bool:
+        """Whether it is worth knowing a table's rows before and after a write."""
+        return self._caches.watched(table)
 
     def in_use(self, table: Table[Any, Any]) -> bool:
         """Whether a tier of the store may hold rows of a table now."""
@@ -53,8 +73,12 @@ class PendingCaches:
 
         A load that began before now is refused, so what it read before the commit is not kept.
         """
-        for table, keys, deleted in self._written:
+        for table, keys, deleted, changes in self._written:
             if keys is None:
-                self._caches.invalidate_table(table, deleted=deleted)
+                self._caches.invalidate_table(table, deleted=deleted, changes=changes)
             else:
-                self._caches.invalidate(table, keys, deleted=deleted)
+                self._caches.invalidate(table, keys, deleted=deleted, changes=changes)
+
+
+def _kept(changes: Sequence[RowChange] | None) -> tuple[RowChange, ...] | None:
+    return None if changes is None else tuple(changes)

@@ -12,11 +12,13 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline._core import Cache
+from tierline.cache.query_cache import QueryCache, changes_of_keys
 from tierline.cache.redis import FillToken, RedisTier
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
+from tierline.query.readings import RowChange
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -153,6 +155,7 @@ class Caches:
 
     def __init__(self, l2: RedisTier | None, schema: str) -> None:
         self.l2 = l2
+        self.queries = QueryCache(schema)
         self._schema = schema
         self._lock = threading.Lock()
         self._by_table: dict[_TableId, list[TableCache[Any, Any]]] = {}
@@ -169,7 +172,12 @@ class Caches:
             return cache
 
     def invalidate(
-        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+        self,
+        table: Table[Any, Any],
+        keys: Sequence[Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
     ) -> None:
         """Make every tier forget rows.
 
@@ -177,6 +185,8 @@ class Caches:
             table: The table that was written.
             keys: The keys of the rows.
             deleted: Whether they were deleted, and rows of other tables perhaps with them.
+            changes: The rows before and after, where they are known: results of cached queries
+                that they do not concern stay.
         """
         # L2 first: what L1 loads from it afterwards is no older.
         if self.l2 is not None:
@@ -187,34 +197,55 @@ class Caches:
             else:
                 # Which of its keys these rows have, or had, is not known.
                 self._forget(cache)
-        if deleted:
-            for cache in self._dependents(table):
-                self._forget(cache)
+        if changes is None and self.queries.reads(table):
+            changes = changes_of_keys(table, keys)
+        self._dropped(table, changes, deleted=deleted)
 
-    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+    def invalidate_table(
+        self,
+        table: Table[Any, Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
+    ) -> None:
         """Make every tier forget a table.
 
         Args:
             table: The table that was written.
             deleted: Whether rows were deleted, and rows of other tables perhaps with them.
+            changes: As in `invalidate`.
         """
         if self.l2 is not None:
             self.l2.invalidate_all(l2_beginning(table, self._schema))
         for cache in self._of(table):
             self._forget(cache)
-        if deleted:
-            for cache in self._dependents(table):
-                self._forget(cache)
+        self._dropped(table, changes, deleted=deleted)
+
+    def watched(self, table: Table[Any, Any]) -> bool:
+        """Whether it is worth knowing a table's rows before and after a write."""
+        return self.queries.reads(table)
 
     def in_use(self, table: Table[Any, Any]) -> bool:
         """Whether a tier may hold rows of a table, or rows that its deletions change."""
         # Other processes may have filled Redis.
-        return self.l2 is not None or bool(self._of(table)) or bool(self._dependents(table))
+        if self.l2 is not None or self.queries.in_use(table):
+            return True
+        return bool(self._of(table)) or bool(self._dependents(table))
 
     def all(self) -> list[TableCache[Any, Any]]:
         """Every table's cache."""
         with self._lock:
             return [cache for caches in self._by_table.values() for cache in caches]
+
+    def _dropped(
+        self, table: Table[Any, Any], changes: Sequence[RowChange] | None, *, deleted: bool
+    ) -> None:
+        """Drop what cached queries found, and what depends on rows that were deleted."""
+        self.queries.changed(table, changes)
+        if deleted:
+            self.queries.deleted(table)
+            for cache in self._dependents(table):
+                self._forget(cache)
 
     def _l2_names(self, table: Table[Any, Any], keys: Sequence[Any]) -> list[str]:
         beginning = l2_beginning(table, self._schema)

@@ -95,6 +95,8 @@ class RoutedDatabase(Database):
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """As `fetch`, with nothing older than what this process has written in any context."""
+        if statement.writes:
+            return self.fetch(statement, values)
         return self._read(statement, values, max(self._written, last_write(self.identity)))
 
     def _read(

@@ -363,6 +363,8 @@ def _tuple_maker(parts: tuple[Part, ...]) -> Callable[..., tuple[Any, ...]]:
                 made.append(part.into(*own))
         return tuple(made)
 
+    # Rows that are made of equal parts may stand for each other.
+    vars(row)["parts"] = parts
     return row
 
 

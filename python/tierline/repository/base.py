@@ -18,11 +18,13 @@ from tierline.errors import (
     RepositoryError,
     ValidationError,
 )
+from tierline.query.readings import RowChange
 from tierline.repository.observing import Kind, observed, reach_of_keys
 from tierline.repository.ports import DatabasePort, StorePort
 from tierline.repository.writes import perform_write
 from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
+from tierline.sql.telling import Told, told_statements
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -82,6 +84,9 @@ class RepositoryBase(Generic[T, K]):
         deleted: bool = False,
     ) -> Result[int, RepositoryError]:
         """Run a write; how many rows it changed."""
+        if self._store.caches.watched(self._table):
+            told = self._telling(operation, pick, values, keys, deleted=deleted)
+            return told if isinstance(told, Failure) else Success(len(told.unwrap()[1]))
         try:
             statement = pick(self._statements)
         except RepositoryError as error:
@@ -100,6 +105,12 @@ class RepositoryBase(Generic[T, K]):
         deleted: bool = False,
     ) -> Result[Rows[T], RepositoryError]:
         """Run a write that answers with its rows."""
+        if self._store.caches.watched(self._table):
+            answered = self._telling(operation, pick, values, keys, deleted=deleted)
+            if isinstance(answered, Failure):
+                return answered
+            found, rows = answered.unwrap()
+            return Success(found.answers(rows))
         try:
             statement = pick(self._statements)
         except RepositoryError as error:
@@ -108,6 +119,29 @@ class RepositoryBase(Generic[T, K]):
             operation, lambda db: db.fetch(statement, values), keys, deleted=deleted
         )
 
+    def _telling(
+        self,
+        operation: str,
+        pick: Callable[[TableStatements], Statement],
+        values: tuple[Any, ...],
+        keys: Rows[K],
+        *,
+        deleted: bool,
+    ) -> Result[tuple[Told, Rows[Any]], RepositoryError]:
+        """Run a write that tells the rows before and after, for the results of cached queries."""
+        try:
+            told = told_statements(self._table).told(pick)
+        except RepositoryError as error:
+            return self._refused(error, operation)
+        found = self._forgetting(
+            operation,
+            lambda db: db.fetch(told.statement, values),
+            keys,
+            deleted=deleted,
+            changes=told.changes,
+        )
+        return found if isinstance(found, Failure) else Success((told, found.unwrap()))
+
     def _forgetting(
         self,
         operation: str,
@@ -115,12 +149,13 @@ class RepositoryBase(Generic[T, K]):
         keys: Sequence[K],
         *,
         deleted: bool = False,
+        changes: Callable[[A], Sequence[RowChange]] | None = None,
     ) -> Result[A, RepositoryError]:
         """Write, tell who has subscribed, and let no tier serve what was before it."""
         store, table = self._store, self._table
         watch = store.subscriptions.of(table)
         if watch is None:
-            return forgetting(store, table, action, keys, deleted=deleted)
+            return forgetting(store, table, action, keys, deleted=deleted, changes=changes)
         try:
             reach = reach_of_keys(watch.table, keys, _KINDS.get(operation, "kept"))
         except RepositoryError as error:
@@ -130,7 +165,7 @@ class RepositoryBase(Generic[T, K]):
             watch,
             table,
             reach,
-            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted),
+            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted, changes=changes),
             perform=perform_write,
         )
 
@@ -237,6 +272,7 @@ def forgetting(
     keys: Sequence[Any],
     *,
     deleted: bool = False,
+    changes: Callable[[A], Sequence[RowChange]] | None = None,
 ) -> Result[A, RepositoryError]:
     """After a write that happened, or may have, no tier serves what was before it."""
     try:
@@ -245,7 +281,10 @@ def forgetting(
         # Interrupted: it may have happened.
         store.caches.invalidate(table, keys, deleted=deleted)
         raise
-    if isinstance(result, Success) or isinstance(result.failure(), ConnectionError):
+    if isinstance(result, Success):
+        told = None if changes is None else changes(result.unwrap())
+        store.caches.invalidate(table, keys, deleted=deleted, changes=told)
+    elif isinstance(result.failure(), ConnectionError):
         store.caches.invalidate(table, keys, deleted=deleted)
     return result
 

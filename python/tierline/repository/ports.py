@@ -12,10 +12,12 @@ from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 from tierline.query.paging import Page, PageQuery
+from tierline.query.readings import RowChange
 from tierline.result import Result
 from tierline.sql import Staged, Statement
 
 if TYPE_CHECKING:
+    from tierline.cache.query_cache import QueryCache
     from tierline.cache.tables import TableCache
     from tierline.repository.events import Subscriptions
 
@@ -70,14 +72,34 @@ class CachesPort(Protocol):
         """The cache of a table; None where its rows are not to be kept."""
         ...
 
+    @property
+    def queries(self) -> QueryCache | None:
+        """Keeps the results of queries; None where they are not to be kept."""
+        ...
+
     def invalidate(
-        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+        self,
+        table: Table[Any, Any],
+        keys: Sequence[Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
     ) -> None:
         """Make every tier forget rows."""
         ...
 
-    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
+    def invalidate_table(
+        self,
+        table: Table[Any, Any],
+        *,
+        deleted: bool = False,
+        changes: Sequence[RowChange] | None = None,
+    ) -> None:
         """Make every tier forget a table."""
+        ...
+
+    def watched(self, table: Table[Any, Any]) -> bool:
+        """Whether it is worth knowing a table's rows before and after a write."""
         ...
 
     def all(self) -> list[TableCache[Any, Any]]:

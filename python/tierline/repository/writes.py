@@ -15,12 +15,14 @@ from tierline.errors import (
     RepositoryError,
 )
 from tierline.query.parameters import binder
+from tierline.query.readings import RowChange
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
 from tierline.repository.events import Watch
 from tierline.repository.observing import observed, reach_of_write
 from tierline.repository.ports import StorePort
 from tierline.result import Result
 from tierline.sql import compile_returning, compile_returning_keys, compile_write
+from tierline.sql.telling import Told, compile_told, compile_told_returning
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -106,6 +108,13 @@ def _write(
     store: StorePort, write: Write, operation: str, parameters: Mapping[str, object]
 ) -> Result[int, RepositoryError]:
     caches, table = store.caches, write.table
+    if caches.watched(table):
+        try:
+            told = compile_told(write, operation)
+        except RepositoryError as error:
+            return _refused(error, write, operation)
+        rows = _telling(store, write, *told, parameters)
+        return rows if isinstance(rows, Failure) else Success(len(rows.unwrap()))
     if not caches.in_use(table):
         try:
             statement, values = compile_write(write, operation)
@@ -133,6 +142,13 @@ def _returning(
     store: StorePort, returning: Returning[T], operation: str, parameters: Mapping[str, object]
 ) -> Result[list[T], RepositoryError]:
     write = returning.write
+    if store.caches.watched(write.table):
+        try:
+            told = compile_told_returning(returning, operation)
+        except RepositoryError as error:
+            return _refused(error, write, operation)
+        found = _telling(store, write, *told, parameters)
+        return found if isinstance(found, Failure) else Success(told[0].answers(found.unwrap()))
     try:
         statement, values = compile_returning(returning, operation)
     except RepositoryError as error:
@@ -145,6 +161,24 @@ def _returning(
     whole = returning.projection is None and not _moves_keys(write)
     _forget(store, write, [write.table.key_of(row) for row in rows] if whole else None)
     return Success(rows)
+
+
+def _telling(
+    store: StorePort,
+    write: Write,
+    told: Told,
+    values: tuple[Any, ...],
+    parameters: Mapping[str, object],
+) -> Result[list[Any], RepositoryError]:
+    """Perform a write that tells its rows, so that the results they do not concern stay."""
+    values = binder(values)(parameters)
+    result = _forgetting(store, write, lambda: store.database.fetch(told.statement, values))
+    if isinstance(result, Failure):
+        return result
+    changes = told.changes(result.unwrap())
+    keys = None if _moves_keys(write) else told.keys(changes)
+    _forget(store, write, keys, changes)
+    return result
 
 
 def _forgetting(
@@ -194,12 +228,17 @@ def _target(write: Write) -> tuple[str, ...] | None:
     return None
 
 
-def _forget(store: StorePort, write: Write, keys: list[Any] | None) -> None:
+def _forget(
+    store: StorePort,
+    write: Write,
+    keys: list[Any] | None,
+    changes: list[RowChange] | None = None,
+) -> None:
     deleted = isinstance(write, Delete)
     if keys is None:
-        store.caches.invalidate_table(write.table, deleted=deleted)
+        store.caches.invalidate_table(write.table, deleted=deleted, changes=changes)
     elif keys:
-        store.caches.invalidate(write.table, keys, deleted=deleted)
+        store.caches.invalidate(write.table, keys, deleted=deleted, changes=changes)
 
 
 def _moves_keys(write: Write) -> bool:

@@ -83,7 +83,7 @@ class TableStatements:
             for n, column in enumerate(table.columns, 1)
         )
         sql = f"INSERT INTO {table_name(table)} ({names}) VALUES ({marks})"
-        return self._writing("create", sql, table.columns, answers=table.is_stamped)
+        return self._writing("create", sql, "", table.columns, answers=table.is_stamped)
 
     @cached_property
     def update(self) -> Statement:
@@ -108,8 +108,8 @@ class TableStatements:
         where = " AND ".join(f"{quote(name)} = {position[name]}" for name in checked)
         return self._writing(
             "update",
-            f"UPDATE {table_name(table)} SET {', '.join([*assignments, *touched(table)])} "
-            f"WHERE {where}{lives(table)}",
+            f"UPDATE {table_name(table)} SET {', '.join([*assignments, *touched(table)])}",
+            f"{where}{lives(table)}",
             table.columns,
             answers=bool(table.managed),
         )
@@ -133,7 +133,8 @@ class TableStatements:
         """Delete the row that has the key for real."""
         return self._writing(
             "purge",
-            f"DELETE FROM {table_name(self._table)} WHERE {self._key_is(1)}",
+            f"DELETE FROM {table_name(self._table)}",
+            self._key_is(1),
             self._table.key_columns,
         )
 
@@ -144,8 +145,8 @@ class TableStatements:
         assert table.deleted_at is not None
         return self._writing(
             "restore",
-            f"UPDATE {table_name(table)} SET {restored(table)} "
-            f"WHERE {self._key_is(1)} AND {quote(table.deleted_at)} IS NOT NULL",
+            f"UPDATE {table_name(table)} SET {restored(table)}",
+            f"{self._key_is(1)} AND {quote(table.deleted_at)} IS NOT NULL",
             table.key_columns,
             answers=True,
         )
@@ -191,9 +192,17 @@ class TableStatements:
         return Statement(operation, sql, parameters, self._table, *self._row())
 
     def _writing(
-        self, operation: str, sql: str, parameters: Iterable[Column], *, answers: bool = False
+        self,
+        operation: str,
+        head: str,
+        where: str,
+        parameters: Iterable[Column],
+        *,
+        answers: bool = False,
     ) -> Statement:
+        """A write: what it does, and to which rows."""
         types = self._types(parameters)
+        sql = f"{head} WHERE {where}" if where else head
         if not answers:
             return Statement(operation, sql, types, self._table, writes=True)
         names = quote_all(tuple(column.name for column in self._table.columns))
@@ -203,10 +212,9 @@ class TableStatements:
     def _deleting(self, where: str, parameters: Iterable[Column]) -> Statement:
         table = self._table
         if table.deleted_at is None:
-            sql = f"DELETE FROM {table_name(table)} WHERE {where}"
-        else:
-            sql = f"UPDATE {table_name(table)} SET {ended(table)} WHERE {where}{lives(table)}"
-        return self._writing("delete", sql, parameters)
+            return self._writing("delete", f"DELETE FROM {table_name(table)}", where, parameters)
+        head = f"UPDATE {table_name(table)} SET {ended(table)}"
+        return self._writing("delete", head, f"{where}{lives(table)}", parameters)
 
     def _row(self) -> tuple[tuple[ResultColumn, ...], Shape, Callable[..., Any]]:
         columns = tuple(ResultColumn(column.name, column.type) for column in self._table.columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tierline.entity import Table
@@ -37,7 +38,7 @@ def compile_returning(returning: Returning[Any], operation: str = "fetch_all") -
     projection = returning.projection
     if projection is None:
         return _compiled(returning.write, operation, _entity_output(returning.table))
-    return _compiled(returning.write, operation, _projected(projection))
+    return _compiled(returning.write, operation, projected(projection))
 
 
 def compile_returning_keys(write: Write, operation: str = "execute") -> Compiled:
@@ -45,8 +46,8 @@ def compile_returning_keys(write: Write, operation: str = "execute") -> Compiled
     return _compiled(write, operation, _key_output(write.table))
 
 
-class _Output:
-    """What a write answers with."""
+class Output:
+    """What a write answers with: expressions, or columns by their names."""
 
     def __init__(
         self,
@@ -60,41 +61,50 @@ class _Output:
         self.into = into
         self.exprs = exprs
 
-    def sql(self, parameters: Parameters) -> str:
-        """The RETURNING clause."""
-        if self.exprs:
-            return f" RETURNING {', '.join(render(expr, parameters) for expr in self.exprs)}"
-        if self.columns:
-            return f" RETURNING {quote_all(tuple(column.name for column in self.columns))}"
-        return ""
+
+_no_output = Output()
 
 
-_no_output = _Output()
-
-
-def _entity_output(table: Table[Any, Any]) -> _Output:
+def _entity_output(table: Table[Any, Any]) -> Output:
     columns = tuple(ResultColumn(column.name, column.type) for column in table.columns)
-    return _Output(columns, "entity", table.entity)
+    return Output(columns, "entity", table.entity)
 
 
-def _key_output(table: Table[Any, Any]) -> _Output:
+def _key_output(table: Table[Any, Any]) -> Output:
     columns = tuple(ResultColumn(column.name, column.type) for column in table.key_columns)
-    return _Output(columns, "tuple" if len(columns) > 1 else "scalar")
+    return Output(columns, "tuple" if len(columns) > 1 else "scalar")
 
 
-def _projected(projection: Projection) -> _Output:
+def projected(projection: Projection) -> Output:
+    """What a projection makes of each row."""
     columns = tuple(ResultColumn(output.name, output.type) for output in projection.outputs)
     exprs = tuple(output.expr for output in projection.outputs)
-    return _Output(columns, projection.shape, projection.into, exprs)
+    return Output(columns, projection.shape, projection.into, exprs)
 
 
-def _compiled(write: Write, operation: str, output: _Output) -> Compiled:
+def compile_parts(
+    write: Write, exprs: tuple[Expr, ...], finish: Callable[[str, str, str, str], str]
+) -> tuple[str, Parameters]:
+    """The text of a write with its parameters.
+
+    Args:
+        write: The write.
+        exprs: What it answers with.
+        finish: Puts it together: the write without its condition, the table as it stands in FROM,
+            the condition's clause, and what it answers with.
+
+    Raises:
+        ConfigurationError, QueryError, ValidationError: As `compile_write`.
+    """
     parameters = Parameters()
-    scope = _scope(write, output)
+    scope = _scope(write, exprs)
     stored = f" AS {quote(STORED)}" if scope else ""
 
     def build() -> str:
-        return _text(write, stored, parameters) + output.sql(parameters)
+        # In this order the parameters are counted.
+        head, where = _text(write, stored, parameters)
+        outputs = ", ".join(render(expr, parameters) for expr in exprs)
+        return finish(head, f"{table_name(write.table)}{stored}", where, outputs)
 
     try:
         sql = render_around(build, parameters, scope) if scope else build()
@@ -105,6 +115,17 @@ def _compiled(write: Write, operation: str, output: _Output) -> Compiled:
             f"the write has {len(parameters.values)} parameters, and a statement takes "
             f"{PARAMETERS_MAX}; use repository.create_many or upsert_many"
         )
+    return sql, parameters
+
+
+def _compiled(write: Write, operation: str, output: Output) -> Compiled:
+    def finish(head: str, target: str, where: str, outputs: str) -> str:
+        del target
+        if not outputs and output.columns:
+            outputs = quote_all(tuple(column.name for column in output.columns))
+        return f"{head}{where} RETURNING {outputs}" if outputs else f"{head}{where}"
+
+    sql, parameters = compile_parts(write, output.exprs, finish)
     types, table = tuple(parameters.types), write.table
     statement = Statement(
         operation, sql, types, table, output.columns, output.shape, output.into, writes=True
@@ -112,9 +133,9 @@ def _compiled(write: Write, operation: str, output: _Output) -> Compiled:
     return Compiled(statement, tuple(parameters.values))
 
 
-def _scope(write: Write, output: _Output) -> dict[Alias, str]:
+def _scope(write: Write, exprs: tuple[Expr, ...]) -> dict[Alias, str]:
     """What the written table is called, where queries in the write may speak of it."""
-    expressions: list[Expr | None] = [*output.exprs]
+    expressions: list[Expr | None] = [*exprs]
     match write:
         case Update(where=where):
             expressions += [where, *(item.value for item in write.assignments)]
@@ -125,14 +146,15 @@ def _scope(write: Write, output: _Output) -> dict[Alias, str]:
     return {OWN: quote(STORED)} if has_query(expressions) else {}
 
 
-def _text(write: Write, stored: str, parameters: Parameters) -> str:
+def _text(write: Write, stored: str, parameters: Parameters) -> tuple[str, str]:
+    """A write without its condition, and the condition's clause."""
     match write:
         case Insert():
-            return _insert(write, stored, parameters)
-        case Update():
-            return _update(write, stored, parameters)
-        case Delete():
-            return _delete(write, stored, parameters)
+            return _insert(write, stored, parameters), ""
+        case Update(where=where):
+            return _update(write, stored, parameters), _clause(where, parameters)
+        case Delete(where=where):
+            return _delete(write, stored), _clause(where, parameters)
         case _:
             return _unknown(write)
 
@@ -187,8 +209,11 @@ def _row(table: Table[Any, Any], row: tuple[Any, ...], parameters: Parameters) -
 
 def _update(write: Update, stored: str, parameters: Parameters) -> str:
     settings = _set(write.table, write.assignments, parameters)
-    sql = f"UPDATE {table_name(write.table)}{stored} SET {settings}"
-    return sql if write.where is None else f"{sql} WHERE {render(write.where, parameters)}"
+    return f"UPDATE {table_name(write.table)}{stored} SET {settings}"
+
+
+def _clause(where: Expr | None, parameters: Parameters) -> str:
+    return "" if where is None else f" WHERE {render(where, parameters)}"
 
 
 def _set(
@@ -201,13 +226,11 @@ def _set(
     return ", ".join([*given, *touched(table, stored)])
 
 
-def _delete(write: Delete, stored: str, parameters: Parameters) -> str:
+def _delete(write: Delete, stored: str) -> str:
     table = write.table
     if write.purge or table.deleted_at is None:
-        sql = f"DELETE FROM {table_name(table)}{stored}"
-    else:
-        sql = f"UPDATE {table_name(table)}{stored} SET {ended(table)}"
-    return sql if write.where is None else f"{sql} WHERE {render(write.where, parameters)}"
+        return f"DELETE FROM {table_name(table)}{stored}"
+    return f"UPDATE {table_name(table)}{stored} SET {ended(table)}"
 
 
 @register

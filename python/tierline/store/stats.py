@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tierline.cache.query_cache import QueryStats
 from tierline.cache.redis import RedisTier
 
 
@@ -21,6 +22,7 @@ class TierStats(msgspec.Struct, frozen=True):
         loads: Values put into it after a read below, or rows read, for L3.
         evictions: Entries it dropped for lack of room or age.
         invalidations: Entries it dropped because they were written.
+        spared: How often a cached query's result stayed although a table that it reads was written.
         errors: Calls that failed.
         entries: Entries it holds; None where only the server knows.
     """
@@ -31,6 +33,7 @@ class TierStats(msgspec.Struct, frozen=True):
     loads: int = 0
     evictions: int = 0
     invalidations: int = 0
+    spared: int = 0
     errors: int = 0
     entries: int | None = None
 
@@ -63,8 +66,8 @@ class Stats(msgspec.Struct, frozen=True):
         return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-_HEADER = ("tier", "hits", "misses", "hit ratio", "loads", "evictions", "invalidations", "errors",
-           "entries")  # fmt: skip
+_HEADER = ("tier", "hits", "misses", "hit ratio", "loads", "evictions", "invalidations", "spared",
+           "errors", "entries")  # fmt: skip
 
 
 def _cells(tier: TierStats) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ def _cells(tier: TierStats) -> tuple[str, ...]:
         f"{tier.loads:,}",
         f"{tier.evictions:,}",
         f"{tier.invalidations:,}",
+        f"{tier.spared:,}",
         f"{tier.errors:,}",
         "-" if tier.entries is None else f"{tier.entries:,}",
     )
@@ -95,6 +99,20 @@ def l1_stats(table: str, stats: Any) -> TierStats:
         loads=stats.fills,
         evictions=stats.evictions + stats.expirations,
         invalidations=stats.invalidations,
+        entries=stats.entries,
+    )
+
+
+def query_stats(stats: QueryStats) -> TierStats:
+    """The counters of cached queries."""
+    return TierStats(
+        "L1 queries",
+        hits=stats.hits,
+        misses=stats.misses,
+        loads=stats.loads,
+        evictions=stats.evictions,
+        invalidations=stats.invalidated,
+        spared=stats.spared,
         entries=stats.entries,
     )
 

@@ -30,7 +30,7 @@ from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.running import run_transaction, transaction_mode
-from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
+from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats, query_stats
 from tierline.store.transaction import Transaction
 from tierline.store.verbs import Verbs
 
@@ -242,6 +242,9 @@ class Store(Verbs[Database, Caches], Closing):
     def stats(self) -> Stats:
         """Hits, misses, loads and evictions of each tier since the store was opened."""
         tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
+        queries = self.caches.queries.stats()
+        if queries.loads:
+            tiers.append(query_stats(queries))
         if self.caches.l2 is not None:
             tiers.append(l2_stats(self.caches.l2))
         reads = self.database.reads()

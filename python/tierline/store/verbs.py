@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from returns.result import Failure, Success
 
+from tierline.cache.queries import CachedQuery
 from tierline.entity import Table
 from tierline.errors import NotFoundError, QueryError, RepositoryError
 from tierline.query import Query, Returning, Write
@@ -18,12 +19,16 @@ from tierline.repository.writes import perform_returning, perform_write
 from tierline.result import Result
 from tierline.sql import Compiled, Plan, RawSql, Statement, compile_explain
 from tierline.store.batches import Batch
+from tierline.store.cached import CurrentPort, cached_rows
 from tierline.store.loader import Loader
 from tierline.store.runnable import explainable, runnable, runnable_page
 from tierline.store.streams import Stream
 
 T = TypeVar("T")
 K = TypeVar("K")
+
+Readable: TypeAlias = Fetchable[T] | Returning[T] | CachedQuery[T]
+"""What has rows: a query, a write that answers, or a query whose result is kept."""
 
 
 class QueryPort(DatabasePort, Protocol):
@@ -73,27 +78,29 @@ class Verbs(Generic[D, C]):
         raise NotImplementedError
 
     def fetch_all(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
     ) -> Result[list[T], RepositoryError]:
         """Every row of a query, or of a write with `returning`.
 
         Args:
-            query: From `tl.select`, `tl.project`, `tl.sql` or `tl.returning`.
+            query: From `tl.select`, `tl.project`, `tl.sql` or `tl.returning`, or `tl.cached_query`.
+            fresh: Read a cached query's result anew, whatever is kept. In a transaction, and of
+                other queries, every read does.
             **parameters: A value for each `tl.param` in it.
 
         Raises:
             TypeError: A parameter is missing, unknown or of another type.
         """
-        return self._rows(query, "fetch_all", parameters)
+        return self._rows(query, "fetch_all", parameters, fresh=fresh)
 
     def fetch_one(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
     ) -> Result[T, RepositoryError]:
         """The only row of a query, or of a write; arguments as for `fetch_all`.
 
         Errors: `NotFoundError` if there is none, `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_one", parameters)
+        found = self._at_most_one(query, "fetch_one", parameters, fresh=fresh)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
@@ -104,13 +111,13 @@ class Verbs(Generic[D, C]):
         )
 
     def fetch_maybe(
-        self, query: Fetchable[T] | Returning[T], /, **parameters: object
+        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
     ) -> Result[T | None, RepositoryError]:
         """The only row of a query, or of a write, or None; arguments as for `fetch_all`.
 
         Errors: `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_maybe", parameters)
+        found = self._at_most_one(query, "fetch_maybe", parameters, fresh=fresh)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
@@ -136,13 +143,27 @@ class Verbs(Generic[D, C]):
             return result
         return Success(bookmarks.page(page, result.unwrap()))
 
-    def count(self, query: Query[Any], /, **parameters: object) -> Result[int, RepositoryError]:
-        """How many rows a query has; parameters as for `fetch_all`."""
-        return self._scalar(query, "count", parameters)
+    def count(
+        self,
+        query: Query[Any] | CachedQuery[Any],
+        /,
+        *,
+        fresh: bool = False,
+        **parameters: object,
+    ) -> Result[int, RepositoryError]:
+        """How many rows a query has; the other arguments as for `fetch_all`."""
+        return self._scalar(query, "count", parameters, fresh=fresh)
 
-    def exists(self, query: Query[Any], /, **parameters: object) -> Result[bool, RepositoryError]:
-        """Whether a query has any row; parameters as for `fetch_all`."""
-        return self._scalar(query, "exists", parameters)
+    def exists(
+        self,
+        query: Query[Any] | CachedQuery[Any],
+        /,
+        *,
+        fresh: bool = False,
+        **parameters: object,
+    ) -> Result[bool, RepositoryError]:
+        """Whether a query has any row; the other arguments as for `fetch_all`."""
+        return self._scalar(query, "exists", parameters, fresh=fresh)
 
     def execute(
         self, statement: Write | RawSql, /, **parameters: object
@@ -258,19 +279,34 @@ class Verbs(Generic[D, C]):
         return Loader(self.database, self.caches, table)
 
     def _rows(
-        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
+        self,
+        query: Readable[T],
+        operation: str,
+        parameters: dict[str, object],
+        *,
+        fresh: bool = False,
     ) -> Result[list[T], RepositoryError]:
         if isinstance(query, Returning):
             return perform_returning(self, query, operation, parameters)
+        if isinstance(query, CachedQuery):
+            cached: CachedQuery[Any] = cast("Any", query)
+            queries = self.caches.queries
+            if queries is not None:
+                # What keeps results reads them of a store's own database.
+                database = cast("CurrentPort", self.database)
+                return cached_rows(queries, database, cached, operation, parameters, fresh=fresh)
+            query = cached.query
         run = runnable(query, operation)
         if isinstance(run, Failure):
             return run
         return self.database.fetch(run.statement, run.bind(parameters))
 
     def _at_most_one(
-        self, query: Fetchable[T] | Returning[T], operation: str, parameters: dict[str, object]
+        self, query: Readable[T], operation: str, parameters: dict[str, object], *, fresh: bool
     ) -> Result[list[T], RepositoryError]:
-        result: Result[list[T], RepositoryError] = self._rows(query, operation, parameters)
+        result: Result[list[T], RepositoryError] = self._rows(
+            query, operation, parameters, fresh=fresh
+        )
         if isinstance(result, Success) and len(result.unwrap()) > 1:
             return Failure(
                 QueryError(
@@ -285,14 +321,21 @@ class Verbs(Generic[D, C]):
         return result
 
     def _scalar(
-        self, query: Query[Any], operation: str, parameters: dict[str, object]
+        self,
+        query: Query[Any] | CachedQuery[Any],
+        operation: str,
+        parameters: dict[str, object],
+        *,
+        fresh: bool,
     ) -> Result[Any, RepositoryError]:
-        run = runnable(query, operation)
-        if isinstance(run, Failure):
-            return run
-        result = self.database.fetch(run.statement, run.bind(parameters))
+        if isinstance(query, CachedQuery) and isinstance(query.query, RawSql):
+            raise TypeError(f"{operation} takes no SQL; write the SQL that {operation}s")
+        result: Result[list[Any], RepositoryError] = self._rows(
+            query, operation, parameters, fresh=fresh
+        )
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
 
 def _table_name(query: object) -> str | None:
-    return query.table.name if isinstance(query, (Query, Returning)) else None
+    inner: object = cast("Any", query).query if isinstance(query, CachedQuery) else query
+    return inner.table.name if isinstance(inner, (Query, Returning)) else None
