@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import grammar, grammar_shapes
 from tests.conftest import LONG
+from tests.grammar import queries, shapes, tables
 
 import tierline as tl
 from tierline.cache.query_cache import QueryCache
@@ -131,7 +131,7 @@ def differing(cases: Any, make: Callable[[Any, Any], Any], tally: Tally) -> None
     )
     def run(case: Any, seed: int) -> None:
         specs, values, plans = case
-        table = grammar.table_of("drawn", specs)
+        table = tables.table_of("drawn", specs)
         queries: list[Any] = []
         for plan in plans:
             try:
@@ -151,9 +151,9 @@ def differing(cases: Any, make: Callable[[Any, Any], Any], tally: Tally) -> None
 def test_no_result_is_stale(kind: str) -> None:
     tally = Tally()
     if kind == "expressions":
-        differing(grammar.cases(QUERIES_EACH), grammar.query, tally)
+        differing(queries.cases(QUERIES_EACH), queries.query, tally)
     else:
-        differing(grammar_shapes.cases(QUERIES_EACH), grammar_shapes.query, tally)
+        differing(shapes.cases(QUERIES_EACH), shapes.query, tally)
     print(tally)  # noqa: T201 (the report of a long run)
     assert tally.pairs >= CASES * QUERIES_EACH * WRITES_EACH * 0.5
     # Half of the writes know but a part of the row, and few shapes have a condition.

@@ -45,6 +45,7 @@ _LIFE_S = 0.025
 """Seconds for the answer that it does. With the watchdog's grace all stays within 0.2 s."""
 
 _SLOW_MAX = 1000
+_MORE_PATIENCE = 4
 _CATCH_UP_PAUSE_S = 0.001
 _LEFT_BEHIND: list[Any] = []
 
@@ -66,7 +67,7 @@ class RoutedDatabase(Database):
         self.location = " and ".join(host.location for host in hosts)
         self._policy = policy
         self._turns = itertools.count()
-        self._slow: dict[bytes, None] = {}
+        self._patience: dict[bytes, float] = {}
         self._written = 0
         self._nodes = tuple(self._make_node(host, self._is_fit) for host in hosts)
         self._topology = Topology(self._nodes, self._moved)
@@ -188,9 +189,9 @@ class RoutedDatabase(Database):
     ) -> Success[list[Any]] | Failure[RepositoryError] | None:
         """A replica's answer; None if another server is to be asked."""
         statement, due = read.statement, read.due
-        patient = statement.name in self._slow
+        patience = self._patience.get(statement.name, _PATIENCE_S)
         asked = time.monotonic()
-        until = due if patient else min(due, asked + _PATIENCE_S)
+        until = min(due, asked + patience)
 
         def run(connection: Connection) -> list[Any]:
             return _settled(connection, read, asked + self._policy.wait_s)
@@ -204,10 +205,13 @@ class RoutedDatabase(Database):
         failure = found.failure()
         if not isinstance(failure, (ConnectionError, TimeoutError)) or time.monotonic() >= due:
             return found
-        if isinstance(failure, TimeoutError) and not patient and _lives(node, due):
-            # It is not the server that is slow, it is the statement: next time it is waited for.
-            self._slow.pop(next(iter(self._slow)), None) if len(self._slow) >= _SLOW_MAX else None
-            self._slow[statement.name] = None
+        if isinstance(failure, TimeoutError) and _lives(node, due):
+            # It is not the server that is slow, it is the statement: it is given more time, though
+            # never all there is, for the server may freeze yet.
+            self._patience.pop(statement.name, None)
+            if len(self._patience) >= _SLOW_MAX:
+                self._patience.pop(next(iter(self._patience)), None)
+            self._patience[statement.name] = patience * _MORE_PATIENCE
             return self._from_replica(node, read)
         self._topology.suspect(node)
         return None
