@@ -110,6 +110,9 @@ def test_conditions_of_an_inner_join_choose_rows() -> None:
     assert not is_touched(joined, FLIGHTS, None, changed(delay=None))
     assert is_touched(joined, PLANES, None, PLANE)
     assert not is_touched(joined, PLANES, None, PLANE | {"maker": "BOEING"})
+    # What it says of two rows is not asked of one.
+    onward = tl.join(FLIGHTS, FLIGHTS, lambda f, g: f.id == g.delay)
+    assert is_touched(onward, FLIGHTS, None, ROW)
 
 
 def test_conditions_behind_a_left_join_choose_no_rows_of_its_right_side() -> None:
@@ -231,6 +234,15 @@ def test_the_index_misses_nobody_whom_a_change_touches(seed: int) -> None:
     assert len(index) == 0
     assert not list(index)
     assert index.concerned(RowChange({}, {})) == []
+
+
+def test_a_column_that_is_cast_is_not_looked_up() -> None:
+    index = TableIndex()
+    (reading,) = readings_of(tl.select(FLIGHTS, where=lambda f: f.id == 2.0**53))
+    index.add(Slot(object(), reading))
+    # As double precision they are equal.
+    change = RowChange(changed(id=2**53 + 1), None)
+    assert [slot.is_touched(change) for slot in index.concerned(change)] == [True]
 
 
 def test_a_change_asks_those_it_may_concern_and_no_others() -> None:
