@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import LONG
-from tests.grammar import queries, shapes, tables
+from tests.grammar import plans, queries, relations, shapes, tables
 
 import tierline as tl
 from tierline.cache.query_cache import QueryCache
@@ -151,9 +151,9 @@ def differing(cases: Any, make: Callable[[Any, Any], Any], tally: Tally) -> None
 def test_no_result_is_stale(kind: str) -> None:
     tally = Tally()
     if kind == "expressions":
-        differing(queries.cases(QUERIES_EACH), queries.query, tally)
+        differing(queries.cases(QUERIES_EACH), plans.query, tally)
     else:
-        differing(shapes.cases(QUERIES_EACH), shapes.query, tally)
+        differing(shapes.cases(QUERIES_EACH), relations.query, tally)
     print(tally)  # noqa: T201 (the report of a long run)
     assert tally.pairs >= CASES * QUERIES_EACH * WRITES_EACH * 0.5
     # Half of the writes know but a part of the row, and few shapes have a condition.
