@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
@@ -17,12 +17,28 @@ from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
+from tierline.sql.snapshots import Seen
 
 T = TypeVar("T")
 K = TypeVar("K")
+A_contra = TypeVar("A_contra", contravariant=True)
 E = TypeVar("E", bound=RepositoryError)
 
 Fetched: TypeAlias = Success[T] | Failure[RepositoryError]
+
+
+class Look(Protocol[A_contra]):
+    """Reads the rows of a key, or of a list of keys, with the snapshots they were read under."""
+
+    def __call__(self, keys: A_contra, *, latest: bool) -> Fetched[list[Seen]]:
+        """The rows that are there.
+
+        Args:
+            keys: Which.
+            latest: Whether only a server that takes writes may answer.
+        """
+        ...
+
 
 _TableId: TypeAlias = tuple[str, str]
 
@@ -44,8 +60,16 @@ class TableCache(Generic[T, K]):
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
 
-    def reader(self, fetch: Callable[[K], Fetched[T]]) -> Callable[[K], Fetched[T]]:
-        """A native function from key to result that asks L1, L2, then `fetch`, and fills upward."""
+    def reader(
+        self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
+    ) -> Callable[[K], Fetched[T]]:
+        """A native function from key to result that asks L1, L2, then L3, and fills upward.
+
+        Args:
+            fetch: Reads the entity of a key in L3.
+            look: The same, with the snapshots that a cache with a backplane wants.
+        """
+        del look
 
         def load(key: K) -> Fetched[T]:
             return self._load(key, fetch)
@@ -53,12 +77,16 @@ class TableCache(Generic[T, K]):
         return self.l1.reader(load)
 
     def read_many(
-        self, keys: Iterable[K], fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]]
+        self,
+        keys: Iterable[K],
+        fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
+        look: Look[list[K]] | None = None,
     ) -> Success[dict[K, T]] | Failure[E]:
         """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
 
-        L2 is not asked: one statement is as near as it is.
+        L2 is not asked: one statement is as near as it is. For `look` see `reader`.
         """
+        del look
         began_s = time.monotonic()
         found = self.l1.get_many(keys)
         entities = {
@@ -157,19 +185,27 @@ class Caches:
         self._lock = threading.Lock()
         self._by_table: dict[_TableId, list[TableCache[Any, Any]]] = {}
 
+    def _make(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
+        return TableCache(table, strategy, self.l2, self._schema)
+
     def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
         """The cache of a table under a strategy; the same one for the same arguments."""
         with self._lock:
-            caches = self._by_table.setdefault(self._id(table), [])
+            caches = self._by_table.setdefault(self.place(table), [])
             for cache in caches:
                 if cache.table is table and cache.strategy == strategy:
                     return cache
-            cache = TableCache(table, strategy, self.l2, self._schema)
+            cache = self._make(table, strategy)
             caches.append(cache)
             return cache
 
     def invalidate(
-        self, table: Table[Any, Any], keys: Sequence[Any], *, deleted: bool = False
+        self,
+        table: Table[Any, Any],
+        keys: Sequence[Any],
+        *,
+        deleted: bool = False,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget rows.
 
@@ -177,39 +213,39 @@ class Caches:
             table: The table that was written.
             keys: The keys of the rows.
             deleted: Whether they were deleted, and rows of other tables perhaps with them.
+            xid: The transaction, where it is known and not this context's last write.
         """
+        del xid
         # L2 first: what L1 loads from it afterwards is no older.
         if self.l2 is not None:
             self.l2.invalidate(self._l2_names(table, keys))
-        for cache in self._of(table):
+        for cache in self.of(table):
             if cache.table.key == table.key:
                 cache.l1.invalidate_many(keys)
             else:
                 # Which of its keys these rows have, or had, is not known.
                 self._forget(cache)
         if deleted:
-            for cache in self._dependents(table):
+            for cache in self.dependents(table):
                 self._forget(cache)
 
-    def invalidate_table(self, table: Table[Any, Any], *, deleted: bool = False) -> None:
-        """Make every tier forget a table.
-
-        Args:
-            table: The table that was written.
-            deleted: Whether rows were deleted, and rows of other tables perhaps with them.
-        """
+    def invalidate_table(
+        self, table: Table[Any, Any], *, deleted: bool = False, xid: int | None = None
+    ) -> None:
+        """Make every tier forget a table; arguments as for `invalidate`."""
+        del xid
         if self.l2 is not None:
             self.l2.invalidate_all(l2_beginning(table, self._schema))
-        for cache in self._of(table):
+        for cache in self.of(table):
             self._forget(cache)
         if deleted:
-            for cache in self._dependents(table):
+            for cache in self.dependents(table):
                 self._forget(cache)
 
     def in_use(self, table: Table[Any, Any]) -> bool:
         """Whether a tier may hold rows of a table, or rows that its deletions change."""
         # Other processes may have filled Redis.
-        return self.l2 is not None or bool(self._of(table)) or bool(self._dependents(table))
+        return self.l2 is not None or bool(self.of(table)) or bool(self.dependents(table))
 
     def all(self) -> list[TableCache[Any, Any]]:
         """Every table's cache."""
@@ -230,14 +266,15 @@ class Caches:
             self.l2.invalidate_all(cache.beginning)
         cache.l1.invalidate_all()
 
-    def _of(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+    def of(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+        """The caches of a table."""
         with self._lock:
-            return list(self._by_table.get(self._id(table), ()))
+            return list(self._by_table.get(self.place(table), ()))
 
-    def _dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+    def dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
         """Caches of tables whose rows a delete may change: ON DELETE CASCADE and SET NULL."""
         caches = self.all()
-        reached = {self._id(table)}
+        reached = {self.place(table)}
         found: dict[int, TableCache[Any, Any]] = {}
         grown = True
         while grown:
@@ -245,15 +282,16 @@ class Caches:
             for cache in caches:
                 if id(cache) not in found and self._is_changed_by(cache.table, reached):
                     found[id(cache)] = cache
-                    reached.add(self._id(cache.table))
+                    reached.add(self.place(cache.table))
                     grown = True
         return list(found.values())
 
     def _is_changed_by(self, table: Table[Any, Any], deleted: set[_TableId]) -> bool:
         return any(
-            rule.on_delete in ("cascade", "set null") and self._id(rule.references) in deleted
+            rule.on_delete in ("cascade", "set null") and self.place(rule.references) in deleted
             for rule in table.foreign_keys
         )
 
-    def _id(self, table: Table[Any, Any]) -> _TableId:
+    def place(self, table: Table[Any, Any]) -> _TableId:
+        """The schema and the name of a table."""
         return table.schema or self._schema, table.name

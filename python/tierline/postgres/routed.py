@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from returns.result import Failure, Success
 
@@ -24,19 +24,17 @@ from tierline.errors import (
 )
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
-from tierline.postgres.database import Database, DatabaseOptions, was_never_sent
+from tierline.postgres.database import Database, DatabaseOptions
 from tierline.postgres.events import FailedOver
-from tierline.postgres.following import last_write, note_write
+from tierline.postgres.following import last_write
 from tierline.postgres.node import Node
-from tierline.postgres.pipeline import fetch_batch, run_together
+from tierline.postgres.pipeline import fetch_batch
 from tierline.postgres.pool import PoolStats
+from tierline.postgres.repeating import was_never_sent
 from tierline.postgres.routing import ReadPolicy, readers
 from tierline.postgres.topology import Topology
-from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.snapshots import SETTLED_BELOW, WRITTEN_BELOW
-from tierline.sql.transactions import XID
-
-_R = TypeVar("_R")
+from tierline.sql import Compiled, Statement
+from tierline.sql.snapshots import SETTLED_BELOW
 
 _PATIENCE_S = 0.15
 """Seconds for a replica to answer before it is asked whether it lives."""
@@ -57,6 +55,8 @@ class RoutedDatabase(Database):
     Raises:
         ConnectionError: No server can be reached.
     """
+
+    notes_writes = True
 
     def __init__(self, hosts: Sequence[Host], options: DatabaseOptions, policy: ReadPolicy) -> None:
         self._prepare(options)
@@ -84,7 +84,7 @@ class RoutedDatabase(Database):
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows a statement answers with."""
         if statement.writes:
-            return self._perform(statement, self._noted_fetch(statement, values))
+            return self._fetch_noted(statement, values)
         began = time.monotonic()
         due = min(due_s(), began + self.limit_s)
         read = _Read(statement, values, last_write(self.identity), began, due)
@@ -94,55 +94,20 @@ class RoutedDatabase(Database):
             found = self._from_replica(node, read)
             if found is not None:
                 return found
+        return self.fetch_latest(statement, values)
+
+    def fetch_latest(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a statement that only reads, from the primary."""
         found = self._perform(statement, lambda c: c.fetch(statement, values))
         if isinstance(found, Success):
             self.counters.read(found=bool(found.unwrap()))
         return found
 
-    def execute(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Run a statement that answers no rows; how many rows it changed."""
-
-        def run(connection: Connection) -> int:
-            (_, result), (prepared, answer) = run_together(
-                connection, [Compiled(statement, values), XID]
-            )
-            self._note(connection.rows(XID.statement, prepared, answer))
-            return result.command_tuples or 0
-
-        return self._perform(statement, run)
-
-    def fetch_batch(
-        self, batch: Sequence[Compiled]
-    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
-        """The rows of several statements, run in one round trip and one transaction."""
-
-        def run(connection: Connection) -> list[list[Any]]:
-            *rows, xid = fetch_batch(connection, [*batch, XID])
-            self._note(xid)
-            return rows
-
-        written = (compiled.statement for compiled in batch if compiled.statement.writes)
-        return self._perform(next(written, batch[0].statement), run)
-
-    def copy_in(
-        self,
-        statement: Statement,
-        rows: Sequence[Any],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by COPY, all or none; how many."""
-        return self._noted_after(super().copy_in(statement, rows, progress))
-
-    def move_in(
-        self,
-        staged: Staged,
-        rows: Sequence[Any],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by way of a temporary table, in one transaction; how many were written."""
-        return self._noted_after(super().move_in(staged, rows, progress))
+    def is_writer(self, node: Node | None) -> bool:
+        """Whether a server is the one that takes writes, as far as is known."""
+        return self._topology.primary in (None, node)
 
     def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
         """Run several commands without parameters, all or none."""
@@ -232,30 +197,6 @@ class RoutedDatabase(Database):
             return found
         seen = [node for node in self._nodes if node.state.role != "unknown"]
         return seen[0] if seen else self._nodes[0]
-
-    def _noted_fetch(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Callable[[Connection], list[Any]]:
-        def run(connection: Connection) -> list[Any]:
-            rows, xid = fetch_batch(connection, [Compiled(statement, values), XID])
-            self._note(xid)
-            return rows
-
-        return run
-
-    def _noted_after(
-        self, found: Success[_R] | Failure[RepositoryError]
-    ) -> Success[_R] | Failure[RepositoryError]:
-        """After a write whose transaction had no room to ask: an id that its own lies below."""
-        if isinstance(found, Success):
-            below = self._perform(WRITTEN_BELOW, lambda c: c.fetch(WRITTEN_BELOW, ()))
-            if isinstance(below, Success):
-                note_write(self.identity, int(below.unwrap()[0]) - 1)
-        return found
-
-    def _note(self, xid: list[Any]) -> None:
-        if xid and xid[0] is not None:
-            note_write(self.identity, int(xid[0]))
 
 
 class _Read(NamedTuple):

@@ -101,6 +101,9 @@ class Session(Performer):
             self._database.counters.read(found=bool(found.unwrap()))
         return found
 
+    # A transaction has one server.
+    fetch_latest = fetch
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:

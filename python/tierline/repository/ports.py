@@ -32,6 +32,12 @@ class DatabasePort(Protocol):
         """The rows a statement answers with."""
         ...
 
+    def fetch_latest(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The same from a server that takes writes."""
+        ...
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:

@@ -126,7 +126,7 @@ def _run_once(
     finally:
         session.close()
         if end.kept is not False or session.ended_itself:
-            pending.apply()
+            pending.apply(session.xid)
             if session.xid is not None:
                 note_write(store.database.identity, session.xid)
     again = session.must_repeat and end.kept is False
@@ -184,7 +184,7 @@ def _found_out(
         found = outcome(
             store.database, xid, session.timeline, until_s, incarnation=session.incarnation
         )
-        pending.apply()
+        pending.apply(session.xid)
         return found
 
     unknown.resolved_by(ask)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,7 +25,9 @@ from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
 from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.backplane import install_backplane_sql, uninstall_backplane_sql
 from tierline.sql.transactions import Isolation
+from tierline.store.backplane import Backplane
 from tierline.store.failures import built
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats
@@ -46,6 +49,7 @@ class Store(Verbs[Database, Caches]):
     Attributes:
         database: L3.
         caches: L1 and L2.
+        backplane: Hears of changes; None without one.
     """
 
     def __init__(
@@ -54,10 +58,12 @@ class Store(Verbs[Database, Caches]):
         caches: Caches,
         server: EmbeddedServer | None = None,
         *,
+        backplane: Backplane | None = None,
         cursor_secret: bytes | None = None,
     ) -> None:
         self.database = database
         self.caches = caches
+        self.backplane = backplane
         self._server = server
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
@@ -177,6 +183,37 @@ class Store(Verbs[Database, Caches]):
         self.caches.invalidate_table(table)
         return result
 
+    def install_backplane(
+        self, tables: Iterable[Table[Any, Any]], /
+    ) -> Result[None, RepositoryError]:
+        """Let tables announce their changes to every store that is opened with `backplane=`.
+
+        It creates a function and four triggers a table, and is no harm where they are. Call it
+        again after a key column was renamed. Writes go on as before and cost a little more; a
+        prepared transaction (two-phase commit) cannot write to such a table.
+
+        Args:
+            tables: The tables; they must exist, and belong to the user.
+
+        Errors: `QueryError` if a table does not exist or is another's.
+
+        Example:
+            ``store.install_backplane([FLIGHTS, PLANES])``
+        """
+        return self._each(tables, "install_backplane", install_backplane_sql)
+
+    def uninstall_backplane(
+        self, tables: Iterable[Table[Any, Any]], /
+    ) -> Result[None, RepositoryError]:
+        """Take back what `install_backplane` did. Stores with a backplane read such tables from L3.
+
+        Args:
+            tables: The tables.
+
+        Errors: `QueryError` if a table does not exist or is another's.
+        """
+        return self._each(tables, "uninstall_backplane", uninstall_backplane_sql)
+
     def stats(self) -> Stats:
         """Hits, misses, loads and evictions of each tier since the store was opened."""
         tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
@@ -235,6 +272,8 @@ class Store(Verbs[Database, Caches]):
             return
         self._closed = True
         try:
+            if self.backplane is not None:
+                self.backplane.close()
             self.database.close()
             if self.caches.l2 is not None:
                 self.caches.l2.close()
@@ -262,6 +301,23 @@ class Store(Verbs[Database, Caches]):
         tiers.append(f"L3 PostgreSQL {major} {place}")
         closed = ", closed" if self._closed else ""
         return f"<Store {' | '.join(tiers)}{closed}>"
+
+    def _each(
+        self,
+        tables: Iterable[Table[Any, Any]],
+        operation: str,
+        script: Callable[[Table[Any, Any], str], str],
+    ) -> Result[None, RepositoryError]:
+        for table in tables:
+            sql = built(partial(script, table, self.database.schema), operation, table)
+            if isinstance(sql, Failure):
+                return sql
+            found = self._define(Statement(operation, sql, (), table, writes=True))
+            if isinstance(found, Failure):
+                return found
+        if self.backplane is not None:
+            self.backplane.check()
+        return Success(None)
 
     def _define(self, statement: Statement) -> Result[None, RepositoryError]:
         result = self.database.script(statement)
