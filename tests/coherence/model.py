@@ -1,29 +1,31 @@
 """A model of the coherence protocol, small enough to try everything that can happen.
 
-One key of one table. Two transactions write it, 1 and 2, whose row lock puts their commits in order.
-Two processes, alike, have an L1 each and share an L2. Each step of a writer, of a process and of the
-lines between them may come at any time, so every interleaving is a path through the states here.
+One key of one table. Two transactions write it, 1 and 2, whose row lock puts their commits in
+order. Two processes, alike, have an L1 each and share an L2. Each step of a writer, of a process
+and of the lines between them may come at any time, so every interleaving is a path through the
+states here.
 
-A value is what a read found: which transaction's row, which transactions had ended in the snapshot of
-the read, and the epoch of L2 at that moment. A floor is a set of announced transactions. A place with
-a floor takes, keeps and serves a value only if all of them had ended in its snapshot.
+A value is what a read found: which transaction's row, which transactions had ended in the snapshot
+of the read, and the epoch of L2 at that moment. A floor is a set of announced transactions. A
+place with a floor takes, keeps and serves a value only if all of them had ended in its snapshot.
 
-Three kinds of writers. A `library` writer puts its transaction on L2's floor before COMMIT, and the
-database announces it with COMMIT; of a `foreign` writer the database alone announces; a `published`
-writer has no database that announces, and tells L2 and all processes before COMMIT. Any of them may
-abort, which is also what the death of its process is.
+Three kinds of writers. A `library` writer puts its transaction on L2's floor before COMMIT, and
+the database announces it with COMMIT; of a `foreign` writer the database alone announces; a
+`published` writer has no database that announces, and tells L2 and all processes before COMMIT.
+Any of them may abort, which is also what the death of its process is.
 
-A process may start again once, with nothing in memory. It listens from then on, but does not read L2
-until one that does read L2 has heard and passed on all that there was; if there is none, it moves L2
-to another epoch, where no value is left.
+A process may start again once, with nothing in memory. It listens from then on, but does not read
+L2 until one that does read L2 has heard and passed on all that there was; if there is none, it
+moves L2 to another epoch, where no value is left.
 
-With standbys a read may find what was latest at any earlier moment; of such a snapshot only what had
-been committed by then counts as ended. A process that starts then begins its floor with all that has
-ended, and fills L2 with nothing that its own floor refuses.
+With standbys a read may find what was latest at any earlier moment; of such a snapshot only what
+had been committed by then counts as ended. A process that starts then begins its floor with all
+that has ended, and fills L2 with nothing that its own floor refuses.
 
 What may never be:
 
-- *heard but stale*: a process to which everything announced was delivered serves what is not latest;
+- *heard but stale*: a process to which everything announced was delivered serves what is not
+  latest;
 - *behind the library*: L2 holds a value without a transaction that a library writer has committed;
 - *stale at rest*: nothing is on its way, and L2 holds what is not latest.
 

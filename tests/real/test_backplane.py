@@ -307,7 +307,7 @@ def test_what_is_missed_while_nobody_listens_is_not_served_after(opened: Open, r
     with raw.transaction():
         raw.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE query LIKE 'NOTIFY \"tierline%'"
+            "WHERE query LIKE 'NOTIFY tierline%'"
         )
         raw.execute("ALTER TABLE pages DISABLE TRIGGER USER; UPDATE pages SET version = 7")
         raw.execute("ALTER TABLE pages ENABLE TRIGGER USER")

@@ -12,8 +12,8 @@ import msgspec
 import psycopg
 import pytest
 from tests.conftest import fresh_schema
-from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, is_idle, item, items
 from tests.real.contract.world import BACKENDS, BRANCHES, POSTS, Branch, Post
+from tests.real.helpers import ITEMS, OWNERS, Item, Owner, failure, is_idle, item, items
 
 import tierline as tl
 

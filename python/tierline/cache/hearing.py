@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
+import msgspec
 from returns.result import Failure, Success
 
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
-from tierline.cache.redis import RedisTier
+from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, write_value
+from tierline.cache.membership import Member, Membership
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
-from tierline.cache.tables import Caches, Fetched, Look, TableCache
+from tierline.cache.tables import Fetched, Look, TableCache, l2_name
 from tierline.entity import Table
 from tierline.errors import NotFoundError, RepositoryError
 from tierline.sql.snapshots import Seen
@@ -29,30 +31,61 @@ E = TypeVar("E", bound=RepositoryError)
 _KEYS_MAX = 1_000
 
 
+class Shared(NamedTuple):
+    """L2, and this process's part in it."""
+
+    floors: FloorTier
+    membership: Membership
+
+
+class Horizon:
+    """Until when, on the monotonic clock, what is cached may be served."""
+
+    until_s = 0.0
+
+
+class _Load(NamedTuple):
+    """A load that has begun: L1's token, when by both clocks, and where L2 would keep it."""
+
+    token: int
+    began_s: float
+    began_at_ms: int
+    spot: Spot | None
+
+
 class HearingCache(TableCache[T, K]):
     """The cache of a table whose changes are announced.
 
     Args:
         table: The table.
         strategy: How it is cached.
-        l2: The store's L2.
+        shared: L2; None without it.
         schema: The schema that tables without one lie in.
+        horizon: Until when L2 may be read.
         has_standbys: Whether reads may be answered by a server that lags behind.
 
     Attributes:
         announcing: Whether they are: until the database says so nothing is served.
+        member: This process's part in L2; None without it.
     """
 
     def __init__(
         self,
         table: Table[T, K],
         strategy: ReadThrough,
-        l2: RedisTier | None,
+        shared: Shared | None,
         schema: str,
         *,
+        horizon: Horizon,
         has_standbys: bool,
     ) -> None:
-        super().__init__(table, strategy, l2, schema)
+        super().__init__(table, strategy, None, schema)
+        self._horizon = horizon
+        self._floors = None if shared is None else shared.floors
+        self.member: Member | None = None
+        if shared is not None:
+            self.member = shared.membership.member(self.beginning)
+        # A server that may lag is asked first, and the one that takes writes if it lacks something.
         self._tries = (False, True) if has_standbys else (True,)
         self.announcing = False
         self.l1.serve_until(0.0)
@@ -95,12 +128,13 @@ class HearingCache(TableCache[T, K]):
             missing = seen.unwrap()[1]
         return Success(entities)
 
-    def hear(self, announcement: Announcement) -> None:
-        """A transaction changed rows of the table."""
+    def hear(self, announcement: Announcement) -> Sequence[K] | None:
+        """A transaction changed rows of the table; their keys, or None for any."""
         keys = None
         if tuple(announcement.columns) == self.table.key:
             keys = self._read_keys(announcement.keys)
         self.announce(keys, announcement.xid)
+        return keys
 
     def announce(self, keys: Sequence[K] | None, xid: int) -> None:
         """From now on only values that include a transaction are kept, of these keys or of all."""
@@ -120,18 +154,27 @@ class HearingCache(TableCache[T, K]):
         self.l1.invalidate_all()
         self.l1.announce_all(settled)
 
+    def name(self, key: K) -> str:
+        """The name of a key in L2.
+
+        Raises:
+            ValueError: No row can have the key.
+        """
+        return l2_name(self.beginning, self.table, key)
+
     def _load_seen(self, key: K, look: Look[K]) -> Fetched[T]:
         for latest in self._tries:
-            token, began_s = self.l1.begin(key), time.monotonic()
+            load = self._begin(key)
+            if latest is self._tries[0] and load.spot is not None:
+                known = self._from_l2(key, load.spot, load.token)
+                if known is not None:
+                    return known
             found = look(key, latest=latest)
             if isinstance(found, Failure):
                 return found
             rows = found.unwrap()
-            if not rows:
-                continue
-            hit = Success(rows[0].row)
-            if self._fill_seen(key, hit, rows[0], token, began_s) or not rows[0].standby:
-                return hit
+            if rows and (self._fill_seen(key, rows[0], load) or not rows[0].standby):
+                return Success(rows[0].row)
         return Failure(
             NotFoundError("no row has this key", operation="get_by_id", table=self.table.name)
         )
@@ -140,139 +183,97 @@ class HearingCache(TableCache[T, K]):
         self, keys: list[K], look: Look[list[K]], *, latest: bool
     ) -> Fetched[tuple[dict[K, T], list[K]]]:
         """The entities of keys, and the keys of those that a standby may not have in full."""
-        tokens = {key: self.l1.begin(key) for key in keys}
-        began_s = time.monotonic()
+        loads = {key: self._begin(key) for key in keys}
         found = look(keys, latest=latest)
         if isinstance(found, Failure):
             return found
         by_key = {self.table.key_of(seen.row): seen for seen in found.unwrap()}
         entities: dict[K, T] = {}
         again: list[K] = []
-        for key, token in tokens.items():
+        for key, load in loads.items():
             seen = by_key.get(key)
             if seen is None:
                 again.append(key)
-                continue
-            kept = self._fill_seen(key, Success(seen.row), seen, token, began_s)
-            if kept or not seen.standby or latest:
+            elif self._fill_seen(key, seen, load) or not seen.standby or latest:
                 entities[key] = seen.row
             else:
                 again.append(key)
         return Success((entities, [] if latest else again))
 
-    def _fill_seen(
-        self, key: K, result: Success[T], seen: Seen, token: int, began_s: float
-    ) -> bool:
-        rest_s = self.strategy.ttl_s - (time.monotonic() - began_s)
+    def _begin(self, key: K) -> _Load:
+        """Before a read: what it is judged by."""
+        token, began_s = self.l1.begin(key), time.monotonic()
+        return _Load(token, began_s, time.time_ns() // 1_000_000, self._spot(key))
+
+    def _fill_seen(self, key: K, seen: Seen, load: _Load) -> bool:
+        """Keep what was read, in L1 and L2; whether it includes all that was announced."""
+        rest_s = self.strategy.ttl_s - (time.monotonic() - load.began_s)
         # A key that the database takes for the same as another is announced as that other.
         if rest_s < TTL_S_MIN or self.table.key_of(seen.row) != key:
             return False
-        return self.l1.fill(
-            key, result, token, ttl_s=rest_s, snapshot=seen.snapshot, standby=seen.standby
+        kept = self.l1.fill(
+            key,
+            Success(seen.row),
+            load.token,
+            ttl_s=rest_s,
+            snapshot=seen.snapshot,
+            standby=seen.standby,
         )
+        # What this process's own floor refuses must not reach the others by way of L2.
+        if kept and load.spot is not None:
+            self._fill_l2_seen(load.spot, seen, load)
+        return kept
 
+    def _spot(self, key: K) -> Spot | None:
+        """Where L2 keeps a key, if this process may use L2 now."""
+        member, floors = self.member, self._floors
+        if member is None or floors is None or not self.announcing:
+            return None
+        with member.lock:
+            epoch, turn = member.epoch, member.turn
+        if epoch is None or time.monotonic() >= self._horizon.until_s:
+            return None
+        try:
+            return floors.spot(self.name(key), epoch, turn)
+        except ValueError:
+            # No row has such a key; L3 says so in full.
+            return None
 
-class HearingCaches(Caches):
-    """Every cache of a store with a backplane.
+    def _from_l2(self, key: K, spot: Spot, token: int) -> Success[T] | None:
+        assert self._floors is not None
+        found = self._floors.get(spot, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+        if found is None:
+            return None
+        hit: Success[T] = Success(found.entity)
+        try:
+            kept = self.l1.fill(
+                key,
+                hit,
+                token,
+                ttl_s=max(TTL_S_MIN, found.rest_s),
+                snapshot=found.snapshot,
+                standby=found.standby,
+            )
+        except ValueError:
+            # Not PostgreSQL's form: nobody of ours wrote it.
+            return None
+        # What this process's own floor refuses is not served either.
+        return hit if kept else None
 
-    Args:
-        l2: The store's L2.
-        schema: The schema that tables without one lie in.
-        take_write: The transaction of this context's last write, once; None if it is not known.
-        has_standbys: Whether reads may be answered by a server that lags behind.
-
-    Attributes:
-        opened: Called when there is another cache.
-    """
-
-    def __init__(
-        self,
-        l2: RedisTier | None,
-        schema: str,
-        take_write: Callable[[], int | None],
-        *,
-        has_standbys: bool,
-    ) -> None:
-        super().__init__(l2, schema)
-        self._has_standbys = has_standbys
-        self._take_write = take_write
-        self._settled = 0
-        self.opened: Callable[[], None] = lambda: None
-
-    def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
-        """The cache of a table under a strategy; the same one for the same arguments."""
-        known = len(self.all())
-        cache = super().open(table, strategy)
-        if len(self.all()) > known:
-            self.opened()
-        return cache
-
-    def hearing(self) -> list[HearingCache[Any, Any]]:
-        """The caches."""
-        return [cache for cache in self.all() if isinstance(cache, HearingCache)]
-
-    def begin_hearing(self, settled: int) -> None:
-        """See `HearingCache.begin_hearing`."""
-        self._settled = settled
-        for cache in self.hearing():
-            cache.begin_hearing(settled)
-
-    def hear(self, announcement: Announcement) -> None:
-        """A transaction changed rows."""
-        # A cache that is opened from now on has not heard of it.
-        self._settled = max(self._settled, announcement.xid)
-        place = (announcement.schema, announcement.name)
-        for cache in self.hearing():
-            if self.place(cache.table) == place:
-                cache.hear(announcement)
-
-    def serve_until(self, horizon_s: float) -> None:
-        """Everything that matters until this monotonic time has been heard."""
-        for cache in self.hearing():
-            if cache.announcing:
-                cache.l1.serve_until(horizon_s)
-
-    def set_announcing(self, cache: HearingCache[Any, Any], *, announcing: bool) -> None:
-        """Whether the database announces a table's changes."""
-        if announcing and not cache.announcing:
-            # What was changed before was not.
-            cache.begin_hearing(self._settled)
-        elif not announcing:
-            cache.l1.serve_until(0.0)
-        cache.announcing = announcing
-
-    def invalidate(
-        self,
-        table: Table[Any, Any],
-        keys: Sequence[Any],
-        *,
-        deleted: bool = False,
-        xid: int | None = None,
-    ) -> None:
-        """Make every tier forget rows, and keep none that lacks the transaction that wrote them."""
-        xid = self._take_write() if xid is None else xid
-        super().invalidate(table, keys, deleted=deleted)
-        self._announce(table, keys, xid, deleted=deleted)
-
-    def invalidate_table(
-        self, table: Table[Any, Any], *, deleted: bool = False, xid: int | None = None
-    ) -> None:
-        """Make every tier forget a table; as `invalidate`."""
-        xid = self._take_write() if xid is None else xid
-        super().invalidate_table(table, deleted=deleted)
-        self._announce(table, None, xid, deleted=deleted)
-
-    def _announce(
-        self, table: Table[Any, Any], keys: Sequence[Any] | None, xid: int | None, *, deleted: bool
-    ) -> None:
-        if xid is None:
+    def _fill_l2_seen(self, spot: Spot, seen: Seen, load: _Load) -> None:
+        assert self._floors is not None
+        if time.monotonic() - load.began_s > FILL_AGE_S_MAX:
             return
-        for cache in self.of(table):
-            if isinstance(cache, HearingCache):
-                cache.announce(keys if cache.table.key == table.key else None, xid)
-        for cache in self.dependents(table) if deleted else ():
-            if isinstance(cache, HearingCache):
-                cache.announce(None, xid)
-
-    def _make(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
-        return HearingCache(table, strategy, self.l2, self._schema, has_standbys=self._has_standbys)
+        try:
+            payload = self._encode(seen.row)
+        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+            # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
+            return
+        value = write_value(
+            payload,
+            fingerprint=self.table.fingerprint,
+            read_at_ms=load.began_at_ms,
+            snapshot=seen.snapshot,
+            standby=seen.standby,
+        )
+        self._floors.fill(spot, value, self.strategy.ttl_s)

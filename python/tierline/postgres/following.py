@@ -20,19 +20,20 @@ from typing import cast
 _FORM = re.compile(r"tl1(?:\.[0-9a-f]{12}-[0-9]{1,20})*\Z")
 
 # Of the last write alone, for the caches: they are told right behind it, in the same context.
-_LAST: ContextVar[tuple[str, int] | None] = ContextVar("tierline_last_write", default=None)
+_LAST: ContextVar[tuple[str, int, bool] | None] = ContextVar("tierline_last_write", default=None)
 
 _WRITES: ContextVar[Mapping[str, int]] = ContextVar("tierline_writes", default=MappingProxyType({}))
 
 
-def note_write(identity: str, xid: int) -> None:
+def note_write(identity: str, xid: int, *, is_exact: bool = True) -> None:
     """A transaction of this context has written, or may have.
 
     Args:
         identity: Of the database, the same on its replicas.
         xid: The transaction's 64-bit id.
+        is_exact: False if it is another's, and the transaction's own is no higher.
     """
-    _LAST.set((identity, xid))
+    _LAST.set((identity, xid, is_exact))
     known = _WRITES.get()
     if xid > known.get(identity, 0):
         _WRITES.set({**known, identity: xid})
@@ -43,16 +44,13 @@ def begin_write() -> None:
     _LAST.set(None)
 
 
-def take_write(identity: str) -> int | None:
-    """The transaction id of the last write of this context, once; an id no lower for some.
-
-    None if it is not known.
-    """
+def take_write(identity: str) -> tuple[int, bool] | None:
+    """The last write of this context, once, as `note_write` was told; None if it is not known."""
     found = _LAST.get()
     if found is None:
         return None
     _LAST.set(None)
-    return found[1] if found[0] == identity else None
+    return found[1:] if found[0] == identity else None
 
 
 def last_write(identity: str) -> int:

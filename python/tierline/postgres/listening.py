@@ -25,7 +25,7 @@ from psycopg.pq import ConnStatus
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection
 from tierline.postgres.forking import disown, renew_in_children
-from tierline.sql.backplane import CHANNEL
+from tierline.sql.backplane import CHANNEL, JOIN_CHANNEL
 
 _CALL_S = 2.0
 _PAUSE_S_MIN = 0.02
@@ -44,6 +44,10 @@ class Hearer(Protocol):
 
     def heard(self, payload: bytes) -> None:
         """A change was announced."""
+        ...
+
+    def asked(self, newcomer: bytes) -> None:
+        """A process asks to be told when what was announced until now has been passed on."""
         ...
 
     def caught_up(self, sent_s: float) -> None:
@@ -150,7 +154,9 @@ class Listener:
         self._sent.clear()
         # What a heartbeat says need not outlive a crash, so it does not wait for the disk.
         self._command(connection, "SET synchronous_commit = off")
-        self._command(connection, f'LISTEN "{CHANNEL}"; LISTEN "{self._own_channel}"')
+        self._command(
+            connection, f"LISTEN {CHANNEL}; LISTEN {JOIN_CHANNEL}; LISTEN {self._own_channel}"
+        )
         self._asking(connection, self._hearer.listening)
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
@@ -179,7 +185,7 @@ class Listener:
         self._count += 1
         # The time comes first: what is committed after it may lie behind the message.
         self._sent.append((self._count, time.monotonic()))
-        self._command(connection, f"NOTIFY \"{self._own_channel}\", '{self._count}'")
+        self._command(connection, f"NOTIFY {self._own_channel}, '{self._count}'")
 
     def _receive(self, connection: Connection, messages: deque[tuple[bytes, bytes]]) -> None:
         pgconn = connection.pgconn
@@ -194,6 +200,9 @@ class Listener:
             channel, payload = messages.popleft()
             if channel == CHANNEL.encode():
                 self._hearer.heard(payload)
+                continue
+            if channel == JOIN_CHANNEL.encode():
+                self._hearer.asked(payload)
                 continue
             number = int(payload)
             while self._sent and self._sent[0][0] <= number:

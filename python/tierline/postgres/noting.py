@@ -110,7 +110,7 @@ class Noting(Performer):
             begin_write()
             below = self._perform(WRITTEN_BELOW, lambda c: c.fetch(WRITTEN_BELOW, ()))
             if isinstance(below, Success):
-                note_write(self.identity, int(below.unwrap()[0]) - 1)
+                note_write(self.identity, int(below.unwrap()[0]) - 1, is_exact=False)
         return found
 
     def _note(self, found: list[Any]) -> None:

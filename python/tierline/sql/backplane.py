@@ -20,6 +20,9 @@ from tierline.sql.statement import ResultColumn, Statement
 CHANNEL = "tierline"
 """Where changes are announced, in every database."""
 
+JOIN_CHANNEL = "tierline_join"
+"""Where new processes ask for a witness."""
+
 KEYS_MAX = 400
 """The most keys of one message."""
 
@@ -124,6 +127,17 @@ BEGIN
 END
 {_QUOTE}"""
 
+
+def forget_table_sql(table: Table[Any, Any], schema: str) -> str:
+    """What announces that every row of a table may have changed."""
+    place = f"{literal(table.schema or schema)}, {literal(table.name)}"
+    xid = "pg_current_xact_id()::text::int8"
+    message = f"json_build_array({place}, '[]'::json, {xid}, null)"
+    return f"SELECT pg_notify('{CHANNEL}', {message}::text)"
+
+
+ASK = Statement("backplane", f"SELECT pg_notify('{JOIN_CHANNEL}', $1)", (TEXT,), None, writes=True)
+"""Asks for a witness."""
 
 ANNOUNCING = Statement(
     "backplane",

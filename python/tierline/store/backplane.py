@@ -9,14 +9,19 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import psycopg
+from returns.result import Success
 
 from tierline.cache.announcements import read_announcement
-from tierline.cache.hearing import HearingCaches
+from tierline.cache.floors import FloorTier
+from tierline.cache.hearing import Shared
+from tierline.cache.hearing_caches import HearingCaches, LastWrite
+from tierline.cache.membership import Membership
 from tierline.postgres import Database
 from tierline.postgres.connection import Connection
+from tierline.postgres.following import take_write
 from tierline.postgres.listening import Listener
 from tierline.postgres.node import Node
-from tierline.sql.backplane import ANNOUNCING, SETTLED
+from tierline.sql.backplane import ANNOUNCING, ASK, SETTLED
 
 BackplaneName: TypeAlias = Literal["postgres"]
 
@@ -68,10 +73,14 @@ class Backplane:
         self._beats = 0
         self._unchecked = True
         self._warned: set[tuple[str, str]] = set()
+        if caches.l2 is not None:
+            floors = FloorTier(caches.l2)
+            caches.shared = Shared(floors, Membership(floors, max_staleness_s, self._ask))
         self._listener = Listener(
             self._dial, self, beat_s=max_staleness_s / _BEATS, silence_s=max_staleness_s
         )
         caches.opened = self.check
+        caches.catch_up = self.catch_up
         self._listener.catch_up(_FIRST_S)
 
     def health(self) -> BackplaneHealth:
@@ -96,11 +105,15 @@ class Backplane:
     def close(self) -> None:
         """Stop listening."""
         self._listener.close()
+        if self._caches.shared is not None:
+            self._caches.shared.membership.close()
 
     def listening(self, connection: Connection) -> None:
         """See `Hearer`."""
         (settled,) = connection.fetch(SETTLED, ())
         self._caches.begin_hearing(settled)
+        if self._caches.shared is not None:
+            self._caches.shared.membership.listening()
         self._starts += 1
         self._check(connection)
 
@@ -112,6 +125,11 @@ class Backplane:
             raise psycopg.DataError("an announcement cannot be read")
         self._announcements += 1
         self._caches.hear(announcement)
+
+    def asked(self, newcomer: bytes) -> None:
+        """See `Hearer`."""
+        if self._caches.shared is not None:
+            self._caches.shared.membership.asked(newcomer.decode(errors="replace"))
 
     def caught_up(self, sent_s: float) -> None:
         """See `Hearer`."""
@@ -126,6 +144,9 @@ class Backplane:
         if self._unchecked or self._beats % _BEATS_A_CHECK == 0:
             self._unchecked = False
             self._check(connection)
+
+    def _ask(self, newcomer: str) -> bool:
+        return isinstance(self._database.execute(ASK, (newcomer,)), Success)
 
     def _dial(self) -> Connection:
         self._node, connection = self._database.dial_writer(_DIAL_S)
@@ -154,3 +175,9 @@ class Backplane:
                     ".".join(place),
                 )
             self._caches.set_announcing(cache, announcing=announcing)
+
+
+def last_write_of(database: Database) -> LastWrite | None:
+    """The transaction of this context's last write, once."""
+    found = take_write(database.identity)
+    return None if found is None else LastWrite(*found)

@@ -9,7 +9,7 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
-from tierline.cache.hearing import HearingCaches
+from tierline.cache.hearing_caches import HearingCaches
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
 from tierline.errors import ConfigurationError, RepositoryError
@@ -23,10 +23,9 @@ from tierline.postgres import (
     read_hosts,
     start_or_join,
 )
-from tierline.postgres.following import take_write
 from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
-from tierline.store.backplane import Backplane, BackplaneName
+from tierline.store.backplane import Backplane, BackplaneName, last_write_of
 from tierline.store.store import Store
 
 
@@ -268,9 +267,10 @@ def _wire(
     caches = HearingCaches(
         l2,
         database.schema,
-        lambda: take_write(database.identity),
+        lambda: last_write_of(database),
         has_standbys=len(hosts) > 1,
     )
+    # Without L2 a single server's reads that begin after a write see it.
     database.notes_writes = database.notes_writes or l2 is not None
     heard = Backplane(database, caches, max_staleness_s=staleness_s)
     return Store(database, caches, server, backplane=heard, cursor_secret=cursor_secret)

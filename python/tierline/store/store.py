@@ -25,7 +25,11 @@ from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
 from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
-from tierline.sql.backplane import install_backplane_sql, uninstall_backplane_sql
+from tierline.sql.backplane import (
+    forget_table_sql,
+    install_backplane_sql,
+    uninstall_backplane_sql,
+)
 from tierline.sql.transactions import Isolation
 from tierline.store.backplane import Backplane
 from tierline.store.failures import built
@@ -179,6 +183,8 @@ class Store(Verbs[Database, Caches]):
         sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
         if isinstance(sql, Failure):
             return sql
+        if self.backplane is not None:
+            sql = f"{sql}; {forget_table_sql(table, self.database.schema)}"
         result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
         self.caches.invalidate_table(table)
         return result
