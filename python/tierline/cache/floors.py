@@ -163,15 +163,16 @@ class FloorTier:
 
     def __init__(self, redis: RedisTier) -> None:
         self._redis = redis
-        make = redis._client.register_script  # noqa: SLF001 - the same tier, under other rules
+        make = redis.script
         self._raise, self._fill, self._turn = make(_RAISE), make(_FILL), make(_TURN)
         self._trust, self._answer, self._join = make(_TRUST), make(_ANSWER), make(_JOIN)
 
     def spot(self, name: str, epoch: str, turn: int) -> Spot | None:
         """Where the value of a name is kept in an epoch, on the server as it is now."""
-        if not self._redis._available():  # noqa: SLF001
+        space = self._redis.space
+        if space is None:
             return None
-        at = f"{self._redis._space}:{{{name}}}"  # noqa: SLF001
+        at = f"{space}:{{{name}}}"
         return Spot(f"{at}:{epoch}:{turn}", f"{at}:f")
 
     def get(
@@ -180,7 +181,7 @@ class FloorTier:
         """The value there; whatever is not whole, of this schema and in time is none."""
         data = self._call(lambda client: client.get(spot.value) or b"")
         found = None if not data else read_value(data, fingerprint, decode, ttl_s)
-        self._redis._count("misses" if found is None else "hits")  # noqa: SLF001
+        self._redis.count("misses" if found is None else "hits")
         return found
 
     def fill(self, spot: Spot, value: bytes, ttl_s: float) -> bool | None:
@@ -188,14 +189,14 @@ class FloorTier:
         args = [value, max(1, int(ttl_s * 1000))]
         stored = self._call(lambda _: self._fill(keys=list(spot), args=args))
         if stored is not None:
-            self._redis._count("fills" if stored else "refused_fills")  # noqa: SLF001
+            self._redis.count("fills" if stored else "refused_fills")
         return None if stored is None else bool(stored)
 
     def raise_floor(self, spot: Spot, xids: Sequence[int]) -> bool | None:
         """Put transactions on a floor; whether a value had to go."""
         dropped = self._call(lambda _: self._raise(keys=list(spot), args=[FLOOR_MS, *xids]))
         if dropped:
-            self._redis._count("invalidations")  # noqa: SLF001
+            self._redis.count("invalidations")
         return None if dropped is None else bool(dropped)
 
     def turn(self, table: str, xid: int) -> bool | None:
@@ -227,12 +228,10 @@ class FloorTier:
         return None if found is None else (found[0].decode(), int(found[1]))
 
     def _meta(self, table: str, name: str) -> str:
-        return f"{self._redis._space}:{{{table}}}:{name}"  # noqa: SLF001
+        return f"{self._redis.space or '-'}:{{{table}}}:{name}"
 
     def _call(self, call: Callable[[Any], Any]) -> Any:
-        if not self._redis._available():  # noqa: SLF001
-            return None
-        return self._redis._try(lambda _: call(self._redis._client))  # noqa: SLF001
+        return self._redis.ask(call)
 
 
 def write_value(

@@ -145,7 +145,7 @@ class Membership:
                     joining |= not self._joined(member)
                 else:
                     well &= self._pass_on(member)
-                    if is_due and member.epoch is not None:
+                    if is_due:
                         self._say(member)
             if is_due:
                 next_s = time.monotonic() + beat_s
