@@ -1,7 +1,7 @@
 """A process that reads and writes rows through every tier, and notes when it saw which version.
 
-Each row has one writer, who counts its versions up. The clock is the system's monotonic one, the same
-in every process. Run as `python -m tests.chaos.observer OPTIONS`, it ends when its input does.
+Each row has one writer, who counts its versions up. The clock is the system's monotonic one, the
+same in every process. Run as `python -m tests.chaos.observer OPTIONS`, it ends when its input does.
 """
 
 from __future__ import annotations

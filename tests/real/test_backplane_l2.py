@@ -130,6 +130,24 @@ def test_a_newcomer_reads_when_a_witness_has_answered(opened: Open) -> None:
     assert l2_hits(newcomer) == 1
 
 
+def test_a_newcomer_waits_for_a_witness_that_is_behind(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = opened()
+    settled(joined(store))
+    assert isinstance(store.caches, HearingCaches)
+    assert store.caches.shared is not None
+    with monkeypatch.context() as behind:
+        behind.setattr(store.caches.shared.membership, "_pass_on", lambda _: False)
+        newcomer, _ = opened()
+        end_s = time.monotonic() + STALENESS_S
+        while time.monotonic() < end_s:
+            assert epoch(newcomer) is None
+            time.sleep(0.01)
+    joined(newcomer)
+    assert epoch(newcomer) == epoch(store)
+
+
 def test_without_a_witness_a_newcomer_begins_another_epoch(opened: Open, raw: Raw) -> None:
     store, pages = opened()
     pages.create(page(1)).unwrap()
@@ -204,6 +222,8 @@ def test_after_a_write_its_process_reads_nothing_older_from_l2(opened: Open, raw
     pages.create(page(1)).unwrap()
     old = snapshot_of(raw)
     settled(joined(store))
+    assert store.backplane is not None
+    store.backplane.close()
     for version in range(1, 20):
         pages.update(page(1, version)).unwrap()
         planted(store, 0, old)
@@ -234,11 +254,7 @@ def head(xmin: int, xmax: int, *running: int) -> bytes:
 
 @pytest.mark.parametrize("standby", [False, True])
 @pytest.mark.parametrize("big", [0, 2**40])
-def test_scripts_judge_as_the_core_does(
-    opened: Open,
-    standby: bool,
-    big: int,
-) -> None:
+def test_scripts_judge_as_the_core_does(opened: Open, *, standby: bool, big: int) -> None:
     store, _ = opened()
     joined(store)
     assert store.caches.l2 is not None

@@ -108,10 +108,11 @@ class HearingCaches(Caches):
         if announcing and not cache.announcing:
             # What was changed before was not.
             cache.begin_hearing(self._settled)
-            if cache.member is not None:
-                cache.member.begin()
         elif not announcing:
             cache.l1.serve_until(0.0)
+        member = cache.member
+        if self.shared is not None and member is not None and member.is_ready != announcing:
+            self.shared.membership.ready(member, is_ready=announcing)
         cache.announcing = announcing
 
     def invalidate(

@@ -45,6 +45,7 @@ class Member:
         table: The table's name in L2.
         epoch: The epoch that it trusts; None for none.
         turn: The last transaction that changed the whole table.
+        is_ready: Whether the table announces its changes.
     """
 
     def __init__(self, table: str) -> None:
@@ -52,6 +53,7 @@ class Member:
         self.epoch: str | None = None
         self.turn = 0
         self.has_turned = False
+        self.is_ready = False
         self.waiting: deque[_Change | _Question] = deque()
         self.lock = threading.Lock()
         self.begin()
@@ -110,8 +112,17 @@ class Membership:
             self._thread.start()
         self._woken.set()
 
+    def ready(self, member: Member, *, is_ready: bool) -> None:
+        """A table announces its changes from now on, or does so no longer."""
+        member.begin()
+        member.is_ready = is_ready
+        self._woken.set()
+
     def heard(self, member: Member, names: Sequence[str] | None, xid: int) -> None:
         """A transaction changed rows of a table."""
+        if not member.is_ready:
+            # Who becomes ready asks then, and what was before the question is a witness's to tell.
+            return
         with member.lock:
             if names is None:
                 member.turn, member.has_turned = xid, True
@@ -155,8 +166,9 @@ class Membership:
 
     def _joined(self, member: Member) -> bool:
         """Try to trust L2."""
-        if not self._is_listening:
-            return False
+        if not (self._is_listening and member.is_ready):
+            # Nothing to hurry for; who listens, or is ready, wakes this thread.
+            return True
         newcomer, now_s = member.newcomer, time.monotonic()
         if now_s - member.asked_s > _ASK_AGAIN * self._max_staleness_s:
             # Whoever was to answer may have begun anew itself, and forgotten the question.
