@@ -1,4 +1,4 @@
-"""What the PostgreSQL backplane costs: a write, and a hit of L1. Run as `python benches/backplane.py`.
+"""What the PostgreSQL backplane costs: a write, and a hit of L1; `python benches/backplane.py`.
 
 The ways take turns at random, write by write, so that what else the machine does is shared alike.
 """

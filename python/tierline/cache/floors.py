@@ -234,6 +234,11 @@ class FloorTier:
         return self._redis.ask(call)
 
 
+def wall_ms() -> int:
+    """The wall clock in milliseconds, by which others judge a value's age."""
+    return time.time_ns() // 1_000_000
+
+
 def write_value(
     payload: bytes, *, fingerprint: int, read_at_ms: int, snapshot: bytes, standby: bool
 ) -> bytes:

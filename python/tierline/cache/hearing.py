@@ -15,7 +15,7 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
-from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, write_value
+from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, wall_ms, write_value
 from tierline.cache.membership import Member, Membership
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.cache.tables import Fetched, Look, TableCache, l2_name
@@ -203,7 +203,7 @@ class HearingCache(TableCache[T, K]):
     def _begin(self, key: K) -> _Load:
         """Before a read: what it is judged by."""
         token, began_s = self.l1.begin(key), time.monotonic()
-        return _Load(token, began_s, time.time_ns() // 1_000_000, self._spot(key))
+        return _Load(token, began_s, wall_ms(), self._spot(key))
 
     def _fill_seen(self, key: K, seen: Seen, load: _Load) -> bool:
         """Keep what was read, in L1 and L2; whether it includes all that was announced."""
