@@ -68,16 +68,19 @@ class PendingCaches:
         """None: what they hold may be older than what the transaction sees."""
         return []
 
-    def apply(self) -> None:
+    def apply(self, xid: int | None = None) -> None:
         """Make every tier forget what was written: the transaction is kept, or may be.
 
         A load that began before now is refused, so what it read before the commit is not kept.
+
+        Args:
+            xid: The transaction, if it has an id.
         """
         for table, keys, deleted, changes in self._written:
             if keys is None:
-                self._caches.invalidate_table(table, deleted=deleted, changes=changes)
+                self._caches.invalidate_table(table, deleted=deleted, changes=changes, xid=xid)
             else:
-                self._caches.invalidate(table, keys, deleted=deleted, changes=changes)
+                self._caches.invalidate(table, keys, deleted=deleted, changes=changes, xid=xid)
 
 
 def _kept(changes: Sequence[RowChange] | None) -> tuple[RowChange, ...] | None:

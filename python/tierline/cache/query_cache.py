@@ -151,6 +151,14 @@ class QueryCache:
         """
         self._changed(self._id(table), changes)
 
+    def changed_at(self, place: tuple[str, str]) -> None:
+        """Drop the results that read the table of a schema and name: any of its rows changed."""
+        self._changed(place, None)
+
+    def serve_until(self, horizon_s: float) -> None:
+        """Serve nothing after a monotonic time, which is put off again and again."""
+        self._l1.serve_until(horizon_s)
+
     def deleted(self, table: Table[Any, Any]) -> None:
         """Drop the results of other tables' rows that went with deleted ones, or may have."""
         for other in self._dependents.get(self._id(table), ()):

@@ -202,6 +202,23 @@ class RedisTier:
         texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
         return {text[len(start) : -1] for text in texts}
 
+    @property
+    def space(self) -> str | None:
+        """How keys begin now; None while Redis is not to be asked."""
+        return self._space if self._available() else None
+
+    def script(self, text: str) -> Any:
+        """A script of Lua, to be called inside `ask`."""
+        return self._client.register_script(text)
+
+    def ask(self, call: Callable[[Any], Any]) -> Any:
+        """What a call of the client answers; None if Redis does not answer."""
+        return self._try(lambda _: call(self._client)) if self._available() else None
+
+    def count(self, name: str) -> None:
+        """Count something by its name in `L2Stats`."""
+        self._count(name)
+
     def stats(self) -> L2Stats:
         """The counters."""
         with self._lock:

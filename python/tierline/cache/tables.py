@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
@@ -19,12 +19,28 @@ from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
 from tierline.query.readings import RowChange
+from tierline.sql.snapshots import Seen
 
 T = TypeVar("T")
 K = TypeVar("K")
+A_contra = TypeVar("A_contra", contravariant=True)
 E = TypeVar("E", bound=RepositoryError)
 
 Fetched: TypeAlias = Success[T] | Failure[RepositoryError]
+
+
+class Look(Protocol[A_contra]):
+    """Reads the rows of a key, or of a list of keys, with the snapshots they were read under."""
+
+    def __call__(self, keys: A_contra, *, latest: bool) -> Fetched[list[Seen]]:
+        """The rows that are there.
+
+        Args:
+            keys: Which.
+            latest: Whether only a server that takes writes may answer.
+        """
+        ...
+
 
 _TableId: TypeAlias = tuple[str, str]
 
@@ -46,8 +62,16 @@ class TableCache(Generic[T, K]):
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
 
-    def reader(self, fetch: Callable[[K], Fetched[T]]) -> Callable[[K], Fetched[T]]:
-        """A native function from key to result that asks L1, L2, then `fetch`, and fills upward."""
+    def reader(
+        self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
+    ) -> Callable[[K], Fetched[T]]:
+        """A native function from key to result that asks L1, L2, then L3, and fills upward.
+
+        Args:
+            fetch: Reads the entity of a key in L3.
+            look: The same, with the snapshots that a cache with a backplane wants.
+        """
+        del look
 
         def load(key: K) -> Fetched[T]:
             return self._load(key, fetch)
@@ -55,12 +79,16 @@ class TableCache(Generic[T, K]):
         return self.l1.reader(load)
 
     def read_many(
-        self, keys: Iterable[K], fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]]
+        self,
+        keys: Iterable[K],
+        fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
+        look: Look[list[K]] | None = None,
     ) -> Success[dict[K, T]] | Failure[E]:
         """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
 
-        L2 is not asked: one statement is as near as it is.
+        L2 is not asked: one statement is as near as it is. For `look` see `reader`.
         """
+        del look
         began_s = time.monotonic()
         found = self.l1.get_many(keys)
         entities = {
@@ -160,14 +188,17 @@ class Caches:
         self._lock = threading.Lock()
         self._by_table: dict[_TableId, list[TableCache[Any, Any]]] = {}
 
+    def _make(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
+        return TableCache(table, strategy, self.l2, self._schema)
+
     def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K]:
         """The cache of a table under a strategy; the same one for the same arguments."""
         with self._lock:
-            caches = self._by_table.setdefault(self._id(table), [])
+            caches = self._by_table.setdefault(self.place(table), [])
             for cache in caches:
                 if cache.table is table and cache.strategy == strategy:
                     return cache
-            cache = TableCache(table, strategy, self.l2, self._schema)
+            cache = self._make(table, strategy)
             caches.append(cache)
             return cache
 
@@ -178,6 +209,7 @@ class Caches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget rows.
 
@@ -187,11 +219,13 @@ class Caches:
             deleted: Whether they were deleted, and rows of other tables perhaps with them.
             changes: The rows before and after, where they are known: results of cached queries
                 that they do not concern stay.
+            xid: The transaction, where it is known and not this context's last write.
         """
+        del xid
         # L2 first: what L1 loads from it afterwards is no older.
         if self.l2 is not None:
             self.l2.invalidate(self._l2_names(table, keys))
-        for cache in self._of(table):
+        for cache in self.of(table):
             if cache.table.key == table.key:
                 cache.l1.invalidate_many(keys)
             else:
@@ -207,6 +241,7 @@ class Caches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget a table.
 
@@ -214,10 +249,12 @@ class Caches:
             table: The table that was written.
             deleted: Whether rows were deleted, and rows of other tables perhaps with them.
             changes: As in `invalidate`.
+            xid: As in `invalidate`.
         """
+        del xid
         if self.l2 is not None:
             self.l2.invalidate_all(l2_beginning(table, self._schema))
-        for cache in self._of(table):
+        for cache in self.of(table):
             self._forget(cache)
         self._dropped(table, changes, deleted=deleted)
 
@@ -230,7 +267,7 @@ class Caches:
         # Other processes may have filled Redis.
         if self.l2 is not None or self.queries.in_use(table):
             return True
-        return bool(self._of(table)) or bool(self._dependents(table))
+        return bool(self.of(table)) or bool(self.dependents(table))
 
     def all(self) -> list[TableCache[Any, Any]]:
         """Every table's cache."""
@@ -244,7 +281,7 @@ class Caches:
         self.queries.changed(table, changes)
         if deleted:
             self.queries.deleted(table)
-            for cache in self._dependents(table):
+            for cache in self.dependents(table):
                 self._forget(cache)
 
     def _l2_names(self, table: Table[Any, Any], keys: Sequence[Any]) -> list[str]:
@@ -261,14 +298,15 @@ class Caches:
             self.l2.invalidate_all(cache.beginning)
         cache.l1.invalidate_all()
 
-    def _of(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+    def of(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+        """The caches of a table."""
         with self._lock:
-            return list(self._by_table.get(self._id(table), ()))
+            return list(self._by_table.get(self.place(table), ()))
 
-    def _dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
+    def dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
         """Caches of tables whose rows a delete may change: ON DELETE CASCADE and SET NULL."""
         caches = self.all()
-        reached = {self._id(table)}
+        reached = {self.place(table)}
         found: dict[int, TableCache[Any, Any]] = {}
         grown = True
         while grown:
@@ -276,15 +314,16 @@ class Caches:
             for cache in caches:
                 if id(cache) not in found and self._is_changed_by(cache.table, reached):
                     found[id(cache)] = cache
-                    reached.add(self._id(cache.table))
+                    reached.add(self.place(cache.table))
                     grown = True
         return list(found.values())
 
     def _is_changed_by(self, table: Table[Any, Any], deleted: set[_TableId]) -> bool:
         return any(
-            rule.on_delete in ("cascade", "set null") and self._id(rule.references) in deleted
+            rule.on_delete in ("cascade", "set null") and self.place(rule.references) in deleted
             for rule in table.foreign_keys
         )
 
-    def _id(self, table: Table[Any, Any]) -> _TableId:
+    def place(self, table: Table[Any, Any]) -> _TableId:
+        """The schema and the name of a table."""
         return table.schema or self._schema, table.name

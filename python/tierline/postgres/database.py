@@ -11,12 +11,11 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg_pool import PoolClosed, PoolTimeout
+from psycopg_pool import PoolTimeout
 from returns.result import Failure, Success
 
 from tierline.deadline import due_s
 from tierline.errors import (
-    CommitUnknownError,
     ConnectionError,  # noqa: A004
     QueryError,
     RepositoryError,
@@ -25,17 +24,17 @@ from tierline.postgres.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
 from tierline.postgres.counters import Counters, Reads
-from tierline.postgres.dialing import CircuitOpenError
 from tierline.postgres.errors import DRIVER_ERRORS
 from tierline.postgres.events import CircuitChanged, Events, Retried
-from tierline.postgres.following import note_write
 from tierline.postgres.health import Health, health_of
 from tierline.postgres.measuring import measured, told_acquired, told_batches
 from tierline.postgres.node import Node
+from tierline.postgres.noting import Noting
 from tierline.postgres.options import DatabaseOptions
-from tierline.postgres.performer import Performer, about, failed, is_lost
+from tierline.postgres.performer import about, failed, is_lost
 from tierline.postgres.pool import PoolOptions, PoolStats
 from tierline.postgres.probing import probe
+from tierline.postgres.repeating import is_repeatable
 from tierline.postgres.streaming import stream_rows
 from tierline.sql import Statement
 
@@ -48,7 +47,7 @@ READS_MAX = 3
 _LIMIT_SLACK_S = 0.1
 
 
-class Database(Performer):
+class Database(Noting):
     """One PostgreSQL server behind a pool; safe to share between threads.
 
     Args:
@@ -98,6 +97,8 @@ class Database(Performer):
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows a statement answers with."""
         # The hottest path of L3, so `_perform` is written out here.
+        if statement.writes and self.notes_writes:
+            return self._fetch_noted(statement, values)
         if self.events.wanted:
             return self._perform(statement, lambda c: c.fetch(statement, values))
         began = time.monotonic()
@@ -127,9 +128,18 @@ class Database(Performer):
             self.counters.read(found=bool(rows))
         return Success(rows)
 
-    def note(self, xid: int) -> None:
-        """A transaction of this context has written, or may have."""
-        note_write(self.identity, xid)
+    def dial_writer(self, within_s: float) -> tuple[Node, Connection]:
+        """The server that takes writes, and a connection to it beside the pool's.
+
+        Raises:
+            psycopg.Error: It cannot be reached.
+        """
+        node = self._writer(time.monotonic() + within_s)
+        return node, node.dialer.dial()
+
+    def is_writer(self, node: Node | None) -> bool:
+        """Whether a server is the one that takes writes, as far as is known."""
+        return node is self._node
 
     def stream(
         self, statement: Statement, values: tuple[Any, ...], size: int
@@ -371,22 +381,6 @@ class Database(Performer):
 
     def __repr__(self) -> str:
         return f"<Database {self.location}>"
-
-
-def is_repeatable(failure: RepositoryError, statement: Statement) -> bool:
-    """Whether a statement may be run again because it did nothing and may succeed then."""
-    return (
-        not statement.writes
-        and isinstance(failure, ConnectionError)
-        and not isinstance(failure, CommitUnknownError)
-        # Otherwise there was no connection at all, and the pool has tried already.
-        and not was_never_sent(failure)
-    )
-
-
-def was_never_sent(failure: RepositoryError) -> bool:
-    """Whether a statement failed because there was no connection."""
-    return isinstance(failure.__cause__, (PoolTimeout, PoolClosed, CircuitOpenError))
 
 
 _WARM_UP = Statement("warm_up", "", (), None)

@@ -19,19 +19,38 @@ from typing import cast
 
 _FORM = re.compile(r"tl1(?:\.[0-9a-f]{12}-[0-9]{1,20})*\Z")
 
+# Of the last write alone, for the caches: they are told right behind it, in the same context.
+_LAST: ContextVar[tuple[str, int, bool] | None] = ContextVar("tierline_last_write", default=None)
+
 _WRITES: ContextVar[Mapping[str, int]] = ContextVar("tierline_writes", default=MappingProxyType({}))
 
 
-def note_write(identity: str, xid: int) -> None:
+def note_write(identity: str, xid: int, *, is_exact: bool = True) -> None:
     """A transaction of this context has written, or may have.
 
     Args:
         identity: Of the database, the same on its replicas.
         xid: The transaction's 64-bit id.
+        is_exact: False if it is another's, and the transaction's own is no higher.
     """
+    _LAST.set((identity, xid, is_exact))
     known = _WRITES.get()
     if xid > known.get(identity, 0):
         _WRITES.set({**known, identity: xid})
+
+
+def begin_write() -> None:
+    """A write begins whose id is not known yet."""
+    _LAST.set(None)
+
+
+def take_write(identity: str) -> tuple[int, bool] | None:
+    """The last write of this context, once, as `note_write` was told; None if it is not known."""
+    found = _LAST.get()
+    if found is None:
+        return None
+    _LAST.set(None)
+    return found[1:] if found[0] == identity else None
 
 
 def last_write(identity: str) -> int:

@@ -30,6 +30,12 @@ class Performer(ABC):
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows a statement answers with."""
 
+    def fetch_latest(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a statement that only reads, from a server that takes writes."""
+        return self.fetch(statement, values)
+
     def fetch_current(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[list[Any]] | Failure[RepositoryError]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from returns.result import Failure, Success
 
@@ -24,19 +24,18 @@ from tierline.errors import (
 )
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
-from tierline.postgres.database import Database, was_never_sent
+from tierline.postgres.database import Database
 from tierline.postgres.events import FailedOver
 from tierline.postgres.following import last_write
 from tierline.postgres.node import Node
 from tierline.postgres.options import DatabaseOptions
-from tierline.postgres.pipeline import as_one, fetch_batch, run_together
+from tierline.postgres.pipeline import as_one, fetch_batch
 from tierline.postgres.pool import PoolStats
+from tierline.postgres.repeating import was_never_sent
 from tierline.postgres.routing import ReadPolicy, readers
 from tierline.postgres.topology import Topology
-from tierline.sql import Compiled, Staged, Statement
-from tierline.sql.snapshots import SETTLED_BELOW, WRITING, WRITTEN_BELOW
-
-_R = TypeVar("_R")
+from tierline.sql import Compiled, Statement
+from tierline.sql.snapshots import SETTLED_BELOW
 
 _PATIENCE_S = 0.075
 """Seconds for a replica to answer before it is asked whether it lives."""
@@ -61,6 +60,8 @@ class RoutedDatabase(Database):
     Raises:
         ConnectionError: No server can be reached.
     """
+
+    notes_writes = True
 
     def __init__(self, hosts: Sequence[Host], options: DatabaseOptions, policy: ReadPolicy) -> None:
         self._prepare(options)
@@ -89,7 +90,7 @@ class RoutedDatabase(Database):
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows a statement answers with."""
         if statement.writes:
-            return self._perform(statement, self._noted_fetch(statement, values))
+            return self._fetch_noted(statement, values)
         return self._read(statement, values, last_write(self.identity))
 
     def fetch_current(
@@ -112,56 +113,20 @@ class RoutedDatabase(Database):
             found = self._from_replica(node, read)
             if found is not None:
                 return found
+        return self.fetch_latest(statement, values)
+
+    def fetch_latest(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The rows of a statement that only reads, from the primary."""
         found = self._perform(statement, lambda c: c.fetch(statement, values))
         if isinstance(found, Success):
             self.counters.read(found=bool(found.unwrap()))
         return found
 
-    def execute(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Run a statement that answers no rows; how many rows it changed."""
-
-        def run(connection: Connection) -> int:
-            with as_one():
-                (_, result), (prepared, answer) = run_together(
-                    connection, [Compiled(statement, values), Compiled(WRITING, ())]
-                )
-            self._note(connection.rows(WRITING, prepared, answer))
-            return result.command_tuples or 0
-
-        return self._perform(statement, run)
-
-    def fetch_batch(
-        self, batch: Sequence[Compiled]
-    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
-        """The rows of several statements, run in one round trip and one transaction."""
-
-        def run(connection: Connection) -> list[list[Any]]:
-            *rows, xid = fetch_batch(connection, [*batch, Compiled(WRITING, ())])
-            self._note(xid)
-            return rows
-
-        written = (compiled.statement for compiled in batch if compiled.statement.writes)
-        return self._perform(next(written, batch[0].statement), run)
-
-    def copy_in(
-        self,
-        statement: Statement,
-        rows: Sequence[Any],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by COPY, all or none; how many."""
-        return self._noted_after(super().copy_in(statement, rows, progress))
-
-    def move_in(
-        self,
-        staged: Staged,
-        rows: Sequence[Any],
-        progress: Callable[[int], None] | None = None,
-    ) -> Success[int] | Failure[RepositoryError]:
-        """Write rows by way of a temporary table, in one transaction; how many were written."""
-        return self._noted_after(super().move_in(staged, rows, progress))
+    def is_writer(self, node: Node | None) -> bool:
+        """Whether a server is the one that takes writes, as far as is known."""
+        return self._topology.primary in (None, node)
 
     def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
         """Run several commands without parameters, all or none."""
@@ -174,9 +139,9 @@ class RoutedDatabase(Database):
             *(sum(getattr(one, field) for one in found) for field in PoolStats.__struct_fields__)
         )
 
-    def note(self, xid: int) -> None:
-        """A transaction of this context has written, or may have."""
-        super().note(xid)
+    def note(self, xid: int, *, is_exact: bool = True) -> None:
+        """A transaction of this context has written, or may have; see `note_write`."""
+        super().note(xid, is_exact=is_exact)
         self._written = max(self._written, xid)
 
     def close(self) -> None:
@@ -259,33 +224,6 @@ class RoutedDatabase(Database):
             return found
         seen = [node for node in self._nodes if node.state.role != "unknown"]
         return seen[0] if seen else self._nodes[0]
-
-    def _noted_fetch(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Callable[[Connection], list[Any]]:
-        def run(connection: Connection) -> list[Any]:
-            with as_one():
-                rows, xid = fetch_batch(
-                    connection, [Compiled(statement, values), Compiled(WRITING, ())]
-                )
-            self._note(xid)
-            return rows
-
-        return run
-
-    def _noted_after(
-        self, found: Success[_R] | Failure[RepositoryError]
-    ) -> Success[_R] | Failure[RepositoryError]:
-        """After a write whose transaction had no room to ask: an id that its own lies below."""
-        if isinstance(found, Success):
-            below = self._perform(WRITTEN_BELOW, lambda c: c.fetch(WRITTEN_BELOW, ()))
-            if isinstance(below, Success):
-                self.note(below.unwrap()[0] - 1)
-        return found
-
-    def _note(self, xid: list[Any]) -> None:
-        if xid and xid[0] is not None:
-            self.note(xid[0])
 
 
 class _Read(NamedTuple):

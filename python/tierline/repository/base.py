@@ -24,6 +24,7 @@ from tierline.repository.ports import DatabasePort, StorePort
 from tierline.repository.writes import perform_write
 from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
+from tierline.sql.snapshots import Seen
 from tierline.sql.telling import Told, told_statements
 
 T = TypeVar("T")
@@ -52,10 +53,10 @@ class RepositoryBase(Generic[T, K]):
         if self._cache is None:
             self.get_by_id = self._fetch
         elif table.copy:
-            read = self._cache.reader(self._fetch)
+            read = self._cache.reader(self._fetch, self._look)
             self.get_by_id = lambda key: copied(read(key))
         else:
-            self.get_by_id = self._cache.reader(self._fetch)
+            self.get_by_id = self._cache.reader(self._fetch, self._look)
 
     def _fetch(self, key: K) -> Result[T, RepositoryError]:
         """`get_by_id` from L3."""
@@ -73,6 +74,18 @@ class RepositoryBase(Generic[T, K]):
             rows = result.unwrap()
             return Success(rows[0]) if rows else self._not_found("get_by_id")
         return result
+
+    def _look(self, keys: K, *, latest: bool) -> Result[Rows[Seen], RepositoryError]:
+        """`get_by_id` from L3, with the snapshot."""
+        try:
+            values = self._table.read_key(keys)
+            statement = self._statements.get_seen
+        except BadFieldsError as bad:
+            return self._invalid(bad, "get_by_id")
+        except RepositoryError as error:
+            return self._refused(error, "get_by_id")
+        database = self._store.database
+        return (database.fetch_latest if latest else database.fetch)(statement, values)
 
     def _changed(
         self,

@@ -40,6 +40,12 @@ class DatabasePort(Protocol):
         """As `fetch`, with all that this process wrote in any context: what a cache may keep."""
         ...
 
+    def fetch_latest(
+        self, statement: Statement, values: tuple[Any, ...]
+    ) -> Success[list[Any]] | Failure[RepositoryError]:
+        """The same from a server that takes writes."""
+        ...
+
     def execute(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[int] | Failure[RepositoryError]:

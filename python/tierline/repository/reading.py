@@ -20,6 +20,7 @@ from tierline.query.unknown import unknown_field
 from tierline.repository.base import RepositoryBase, Rows
 from tierline.result import Result
 from tierline.sql import compile_count, compile_exists, compile_query
+from tierline.sql.snapshots import Seen
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -48,7 +49,7 @@ class Reading(RepositoryBase[T, K]):
             return Success({})
         if self._cache is None:
             return self._fetch_many(wanted)
-        found = self._cache.read_many(wanted, self._fetch_many)
+        found = self._cache.read_many(wanted, self._fetch_many, self._look_many)
         if isinstance(found, Failure):
             return found
         entities = found.unwrap()
@@ -230,6 +231,18 @@ class Reading(RepositoryBase[T, K]):
             return result
         found = {self._table.key_of(entity): entity for entity in result.unwrap()}
         return Success({key: found[key] for key in keys if key in found})
+
+    def _look_many(self, keys: Rows[K], *, latest: bool) -> Result[Rows[Seen], RepositoryError]:
+        """`get_many` from L3, with the snapshots."""
+        values = self._keys(keys, "get_many")
+        if isinstance(values, Failure):
+            return values
+        try:
+            statement = self._statements.get_many_seen
+        except RepositoryError as error:
+            return self._refused(error, "get_many")
+        database = self._store.database
+        return (database.fetch_latest if latest else database.fetch)(statement, values.unwrap())
 
     def _listed(self, query: Query[T], operation: str) -> Result[Rows[T], RepositoryError]:
         try:

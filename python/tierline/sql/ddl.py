@@ -78,16 +78,16 @@ def _check(name: str, check: Check) -> str:
         case "value":
             measured = name
         case "remainder":
-            return f"{name} % {_literal(check.value)} = 0"
+            return f"{name} % {literal(check.value)} = 0"
         case function:
             measured = f"{function}({name})"
     if check.operator == "in":
-        return f"{measured} IN ({', '.join(_literal(value) for value in check.value)})"
-    return f"{measured} {check.operator} {_literal(check.value)}"
+        return f"{measured} IN ({', '.join(literal(value) for value in check.value)})"
+    return f"{measured} {check.operator} {literal(check.value)}"
 
 
-def _literal(value: Any) -> str:
-    """A declared bound as a literal; the only values that ever become SQL text."""
+def literal(value: Any) -> str:
+    """A name or a declared bound as a literal; the only values that ever become SQL text."""
     match value:
         case int() | float() | Decimal():
             return str(value)

@@ -2,8 +2,59 @@
 
 from __future__ import annotations
 
-from tierline.entity.types import INT8
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tierline.entity.types import BOOL, INT8, scalar_type
+from tierline.query.shapes import maker
+from tierline.sql.identifiers import quote_all
 from tierline.sql.statement import ResultColumn, Statement
+
+_SNAPSHOT = (
+    ResultColumn("snapshot", scalar_type("bytea", bytes), nullable=False),
+    ResultColumn("standby", BOOL, nullable=False),
+)
+
+
+class Seen(NamedTuple):
+    """A row, and the snapshot that it was read under.
+
+    Attributes:
+        row: What the statement makes of it.
+        snapshot: PostgreSQL's own binary form.
+        standby: Whether a standby took the snapshot.
+    """
+
+    row: Any
+    snapshot: bytes
+    standby: bool
+
+
+def seen(statement: Statement) -> Statement:
+    """A plain `SELECT … FROM …` of entities, whose rows say which snapshot they were read under."""
+    assert statement.table is not None
+    build = maker(statement.shape, statement.into)
+    columns = tuple(
+        ResultColumn(column.name, column.type, column.nullable)
+        for column in statement.table.columns
+    )
+
+    def into(*values: Any) -> Seen:
+        return Seen(build(values[:-2]), values[-2], values[-1])
+
+    selected = "SELECT " + quote_all(tuple(column.name for column in columns))
+    assert statement.sql.startswith(selected)
+    # In READ COMMITTED it is the very snapshot that the statement reads.
+    asked = ", pg_snapshot_send(pg_current_snapshot()), pg_is_in_recovery()"
+    return msgspec.structs.replace(
+        statement,
+        sql=selected + asked + statement.sql.removeprefix(selected),
+        columns=(*columns, *_SNAPSHOT),
+        shape="joined",
+        into=into,
+    )
+
 
 SETTLED_BELOW = Statement(
     "snapshot",

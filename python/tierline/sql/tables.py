@@ -13,6 +13,7 @@ from tierline.entity.types import BOOL, INT8, array_of
 from tierline.query.select import Shape
 from tierline.sql.identifiers import quote, quote_all, table_name
 from tierline.sql.lifecycle import NOW, ended, is_stamp, lives, restored, touched
+from tierline.sql.snapshots import seen
 from tierline.sql.statement import ResultColumn, Statement
 
 
@@ -44,6 +45,21 @@ class TableStatements:
     def load(self) -> Statement:
         """The same for keys that were asked for one by one."""
         return msgspec.structs.replace(self.get_many, operation="load")
+
+    @cached_property
+    def get_seen(self) -> Statement:
+        """As `get`; each row is a `Seen`."""
+        return seen(self.get)
+
+    @cached_property
+    def get_many_seen(self) -> Statement:
+        """As `get_many`; each row is a `Seen`."""
+        return seen(self.get_many)
+
+    @cached_property
+    def load_seen(self) -> Statement:
+        """As `load`; each row is a `Seen`."""
+        return msgspec.structs.replace(self.get_many_seen, operation="load")
 
     @cached_property
     def exists(self) -> Statement:

@@ -21,7 +21,7 @@ from tierline.store.runnable import Runnable, runnable
 class CurrentPort(Protocol):
     """Reads from a server that lacks no write."""
 
-    def fetch_current(
+    def fetch_latest(
         self, statement: Statement, values: tuple[Any, ...]
     ) -> Success[list[Any]] | Failure[RepositoryError]:
         """The rows of a read."""
@@ -83,7 +83,7 @@ def cached_rows(
         key,
         readings,
         cached.ttl_s,
-        lambda: database.fetch_current(run.statement, values),
+        lambda: database.fetch_latest(run.statement, values),
         fresh=fresh,
     )
     if isinstance(found, Failure):

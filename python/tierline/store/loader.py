@@ -16,6 +16,7 @@ from tierline.errors import NotFoundError, RepositoryError, ValidationError
 from tierline.repository.ports import CachesPort, DatabasePort
 from tierline.result import Result
 from tierline.sql import table_statements
+from tierline.sql.snapshots import Seen
 from tierline.store.failures import built
 
 T = TypeVar("T")
@@ -108,9 +109,11 @@ class Loader(Generic[T, K]):
         if not pending:
             return
         fetch = self._fetch
-        for cache in self._caches:
-            # Each begins its fills before what is inside it reads.
-            fetch = partial(cache.read_many, fetch=fetch)
+        for n, cache in enumerate(self._caches):
+            # Each begins its fills before what is inside it reads. What comes out of another cache
+            # has no snapshot to show, so of those that want one only the last is asked.
+            is_last = n == len(self._caches) - 1
+            fetch = partial(cache.read_many, fetch=fetch, look=self._look if is_last else None)
         found = fetch([deferred.key for deferred in pending.values()])
         self._pending = {}
         if isinstance(found, Failure):
@@ -141,6 +144,15 @@ class Loader(Generic[T, K]):
         rows: list[T] = result.unwrap()
         found = {table.key_of(row): row for row in rows}
         return Success({key: found[key] for key in keys if key in found})
+
+    def _look(self, keys: list[K], *, latest: bool) -> Result[list[Seen], RepositoryError]:
+        table = self._table
+        statement = built(lambda: table_statements(table).load_seen, "load", table)
+        if isinstance(statement, Failure):
+            return statement
+        values = tuple(map(list, zip(*map(table.read_key, keys), strict=True)))
+        database = self._database
+        return (database.fetch_latest if latest else database.fetch)(statement, values)
 
     def _settled_by_l1(self, deferred: Deferred[T, K], key: K) -> bool:
         for cache in self._caches:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
+from tierline.cache.hearing_caches import HearingCaches
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
 from tierline.errors import ConfigurationError, RepositoryError
@@ -24,6 +25,7 @@ from tierline.postgres import (
 )
 from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
+from tierline.store.backplane import Backplane, BackplaneName, last_write_of
 from tierline.store.store import Store
 
 
@@ -40,6 +42,8 @@ def connect(
     credentials: Callable[[], dict[str, str]] | None = None,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
+    backplane: BackplaneName | None = None,
+    max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
@@ -60,6 +64,11 @@ def connect(
         timeout_s: Seconds that a call may take, with waiting for a connection, where no
             `tl.deadline` says otherwise.
         connect_timeout_s: Seconds one connection attempt may take; at least 2 in effect.
+        backplane: `"postgres"`: hear of every change of the tables that `store.install_backplane`
+            was called with, by whomever it is made, so that caches serve nothing older than
+            `max_staleness_s`. None: other processes' changes are seen after the time to live.
+        max_staleness_s: The oldest, in seconds, that what a cache serves may be, with a backplane;
+            at least 0.05.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
 
@@ -80,6 +89,7 @@ def connect(
     try:
         options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
+        _check_backplane(backplane, max_staleness_s)
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
         return Failure(error)
@@ -93,6 +103,7 @@ def connect(
                 reads=reads,
                 redis=redis,
                 prefix=prefix,
+                staleness_s=None if backplane is None else max_staleness_s,
                 cursor_secret=cursor_secret,
             )
         )
@@ -115,6 +126,8 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     credentials: Callable[[], dict[str, str]] | None = None,
     timeout_s: float = 30.0,
     connect_timeout_s: float = 5.0,
+    backplane: BackplaneName | None = None,
+    max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
@@ -135,6 +148,8 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             credentials=credentials,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
+            backplane=backplane,
+            max_staleness_s=max_staleness_s,
             cursor_secret=cursor_secret,
         )
     )
@@ -207,6 +222,21 @@ def _check_secret(secret: bytes | None) -> None:
 
 
 _SECRET_BYTES_MIN = 16
+_STALENESS_S_MIN = 0.05
+
+
+def _check_backplane(backplane: BackplaneName | None, max_staleness_s: float) -> None:
+    names = get_args(BackplaneName)
+    if backplane is not None and backplane not in names:
+        raise ConfigurationError(
+            f"backplane must be {' or '.join(map(repr, names))} or None, not {backplane!r:.80}",
+            operation="open",
+        )
+    if not (math.isfinite(max_staleness_s) and max_staleness_s >= _STALENESS_S_MIN):
+        raise ConfigurationError(
+            f"max_staleness_s must be at least {_STALENESS_S_MIN}, not {max_staleness_s!r:.80}",
+            operation="open",
+        )
 
 
 def _wire(
@@ -218,6 +248,7 @@ def _wire(
     reads: ReadPolicy | None,
     redis: str | None,
     prefix: str,
+    staleness_s: float | None,
     cursor_secret: bytes | None,
 ) -> Store:
     hosts = read_hosts(conninfo, replicas)
@@ -231,7 +262,18 @@ def _wire(
     except RepositoryError:
         database.close()
         raise
-    return Store(database, Caches(l2, database.schema), server, cursor_secret=cursor_secret)
+    if staleness_s is None:
+        return Store(database, Caches(l2, database.schema), server, cursor_secret=cursor_secret)
+    caches = HearingCaches(
+        l2,
+        database.schema,
+        lambda: last_write_of(database),
+        has_standbys=len(hosts) > 1,
+    )
+    # Without L2 a single server's reads that begin after a write see it.
+    database.notes_writes = database.notes_writes or l2 is not None
+    heard = Backplane(database, caches, max_staleness_s=staleness_s)
+    return Store(database, caches, server, backplane=heard, cursor_secret=cursor_secret)
 
 
 def _open_l2(url: str, prefix: str, scope: str) -> RedisTier:

@@ -143,7 +143,7 @@ def _run_once(
     finally:
         session.close()
         if end.kept is not False or session.ended_itself:
-            pending.apply()
+            pending.apply(session.xid)
             if session.xid is not None:
                 store.database.note(session.xid)
     again = session.must_repeat and end.kept is False
@@ -206,7 +206,7 @@ def found_out(
         )
         if found is None and was_kept is not None:
             found = was_kept(until_s)
-        pending.apply()
+        pending.apply(session.xid)
         return found
 
     unknown.resolved_by(ask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
@@ -25,8 +25,14 @@ from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
 from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
+from tierline.sql.backplane import (
+    forget_table_sql,
+    install_backplane_sql,
+    uninstall_backplane_sql,
+)
 from tierline.sql.idempotency import CREATE, FORGET
 from tierline.sql.transactions import Isolation, TransactionMode
+from tierline.store.backplane import Backplane, TableSql, run_each
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.running import run_transaction, transaction_mode
@@ -49,6 +55,7 @@ class Store(Verbs[Database, Caches], Closing):
     Attributes:
         database: L3.
         caches: L1 and L2.
+        backplane: Hears of changes; None without one.
     """
 
     def __init__(
@@ -57,10 +64,12 @@ class Store(Verbs[Database, Caches], Closing):
         caches: Caches,
         server: EmbeddedServer | None = None,
         *,
+        backplane: Backplane | None = None,
         cursor_secret: bytes | None = None,
     ) -> None:
         self.database = database
         self.caches = caches
+        self.backplane = backplane
         self._server = server
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
@@ -235,9 +244,42 @@ class Store(Verbs[Database, Caches], Closing):
         sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
         if isinstance(sql, Failure):
             return sql
+        if self.backplane is not None:
+            sql = f"{sql}; {forget_table_sql(table, self.database.schema)}"
         result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
         self.caches.invalidate_table(table)
         return result
+
+    def install_backplane(
+        self, tables: Iterable[Table[Any, Any]], /
+    ) -> Result[None, RepositoryError]:
+        """Let tables announce their changes to every store that is opened with `backplane=`.
+
+        It creates a function and four triggers a table, and is no harm where they are. Call it
+        again after a key column was renamed. Writes go on as before and cost a little more; a
+        prepared transaction (two-phase commit) cannot write to such a table.
+
+        Args:
+            tables: The tables; they must exist, and belong to the user.
+
+        Errors: `QueryError` if a table does not exist or is another's.
+
+        Example:
+            ``store.install_backplane([FLIGHTS, PLANES])``
+        """
+        return self._announce(tables, "install_backplane", install_backplane_sql)
+
+    def uninstall_backplane(
+        self, tables: Iterable[Table[Any, Any]], /
+    ) -> Result[None, RepositoryError]:
+        """Take back what `install_backplane` did. Stores with a backplane read such tables from L3.
+
+        Args:
+            tables: The tables.
+
+        Errors: `QueryError` if a table does not exist or is another's.
+        """
+        return self._announce(tables, "uninstall_backplane", uninstall_backplane_sql)
 
     def stats(self) -> Stats:
         """Hits, misses, loads and evictions of each tier since the store was opened."""
@@ -300,6 +342,8 @@ class Store(Verbs[Database, Caches], Closing):
             return
         self._closed = True
         try:
+            if self.backplane is not None:
+                self.backplane.close()
             self.database.close()
             if self.caches.l2 is not None:
                 self.caches.l2.close()
@@ -338,6 +382,14 @@ class Store(Verbs[Database, Caches], Closing):
             return answer
         made = self.create_idempotency_table()
         return made if isinstance(made, Failure) else run()
+
+    def _announce(
+        self, tables: Iterable[Table[Any, Any]], operation: str, sql: TableSql
+    ) -> Result[None, RepositoryError]:
+        schema = self.database.schema
+        return run_each(
+            tables, operation, lambda table: sql(table, schema), self._define, self.backplane
+        )
 
     def _define(self, statement: Statement) -> Result[None, RepositoryError]:
         result = self.database.script(statement)

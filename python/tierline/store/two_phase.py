@@ -71,7 +71,7 @@ class Part:
 
     def keep(self) -> None:
         """What it wrote is kept: the caches forget it, reads of replicas wait for it."""
-        self.pending.apply()
+        self.pending.apply(self.session.xid)
         if self.session.xid is not None:
             self.store.database.note(self.session.xid)
 

@@ -1,0 +1,221 @@
+"""The backplane of a store: its listener, and what its caches are told."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import psycopg
+from returns.result import Failure, Success
+
+from tierline.cache.announcements import read_announcement
+from tierline.cache.floors import FloorTier
+from tierline.cache.hearing import Shared
+from tierline.cache.hearing_caches import HearingCaches, LastWrite
+from tierline.cache.membership import Membership
+from tierline.entity import Table
+from tierline.errors import RepositoryError
+from tierline.postgres import Database
+from tierline.postgres.connection import Connection
+from tierline.postgres.following import take_write
+from tierline.postgres.listening import Listener
+from tierline.postgres.node import Node
+from tierline.result import Result
+from tierline.sql import Statement
+from tierline.sql.backplane import ANNOUNCING, ASK, SETTLED
+from tierline.store.failures import built
+
+BackplaneName: TypeAlias = Literal["postgres"]
+
+TableSql: TypeAlias = Callable[[Table[Any, Any], str], str]
+"""From a table and the schema of those without one to a script."""
+
+_BEATS = 4
+_BEATS_A_CHECK = 10
+_FIRST_S = 1.0
+_DIAL_S = 1.0
+
+_log = logging.getLogger("tierline.store")
+
+
+class BackplaneHealth(msgspec.Struct, frozen=True):
+    """How well a store hears.
+
+    Attributes:
+        age_s: How long ago everything that was committed had been heard; infinity for never.
+        max_staleness_s: Beyond this age L1 and L2 serve nothing.
+        announcements: How many changes were heard of.
+        starts: How often it began to listen.
+        silent_tables: Tables with a cache that do not announce changes, and so are not cached.
+    """
+
+    age_s: float
+    max_staleness_s: float
+    announcements: int
+    starts: int
+    silent_tables: tuple[str, ...]
+
+
+class Backplane:
+    """Tells the caches of a store what its database announces.
+
+    Args:
+        database: The database.
+        caches: The caches.
+        max_staleness_s: The oldest that a cached value may be.
+    """
+
+    def __init__(
+        self, database: Database, caches: HearingCaches, *, max_staleness_s: float
+    ) -> None:
+        self._database = database
+        self._caches = caches
+        self._max_staleness_s = max_staleness_s
+        self._node: Node | None = None
+        self._caught_up_s = -math.inf
+        self._announcements = 0
+        self._starts = 0
+        self._beats = 0
+        self._unchecked = True
+        self._warned: set[tuple[str, str]] = set()
+        if caches.l2 is not None:
+            floors = FloorTier(caches.l2)
+            caches.shared = Shared(floors, Membership(floors, max_staleness_s, self._ask))
+        self._listener = Listener(
+            self._dial, self, beat_s=max_staleness_s / _BEATS, silence_s=max_staleness_s
+        )
+        caches.opened = self.check
+        caches.catch_up = self.catch_up
+        self._listener.catch_up(_FIRST_S)
+
+    def health(self) -> BackplaneHealth:
+        """How well it hears now."""
+        silent = {
+            ".".join(self._caches.place(cache.table))
+            for cache in self._caches.hearing()
+            if not cache.announcing
+        }
+        return BackplaneHealth(
+            time.monotonic() - self._caught_up_s,
+            self._max_staleness_s,
+            self._announcements,
+            self._starts,
+            tuple(sorted(silent)),
+        )
+
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until everything that is committed by now has been heard; whether it was in time."""
+        return self._listener.catch_up(timeout_s)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+        if self._caches.shared is not None:
+            self._caches.shared.membership.close()
+
+    def listening(self, connection: Connection) -> None:
+        """See `Hearer`."""
+        (settled,) = connection.fetch(SETTLED, ())
+        self._caches.begin_hearing(settled)
+        if self._caches.shared is not None:
+            self._caches.shared.membership.listening()
+        self._starts += 1
+        self._check(connection)
+
+    def heard(self, payload: bytes) -> None:
+        """See `Hearer`."""
+        announcement = read_announcement(payload)
+        if announcement is None:
+            # Whatever it was to say has been missed.
+            raise psycopg.DataError("an announcement cannot be read")
+        self._announcements += 1
+        self._caches.hear(announcement)
+
+    def asked(self, newcomer: bytes) -> None:
+        """See `Hearer`."""
+        if self._caches.shared is not None:
+            self._caches.shared.membership.asked(newcomer.decode(errors="replace"))
+
+    def caught_up(self, sent_s: float) -> None:
+        """See `Hearer`."""
+        if not self._database.is_writer(self._node):
+            raise psycopg.OperationalError("another server takes the writes now")
+        self._caught_up_s = sent_s
+        self._caches.serve_until(sent_s + self._max_staleness_s)
+
+    def beating(self, connection: Connection) -> None:
+        """See `Hearer`."""
+        self._beats += 1
+        if self._unchecked or self._beats % _BEATS_A_CHECK == 0:
+            self._unchecked = False
+            self._check(connection)
+
+    def _ask(self, newcomer: str) -> bool:
+        return isinstance(self._database.execute(ASK, (newcomer,)), Success)
+
+    def _dial(self) -> Connection:
+        self._node, connection = self._database.dial_writer(_DIAL_S)
+        return connection
+
+    def check(self) -> None:
+        """Ask soon which tables announce their changes."""
+        self._unchecked = True
+        # With little patience: until then reads go to the database, no more.
+        if self._caught_up_s + self._max_staleness_s > time.monotonic():
+            self._listener.catch_up(self._max_staleness_s / 4)
+
+    def _check(self, connection: Connection) -> None:
+        """Ask which tables announce their changes."""
+        caches = self._caches.hearing()
+        if not caches:
+            return
+        places = [self._caches.place(cache.table) for cache in caches]
+        found = connection.fetch(ANNOUNCING, ([s for s, _ in places], [t for _, t in places]))
+        for cache, place, announcing in zip(caches, places, found, strict=True):
+            if not announcing and place not in self._warned:
+                self._warned.add(place)
+                _log.warning(
+                    "table %s announces no changes, so it is not cached; call "
+                    "store.install_backplane([…]) with it",
+                    ".".join(place),
+                )
+            self._caches.set_announcing(cache, announcing=announcing)
+
+
+def last_write_of(database: Database) -> LastWrite | None:
+    """The transaction of this context's last write, once."""
+    found = take_write(database.identity)
+    return None if found is None else LastWrite(*found)
+
+
+def run_each(
+    tables: Iterable[Table[Any, Any]],
+    operation: str,
+    sql: Callable[[Table[Any, Any]], str],
+    run: Callable[[Statement], Result[None, RepositoryError]],
+    backplane: Backplane | None,
+) -> Result[None, RepositoryError]:
+    """Run a script of each table, and have the backplane see what has become of them.
+
+    Args:
+        tables: The tables.
+        operation: The verb, for errors.
+        sql: The script of a table.
+        run: Runs one.
+        backplane: The store's.
+    """
+    for table in tables:
+        script = built(partial(sql, table), operation, table)
+        if isinstance(script, Failure):
+            return script
+        found = run(Statement(operation, script, (), table, writes=True))
+        if isinstance(found, Failure):
+            return found
+    if backplane is not None:
+        backplane.check()
+    return Success(None)
