@@ -218,6 +218,10 @@ def bounding(store: tl.Store) -> None:
     store.resize(8)  # rejected
     store.drain(store)  # rejected
     store.warm_up(2)  # rejected
+    store.install_backplane(BOOKS)  # rejected
+    tl.cached_query(BOOKS, ttl_s=60)  # rejected
+    store.uninstall_backplane("flights")  # rejected
+    tl.open("postgresql://h/d", backplane="mysql")  # rejected
     _ = store.health().role  # rejected
     _ = store.health().nodes[0].lag_bytes + 1  # rejected
     store.cursor_secret.upper().encode()  # rejected

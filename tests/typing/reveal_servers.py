@@ -62,6 +62,8 @@ def opening() -> None:
 
 def managing(store: tl.Store) -> None:
     assert_type(store.warm_up(), tl.Result[None, tl.RepositoryError])
+    assert_type(store.install_backplane([STOPS]), tl.Result[None, tl.RepositoryError])
+    assert_type(store.uninstall_backplane([STOPS]), tl.Result[None, tl.RepositoryError])
     assert_type(store.drain(), None)
     assert_type(store.resize(tl.PoolOptions(size=4)), None)
     assert_type(store.cursor_secret, bytes)
