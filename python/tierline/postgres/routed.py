@@ -37,7 +37,7 @@ from tierline.postgres.topology import Topology
 from tierline.sql import Compiled, Statement
 from tierline.sql.snapshots import SETTLED_BELOW
 
-_PATIENCE_S = 0.075
+_PATIENCE_S = 0.05
 """Seconds for a replica to answer before it is asked whether it lives."""
 
 _LIFE_S = 0.025
