@@ -178,7 +178,7 @@ def test_no_read_is_older_than_a_write_that_has_returned(  # noqa: C901 (three k
 def test_a_read_under_way_is_not_kept_when_a_write_overtakes_it(counters: tl.Store) -> None:
     store = counters
     database: Any = store.database
-    plain = database.fetch_current
+    plain = database.fetch_latest
     reading, go_on = threading.Event(), threading.Event()
 
     def slow(statement: Any, values: Any) -> Any:
@@ -187,14 +187,14 @@ def test_a_read_under_way_is_not_kept_when_a_write_overtakes_it(counters: tl.Sto
         assert go_on.wait(10)
         return found
 
-    database.fetch_current = slow
+    database.fetch_latest = slow
     answers: list[Any] = []
     thread = threading.Thread(
         target=lambda: answers.append(store.fetch_all(OF_KIND, kind="odd").unwrap())
     )
     thread.start()
     assert reading.wait(10)
-    database.fetch_current = plain
+    database.fetch_latest = plain
     by_value(store, 1, 7)
     # Whoever asks after the write does not wait for the old read, and does not get it.
     assert store.fetch_all(OF_KIND, kind="odd").unwrap()[0] == Counter(1, "odd", 7)
