@@ -160,8 +160,8 @@ GUARDS = (
     ),
     Guard(
         "what memory cannot answer",
-        "query/evaluate/registry.py",
-        (("raise not_in_memory(type(node))", "return lambda row: None"),),
+        "query/evaluate/select.py",
+        (("    if query.lock is not None:\n        raise not_in_memory(Lock)\n", ""),),
         "pure/test_evaluate.py::test_what_needs_a_database_is_said_before_any_row_is_looked_at",
     ),
     Guard(
