@@ -62,8 +62,8 @@ class Meanwhile:
         self._database = database
         self._happens = happens
 
-    def fetch(self, statement: Any, values: Any) -> Any:
-        result = self._database.fetch(statement, values)
+    def fetch_current(self, statement: Any, values: Any) -> Any:
+        result = self._database.fetch_current(statement, values)
         self._happens()
         return result
 

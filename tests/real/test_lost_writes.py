@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from tests.real.helpers import OWNERS, failure
+from tests.real.helpers import OWNERS, failure, wait_until
 
 import tierline as tl
 from tierline.testing import tcp_proxy
@@ -20,6 +20,8 @@ def test_a_write_whose_answer_is_lost_is_done_once(
         for n in range(5):
             # It is prepared now, so that the cut answer is the write's own.
             store.execute(next_one).unwrap()
+            # Nor are connections made meanwhile, whose greeting would be cut instead.
+            wait_until(lambda: store.database.stats().idle == store.database.stats().size)
             proxy.cut_after(n)
             failure(store.execute(next_one), tl.CommitUnknownError)
             rows = raw.execute("SELECT count(*) FROM owners").fetchone()
