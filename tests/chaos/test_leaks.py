@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -163,12 +164,15 @@ def test_children_share_no_socket_with_their_parent(whole: PostgresServer) -> No
                     assert entries.get_by_id(1) == tl.Success(Entry(1, 0, 0))
                     os.write(writer, str(found).encode())
                     status = 0
+                except BaseException:  # noqa: BLE001 - it is told to the parent
+                    os.write(writer, traceback.format_exc().encode())
                 finally:
                     os._exit(status)
             os.close(writer)
             with os.fdopen(reader) as line:
-                used = int(line.read() or "0")
-            assert os.waitpid(child, 0)[1] == 0
+                said = line.read()
+            assert os.waitpid(child, 0)[1] == 0, said
+            used = int(said)
             assert used not in mine
             assert entries.get_by_id(1) == tl.Success(Entry(1, 0, 0))
         wait_until(lambda: set(backends(admin, "parent")) == mine)
