@@ -44,7 +44,9 @@ def disown(*things: object) -> None:
 
 def _renew_all() -> None:
     for thing in tuple(_renewables):
-        thing.renew()
+        # One that cannot must not keep the others from it.
+        with suppress(Exception):
+            thing.renew()
 
 
 os.register_at_fork(after_in_child=_renew_all)
