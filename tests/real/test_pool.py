@@ -314,37 +314,6 @@ def test_a_pool_is_resized_while_it_is_used(server: PostgresServer, watcher: Raw
         use(pool)
 
 
-def test_a_child_makes_connections_of_its_own(server: PostgresServer, watcher: Raw) -> None:
-    pool = make(with_application(server.url, "forked"), size=4, size_min=2)
-    try:
-        pool.wait(10)
-        held = take(pool)
-        before = set(backends(watcher, "forked"))
-        for _ in range(100 if os.environ.get(LONG) == "1" else 5):
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                status = 1
-                try:
-                    connection = take(pool)
-                    os.write(writer, str(connection.info.backend_pid).encode())
-                    connection.command(b"SELECT 1")
-                    pool.give_back(connection, well=True, now_s=time.monotonic())
-                    status = 0
-                finally:
-                    os._exit(status)
-            os.close(writer)
-            with os.fdopen(reader) as lines:
-                used = int(lines.read() or "0")
-            assert os.waitpid(child, 0)[1] == 0
-            assert used not in before
-        held.command(b"SELECT 1")
-        pool.give_back(held, well=True, now_s=time.monotonic())
-        wait_until(lambda: set(backends(watcher, "forked")) == before)
-    finally:
-        pool.close()
-
-
 def test_nobody_listens(server: PostgresServer) -> None:
     del server
     pool = make(f"postgresql://u:p@{HOST}:1/d", size=1)
