@@ -52,7 +52,7 @@ SERVERS = (
         "connections of a child",
         "postgres/forking.py",
         (("os.register_at_fork(after_in_child=_renew_all)", "pass"),),
-        f"{POOL}::test_a_child_makes_connections_of_its_own",
+        "chaos/test_leaks.py::test_children_share_no_socket_with_their_parent",
     ),
     Guard(
         "the newest of two primaries",
