@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -57,7 +58,7 @@ D = TypeVar("D", bound=QueryPort)
 C = TypeVar("C", bound=CachesPort)
 
 
-class Verbs(Generic[D, C]):
+class Verbs(ABC, Generic[D, C]):
     """What a store and a transaction have in common.
 
     Attributes:
@@ -71,11 +72,11 @@ class Verbs(Generic[D, C]):
     subscriptions: Subscriptions
     _cursor_secret: bytes
 
+    @abstractmethod
     def atomically(
         self, function: Callable[[TransactionPort], Result[T, RepositoryError]]
     ) -> Result[T, RepositoryError]:
         """Run a function so that what it does is kept as a whole, if it succeeds, or not at all."""
-        raise NotImplementedError
 
     def fetch_all(
         self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
