@@ -97,9 +97,8 @@ def test_many_rows_are_read(store: tl.Store) -> None:
     assert numbers == tl.Success([*range(1, 3001)])
 
 
-def test_columns_that_change_under_a_text_are_learnt_again(pg_url: str, way: str) -> None:
-    if way == "driver":
-        pytest.skip("the driver's loaders do not look")
+@pytest.mark.usefixtures("way")
+def test_columns_that_change_under_a_text_are_learnt_again(pg_url: str) -> None:
     statement = Statement(
         "read", "SELECT a FROM shifting", (), None, (ResultColumn("a", INT8),), "scalar"
     )

@@ -35,7 +35,7 @@ from tierline.postgres.codecs import (
 )
 from tierline.postgres.columns import check_types, column_order
 from tierline.postgres.decoding import row_decoder
-from tierline.postgres.rows import Reading, load_rows, read_rows, reads_alike
+from tierline.postgres.rows import Reading, load_rows, read_rows, reads_alike, types_of
 from tierline.postgres.watchdog import WATCHDOG, Guard
 from tierline.sql import ResultColumn, Statement
 from tierline.sql.identifiers import quote, table_name
@@ -168,7 +168,7 @@ class Connection(psycopg.Connection[Any]):
     def result_types(self, statement: Statement) -> list[int]:
         """The object identifiers of a statement's columns, as the server has them now."""
         _, result = self._run(statement, ())
-        return [result.ftype(n) for n in range(result.nfields)]
+        return types_of(result)
 
     def command(self, sql: bytes) -> PGresult:
         """Run commands without parameters, such as BEGIN; the last one's answer."""
@@ -323,7 +323,7 @@ class Connection(psycopg.Connection[Any]):
     def _learn(self, statement: Statement, result: PGresult) -> Reading:
         """Check the columns that came back against the expected ones; keep how to read them."""
         order = column_order(statement, result)
-        oids = [result.ftype(n) for n in range(result.nfields)]
+        oids = types_of(result)
         check_types(self.adapters, statement, statement.columns, [oids[n] for n in order])
         transformer = Transformer(self)
         transformer.set_loader_types(oids, Format.BINARY)
@@ -335,6 +335,7 @@ class Connection(psycopg.Connection[Any]):
             transformer,
             in_order(row_maker(statement, nullable), order),
             row_decoder(statement, result, transformer, order, nullable),
+            oids,
         )
 
 

@@ -31,6 +31,7 @@ class Reading(NamedTuple):
     transformer: Transformer
     make_row: MakeRow
     decoder: RowDecoder | None
+    oids: list[int]
 
 
 def reads_alike(one: Statement, other: Statement) -> bool:
@@ -42,6 +43,11 @@ def reads_alike(one: Statement, other: Statement) -> bool:
         and one.by_name == other.by_name
         and (one.table is other.table or one.shape != "entity")
     )
+
+
+def types_of(result: PGresult) -> list[int]:
+    """The object identifiers of a result's columns."""
+    return [result.ftype(n) for n in range(result.nfields)]
 
 
 def read_rows(reading: Reading, result: PGresult, nothing: PGresult) -> list[Any] | None:
@@ -68,6 +74,8 @@ def _read_rows(reading: Reading, result: PGresult, nothing: PGresult) -> list[An
         except _UNREADABLE:
             # The driver's loaders find the same again, and say of which column.
             pass
+    elif types_of(result) != reading.oids:
+        return None
     return load_rows(reading, result, nothing)
 
 
@@ -77,7 +85,7 @@ def load_rows(reading: Reading, result: PGresult, nothing: PGresult) -> list[Any
     Raises:
         DecodeError: A column does not fit what it is read into.
     """
-    statement, transformer, make_row, _ = reading
+    statement, transformer, make_row = reading.statement, reading.transformer, reading.make_row
     transformer.set_pgresult(result, set_loaders=False)
     try:
         return transformer.load_rows(0, result.ntuples, make_row)
