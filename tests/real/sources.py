@@ -148,3 +148,12 @@ def agrees(store: tl.Store, query: tl.Query[Any], found: list[Any]) -> None:
     assert sorted(ours) == sorted(theirs)
     if query.order_by:
         assert ours == theirs
+
+
+def rows(store: tl.Store, query: tl.Query[Any]) -> list[Any]:
+    """A query's rows; counting, asking for existence and memory must agree with them."""
+    found: list[Any] = store.fetch_all(query).unwrap()
+    assert store.count(query) == tl.Success(len(found))
+    assert store.exists(query) == tl.Success(bool(found))
+    agrees(store, query, found)
+    return found

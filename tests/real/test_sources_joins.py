@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,9 +15,9 @@ from tests.real.sources import (
     STOPS,
     Plane,
     Stop,
-    agrees,
     ask,
     loaded,
+    rows,
 )
 
 import tierline as tl
@@ -28,15 +27,6 @@ import tierline as tl
 def store(pg_url_each: str) -> Generator[tl.Store]:
     with loaded(pg_url_each) as opened:
         yield opened
-
-
-def rows(store: tl.Store, query: tl.Query[Any]) -> list[Any]:
-    """A query's rows; counting, asking for existence and memory must agree with them."""
-    found: list[Any] = store.fetch_all(query).unwrap()
-    assert store.count(query) == tl.Success(len(found))
-    assert store.exists(query) == tl.Success(bool(found))
-    agrees(store, query, found)
-    return found
 
 
 PLANE = {plane.tail: plane for plane in PLANE_ROWS}

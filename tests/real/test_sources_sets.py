@@ -21,9 +21,9 @@ from tests.real.sources import (
     Grade,
     Hop,
     Thing,
-    agrees,
     ask,
     loaded,
+    rows,
 )
 
 import tierline as tl
@@ -33,15 +33,6 @@ import tierline as tl
 def store(pg_url_each: str) -> Generator[tl.Store]:
     with loaded(pg_url_each) as opened:
         yield opened
-
-
-def rows(store: tl.Store, query: tl.Query[Any]) -> list[Any]:
-    """A query's rows; counting, asking for existence and memory must agree with them."""
-    found: list[Any] = store.fetch_all(query).unwrap()
-    assert store.count(query) == tl.Success(len(found))
-    assert store.exists(query) == tl.Success(bool(found))
-    agrees(store, query, found)
-    return found
 
 
 ORIGINS = tl.project(tl.select(FLIGHTS), lambda f: f.origin)
