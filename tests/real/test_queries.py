@@ -24,6 +24,18 @@ Raw = psycopg.Connection[Any]
 # Verbs
 
 
+def test_what_is_made_of_rows_is_not_made_to_count_them(store: tl.Store, stock: Stock) -> None:
+    stock.create_many(items(3)).unwrap()
+    # Of the row 0, which the limit leaves out, it could not be computed.
+    ratios = tl.project(
+        tl.select(ITEMS, order_by=lambda i: tl.desc(i.id), limit=1), lambda i: i.id / i.id
+    )
+    assert store.fetch_all(ratios) == tl.Success([1.0])
+    assert (store.exists(ratios), store.count(ratios)) == (tl.Success(True), tl.Success(1))
+    total = tl.project(tl.select(ITEMS, where=lambda i: i.id > 9), lambda i: tl.count())
+    assert (store.exists(total), store.count(total)) == (tl.Success(True), tl.Success(1))
+
+
 def test_fetch_one_wants_exactly_one_row(store: tl.Store, stock: Stock) -> None:
     stock.create_many(items(3)).unwrap()
     one = tl.select(ITEMS, where=lambda i: i.id == 1)

@@ -29,6 +29,17 @@ def test_a_line_that_carries_nothing_frees_its_caller(pg_url: str) -> None:
         assert store.fetch_one(one) == tl.Success(1)
 
 
+def test_what_the_server_says_of_a_late_statement_stands(store: tl.Store, raw: Any) -> None:
+    raw.execute(
+        "CREATE FUNCTION lose_late() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN "
+        "PERFORM pg_sleep(10); RETURN 1; EXCEPTION WHEN query_canceled THEN "
+        "RAISE EXCEPTION USING ERRCODE = '40001'; END $$"
+    )
+    with tl.deadline(0.3):
+        failure(store.fetch_one(tl.sql("select lose_late()", into=int)), tl.ConflictError)
+    assert store.fetch_one(tl.sql("select 1", into=int)) == tl.Success(1)
+
+
 class _EndsMeanwhile:
     """A lock that is taken just when the call ends."""
 

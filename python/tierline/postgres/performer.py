@@ -148,7 +148,8 @@ def failed(
 ) -> RepositoryError:
     """The error value for what the driver raised."""
     elapsed_s = time.monotonic() - began
-    if connection.guard.overdue:
+    # What the server says of the statement itself stands, however late it came.
+    if connection.guard.overdue and error.sqlstate in (None, "57014"):
         return overdue(error, statement, elapsed_s=elapsed_s)
     mismatch = None if lost else _mismatch(error, statement, connection)
     if lost and connection.was_answered and statement.writes:

@@ -11,6 +11,7 @@ from tierline.entity import ColumnType
 from tierline.entity.types import BOOL, INT8
 from tierline.errors import QueryError
 from tierline.query import Query
+from tierline.query.expressions import has_aggregate
 from tierline.query.query import Projection, show_queries_by
 from tierline.sql.expressions import Parameters
 from tierline.sql.queries import render_query
@@ -45,13 +46,22 @@ def compile_exists(query: Query[Any]) -> Compiled:
 
 def _about(query: Query[Any], operation: str, form: str, type_: ColumnType) -> Compiled:
     parameters = Parameters()
-    # How many rows there are does not depend on their order, nor on columns unless they aggregate.
-    plain = msgspec.structs.replace(query, order_by=(), lock=None)
+    # How many rows there are does not depend on their order, nor mostly on what is made of them,
+    # which may be what cannot be computed of rows that a limit leaves out.
+    projection = query.projection if _makes_rows(query) else None
+    plain = msgspec.structs.replace(query, order_by=(), lock=None, projection=projection)
     sql = _guarded(lambda: render_query(plain, parameters, form=form))
     types = tuple(parameters.types)
     columns = (ResultColumn(operation, type_),)
     statement = Statement(operation, sql, types, query.table, columns, "scalar")
     return Compiled(statement, tuple(parameters.values))
+
+
+def _makes_rows(query: Query[Any]) -> bool:
+    """Whether what is made of the rows decides how many there are."""
+    if query.projection is None or query.distinct or query.group_by or query.having is not None:
+        return True
+    return any(has_aggregate(output.expr) for output in query.projection.outputs)
 
 
 def _guarded(build: Callable[[], str]) -> str:
