@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import LONG
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_replica, postgres_server
 
 IS_LONG = os.environ.get(LONG) == "1"
@@ -38,9 +39,9 @@ def times(short: int, long: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[PostgresServer]:
+def server(version: Version) -> Generator[PostgresServer]:
     """A server of the module's own."""
-    with postgres_server(18) as own:
+    with postgres_server(version) as own:
         yield own
 
 
@@ -74,9 +75,9 @@ class Trio(NamedTuple):
 
 
 @pytest.fixture
-def trio() -> Generator[Trio]:
+def trio(version: Version) -> Generator[Trio]:
     """Three servers of the test's own, asynchronous."""
-    with make_trio() as servers:
+    with make_trio(version) as servers:
         yield servers
 
 
@@ -84,16 +85,18 @@ class make_trio:  # noqa: N801 - used like a function
     """Three servers for a block.
 
     Args:
+        version: The version of PostgreSQL.
         synchronous: Whether the primary acknowledges only what one replica has.
     """
 
-    def __init__(self, *, synchronous: bool = False) -> None:
+    def __init__(self, version: Version, *, synchronous: bool = False) -> None:
+        self._version: Version = version
         self._synchronous = synchronous
         self._stack = ExitStack()
 
     def __enter__(self) -> Trio:
         settings = {"wal_level": "replica", "wal_receiver_status_interval": "1s"}
-        primary = self._stack.enter_context(postgres_server(18, settings=settings))
+        primary = self._stack.enter_context(postgres_server(self._version, settings=settings))
         first, second = (self._stack.enter_context(postgres_replica(primary)) for _ in range(2))
         with tl.open(primary.url) as store:
             store.create_table(ENTRIES).unwrap()

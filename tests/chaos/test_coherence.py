@@ -22,6 +22,7 @@ from tests.chaos.observer import Behind, Failed, Note, Options, Seen, Written
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import (
     PostgresServer,
     RedisServer,
@@ -125,9 +126,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Generator[World]:
+def world(version: Version, tmp_path: Path) -> Generator[World]:
     with ExitStack() as stack:
-        primary = stack.enter_context(postgres_server(18, settings={"wal_level": "replica"}))
+        primary = stack.enter_context(postgres_server(version, settings={"wal_level": "replica"}))
         replica = stack.enter_context(postgres_replica(primary))
         redis = stack.enter_context(redis_server())
         with tl.open(primary.url) as store:

@@ -13,6 +13,7 @@ from tests.chaos.conftest import ENTRIES, IS_LONG, SLACK_S, Entry, Trio, make_tr
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600 if IS_LONG else 180)]
@@ -63,13 +64,15 @@ def stored(url: str) -> list[int]:
         return [id_ for (id_,) in session.execute("SELECT id FROM entries")]
 
 
+@pytest.mark.each_version
 def test_no_acknowledged_write_is_lost_when_the_primary_is_killed(
+    version: Version,
     record_property: Callable[[str, object], None],
 ) -> None:
     acknowledged = 0
     slowest_s = 0.0
     for _ in range(times(1, 20)):
-        with make_trio(synchronous=True) as trio:
+        with make_trio(version, synchronous=True) as trio:
             store = trio.open("primary")
             try:
                 writers = Writers(store, 8)

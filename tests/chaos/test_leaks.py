@@ -20,7 +20,11 @@ from tests.real.helpers import backends, is_idle, wait_until, with_application
 import tierline as tl
 from tierline.testing import PostgresServer
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800 if IS_LONG else 120)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.each_version,
+    pytest.mark.timeout(1800 if IS_LONG else 120),
+]
 
 SOURCE = Path(tl.__file__).parents[1]
 

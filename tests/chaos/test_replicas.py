@@ -11,6 +11,7 @@ from tests.chaos.conftest import ENTRIES, IS_LONG, SLACK_S, Entry, Trio, make_tr
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600 if IS_LONG else 120)]
 
@@ -21,6 +22,7 @@ def _replay(trio: Trio, *, paused: bool) -> None:
             session.execute(f"SELECT pg_wal_replay_{'pause' if paused else 'resume'}()")  # type: ignore[arg-type]
 
 
+@pytest.mark.each_version
 def test_a_context_reads_what_it_wrote_while_replicas_stand_still(trio: Trio) -> None:
     stale = 0
     asked: dict[str | None, int] = {}
@@ -161,8 +163,8 @@ def test_a_slow_statement_is_waited_for_once_it_is_known(trio: Trio) -> None:
         assert store.health().nodes[0].location not in asked
 
 
-def test_a_store_that_was_opened_without_its_primary_says_so() -> None:
-    with make_trio() as trio:
+def test_a_store_that_was_opened_without_its_primary_says_so(version: Version) -> None:
+    with make_trio(version) as trio:
         trio.primary.kill()
         with trio.open() as store:
             assert not store.health().ok

@@ -67,6 +67,7 @@ def filled(whole: PostgresServer) -> PostgresServer:
     return whole
 
 
+@pytest.mark.each_version
 def test_readers_outlive_restarts(filled: PostgresServer) -> None:
     slowest_s = 0.0
     with tl.open(filled.url, pool=tl.PoolOptions(size=8)) as store:
@@ -88,6 +89,7 @@ def test_readers_outlive_restarts(filled: PostgresServer) -> None:
         wait_until(lambda: is_idle(store))
 
 
+@pytest.mark.each_version
 def test_frozen_backends_cost_their_callers_the_deadline_and_no_more(
     filled: PostgresServer,
 ) -> None:
@@ -185,6 +187,7 @@ def test_connecting_is_bounded_and_given_up_after_three_failures(
             wait_until(lambda: isinstance(entries.get_by_id(1), tl.Success))
 
 
+@pytest.mark.each_version
 def test_sessions_that_are_ended_while_idle_cost_no_read(filled: PostgresServer) -> None:
     took_s: list[float] = []
     with (

@@ -21,8 +21,10 @@ import psycopg
 import pytest
 from tests.chaos import transfers
 from tests.chaos.transfers import ANYWHERE, KEPT, NAMES, STEPS, UNWRITTEN, difference, transferred
+from tests.conftest import VERSIONS
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.store import decisions, two_phase
 from tierline.testing import PostgresServer, postgres_server, tcp_proxy
 
@@ -75,9 +77,10 @@ class Sides(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def sides() -> Generator[Sides]:
-    """Two servers of different versions."""
-    with postgres_server(18) as a, postgres_server(16) as b:
+def sides(version: Version) -> Generator[Sides]:
+    """Two servers of different versions; the coordinator's is the one that the test runs on."""
+    (other,) = set(VERSIONS) - {version}
+    with postgres_server(version) as a, postgres_server(other) as b:
         for server in (a, b):
             transfers.set_up(server.url)
         yield Sides(a, b)
@@ -167,8 +170,10 @@ def test_a_coordinator_killed_at_any_moment_leaves_both_sides_equal(
     assert logged(sides) == 0
 
 
-def test_a_decision_that_is_not_written_is_found_by_the_comparison(kill: Kill) -> None:
-    with postgres_server(18) as a, postgres_server(18) as b:
+def test_a_decision_that_is_not_written_is_found_by_the_comparison(
+    kill: Kill, version: Version
+) -> None:
+    with postgres_server(version) as a, postgres_server(version) as b:
         sides = Sides(a, b)
         for server in sides:
             transfers.set_up(server.url)
@@ -480,11 +485,11 @@ def test_a_frozen_participant_ends_within_the_deadline(
 
 
 def test_a_decision_outlives_its_server_where_commits_do_not_wait_for_the_disk(
-    monkeypatch: pytest.MonkeyPatch,
+    version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is written out for ten seconds unless somebody waits for it.
     careless = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
-    with postgres_server(18, settings=careless) as a, postgres_server(18) as b:
+    with postgres_server(version, settings=careless) as a, postgres_server(version) as b:
         sides = Sides(a, b)
         for server in sides:
             transfers.set_up(server.url)

@@ -20,6 +20,8 @@ from tierline.store import running
 from tierline.testing import tcp_proxy
 from tierline.testing.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.each_version
+
 Raw = psycopg.Connection[Any]
 Answer = tl.Result[int, tl.RepositoryError]
 

@@ -19,6 +19,8 @@ from tierline.postgres import outcome
 from tierline.testing import tcp_proxy
 from tierline.testing.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.each_version
+
 Raw = psycopg.Connection[Any]
 
 # "COMMIT" and "ready": what the server answers at the end.

@@ -18,9 +18,12 @@ from tests.real.helpers import backends, wait_until, with_application
 
 from tierline.postgres.connection import Connection
 from tierline.postgres.dialing import CircuitOpenError, Dialer
+from tierline.postgres.embedded.binaries import Version
 from tierline.postgres.pool import Pool, PoolOptions
 from tierline.testing import PostgresServer, postgres_server, tcp_proxy
 from tierline.testing.process import HOST
+
+pytestmark = pytest.mark.each_version
 
 Raw = psycopg.Connection[Any]
 
@@ -29,9 +32,9 @@ SLACK_S = 0.1 if os.environ.get(LONG) == "1" else 1.0
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[PostgresServer]:
+def server(version: Version) -> Generator[PostgresServer]:
     """A server of these tests' own, to be frozen and killed."""
-    with postgres_server(18) as own:
+    with postgres_server(version) as own:
         yield own
 
 

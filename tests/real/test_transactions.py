@@ -29,6 +29,8 @@ from tests.real.helpers import (
 
 import tierline as tl
 
+pytestmark = pytest.mark.each_version
+
 Raw = psycopg.Connection[Any]
 Stock = tl.Repository[Item, int]
 Answer = tl.Result[int, tl.RepositoryError]

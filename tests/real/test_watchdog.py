@@ -13,7 +13,7 @@ import tierline as tl
 from tierline.postgres.watchdog import Guard, Watchdog
 from tierline.testing import tcp_proxy
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = [pytest.mark.each_version, pytest.mark.timeout(20)]
 
 
 def test_a_line_that_carries_nothing_frees_its_caller(pg_url: str) -> None:
