@@ -19,6 +19,7 @@ import psycopg
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
+from tests.stalls import Stalls, watching_stalls
 
 from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, RedisServer
@@ -73,6 +74,13 @@ def interruptible() -> Generator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def stalls() -> Generator[Stalls]:
+    """For how long this machine stands still during the test, to be added to bounds on time."""
+    with watching_stalls() as watching:
+        yield watching
 
 
 @pytest.fixture(scope="session")

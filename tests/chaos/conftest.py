@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -10,16 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 import pytest
-from tests.conftest import LONG
 
 import tierline as tl
 from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_replica, postgres_server
-
-IS_LONG = os.environ.get(LONG) == "1"
-
-# What is promised is 0.1 s beyond the deadline. A machine that runs other tests is not held to it.
-SLACK_S = 0.1 if IS_LONG else 1.0
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -31,11 +24,6 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 ENTRIES = tl.table(Entry, name="entries", key=lambda e: e.id)
-
-
-def times(short: int, long: int) -> int:
-    """How often something is done: in CI, and with `--long`."""
-    return long if IS_LONG else short
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.chaos.conftest import ENTRIES, IS_LONG, Entry, Trio, make_trio, promote, times
+from tests.chaos.conftest import ENTRIES, Entry, Trio, make_trio, promote
+from tests.chaos.lengths import IS_LONG, times
 from tests.real.helpers import before_commit, wait_until
 
 import tierline as tl
