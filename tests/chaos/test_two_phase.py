@@ -464,6 +464,8 @@ def test_a_frozen_participant_ends_within_the_deadline(
             tl.open(sides.a.url, pool_size=2) as a,
             tl.open(proxy.url(sides.b.url), pool_size=2) as b,
         ):
+            # Then everybody is connected, and the step is soon reached.
+            transferred({"a": a, "b": b}, f"warm-{step}", recovers=False).unwrap()
             monkeypatch.setattr(two_phase, "_step", freeze)
             began = time.monotonic()
             operation = f"frozen-{step}"
