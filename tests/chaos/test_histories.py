@@ -34,7 +34,10 @@ from tests.histories.checker import check
 from tests.histories.history import Transaction
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_server
+
+pytestmark = pytest.mark.each_version
 
 LONG = os.environ.get("TIERLINE_LONG") == "1"
 COMMITS = 20_000 if LONG else 400
@@ -44,9 +47,9 @@ DRIVERS = ("psycopg", "store")
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[PostgresServer]:
+def server(version: Version) -> Generator[PostgresServer]:
     """A server that may be killed; deadlocks, which hot keys make all the time, are soon found."""
-    with postgres_server(18, settings={"deadlock_timeout": "5ms"}) as started:
+    with postgres_server(version, settings={"deadlock_timeout": "5ms"}) as started:
         yield started
 
 

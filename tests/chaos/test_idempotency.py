@@ -7,13 +7,19 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.chaos.conftest import ENTRIES, IS_LONG, Entry, Trio, make_trio, promote, times
+from tests.chaos.conftest import ENTRIES, Entry, Trio, make_trio, promote
+from tests.chaos.lengths import IS_LONG, times
 from tests.real.helpers import before_commit, wait_until
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, TcpProxy, tcp_proxy
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800 if IS_LONG else 120)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.each_version,
+    pytest.mark.timeout(1800 if IS_LONG else 120),
+]
 
 
 def losing(proxy: TcpProxy, meanwhile: Callable[[], None]) -> Callable[[], None]:
@@ -68,8 +74,8 @@ def test_a_crash_after_a_lost_answer_doubles_nothing(whole: PostgresServer) -> N
             assert store.count(tl.select(ENTRIES)) == tl.Success(n + 1)
 
 
-def test_a_failover_after_a_lost_answer_doubles_nothing() -> None:
-    with make_trio(synchronous=True) as trio, tcp_proxy(trio.primary.url) as proxy:
+def test_a_failover_after_a_lost_answer_doubles_nothing(version: Version) -> None:
+    with make_trio(version, synchronous=True) as trio, tcp_proxy(trio.primary.url) as proxy:
         _fails_over(trio, proxy)
 
 
