@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
-from tierline.cache import CachedFunction, CacheInfo, ReadThrough, cached, read_through
+from tierline.cache import (
+    CachedFunction,
+    CacheInfo,
+    EncryptionKeys,
+    ReadThrough,
+    cached,
+    read_through,
+)
 from tierline.deadline import carried, deadline, remaining_s
 from tierline.entity import Change, Table, change, table
 from tierline.errors import (
@@ -158,6 +165,7 @@ __all__ = [
     "DecodeError",
     "Deferred",
     "DuplicateError",
+    "EncryptionKeys",
     "Event",
     "EventSubscription",
     "FailedOver",

@@ -3,6 +3,7 @@
 The package itself imports no driver: `tierline.cache.redis` does.
 """
 
+from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.functions import CachedFunction, CachedMethod, CacheInfo, cached
 from tierline.cache.strategy import ReadThrough, read_through
 
@@ -10,6 +11,7 @@ __all__ = [
     "CacheInfo",
     "CachedFunction",
     "CachedMethod",
+    "EncryptionKeys",
     "ReadThrough",
     "cached",
     "read_through",

@@ -15,6 +15,7 @@ import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 from returns.result import Failure, Success
 
+from tierline.circuit import Circuit
 from tierline.deadline import due_s
 from tierline.errors import (
     CommitUnknownError,
@@ -22,7 +23,6 @@ from tierline.errors import (
     QueryError,
     RepositoryError,
 )
-from tierline.postgres.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
 from tierline.postgres.counters import Counters, Reads

@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 
 import msgspec
 
-from tierline.postgres.circuit import State
+from tierline.circuit import State
 
 _log = logging.getLogger("tierline.events")
 

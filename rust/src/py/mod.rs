@@ -59,6 +59,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copy::CopyEncoder>()?;
     module.add_class::<libpq::Libpq>()?;
     module.add_class::<decode::RowDecoder>()?;
+    module.add_class::<frame::FrameKeys>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(lives::advance_clock, module)?)?;
