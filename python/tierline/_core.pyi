@@ -29,6 +29,7 @@ __all__ = [
     "advance_clock",
     "pack_frame",
     "unpack_frame",
+    "unpack_frames",
 ]
 
 _K = TypeVar("_K")
@@ -534,6 +535,17 @@ def unpack_frame(
     encrypted by one of the keys. Without keys the frame's checksum tells accidents, not forgeries
     by someone who can write to Redis.
     """
+
+def unpack_frames(
+    frames: list[bytes | None],
+    names: list[str],
+    /,
+    *,
+    fingerprint: int,
+    beginning: str,
+    keys: FrameKeys | None = None,
+) -> list[tuple[bytes, int] | None]:
+    """As `unpack_frame` for many frames; the place of each is the beginning and its name."""
 
 @final
 class CopyEncoder:

@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from tierline._core import FrameKeys, pack_frame, unpack_frame
+from tierline._core import FrameKeys, pack_frame, unpack_frame, unpack_frames
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.redis_client import RedisClient, Reply, Script
 from tierline.cache.redis_faults import RedisFaultError
@@ -141,32 +141,35 @@ class RedisTier:
         return found
 
     def get_many(
-        self, names: Sequence[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+        self, names: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
     ) -> dict[str, tuple[_R, float]]:
         """As `get`, for many names at once; those without a value are left out."""
         if self._pending:
             names = [name for name in names if self._is_told(name)]
-        base, keys, now_s = self._base, self._keys, time.time()
         found: dict[str, tuple[_R, float]] = {}
-        missed = 0
+        now_s, asked = time.time(), 0
         for start in range(0, len(names), _KEYS_A_CALL):
-            batch = names[start : start + _KEYS_A_CALL]
-            at = [f"{base}:{{{name}}}" for name in batch]
-            for name, key, reply in zip(batch, at, self._client.get_many(at), strict=True):
-                if isinstance(reply, RedisFaultError):
-                    self._failed(reply)
+            keys = [f"{self._base}:{{{name}}}" for name in names[start : start + _KEYS_A_CALL]]
+            for answer in self._client.get_many(keys):
+                if isinstance(answer, RedisFaultError):
+                    self._failed(answer)
                     continue
-                frame, reign = reply
-                unpacked = frame and unpack_frame(
-                    frame, fingerprint=fingerprint, place=f"{reign} {key}", keys=keys
+                indices, values, reign = answer
+                asked += len(indices)
+                unpacked = unpack_frames(
+                    values,
+                    keys if len(indices) == len(keys) else [keys[index] for index in indices],
+                    fingerprint=fingerprint,
+                    beginning=f"{reign} ",
+                    keys=self._keys,
                 )
-                value = _decoded(unpacked, decode, ttl_s, now_s) if unpacked else None
-                if value is None:
-                    missed += 1
-                else:
-                    found[name] = value
+                for index, frame in zip(indices, unpacked, strict=True):
+                    if frame is not None:
+                        value = _decoded(frame, decode, ttl_s, now_s)
+                        if value is not None:
+                            found[names[start + index]] = value
         self._count("hits", len(found))
-        self._count("misses", missed)
+        self._count("misses", asked - len(found))
         return found
 
     def begin(self, name: str) -> FillToken | None:

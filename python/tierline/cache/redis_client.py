@@ -41,6 +41,19 @@ class Reply(NamedTuple):
     reign: str
 
 
+class Values(NamedTuple):
+    """What one server answered of some keys, and the reign under which it did.
+
+    Attributes:
+        indices: Where the keys stand among those that were asked for.
+        values: The value of each, or None.
+    """
+
+    indices: list[int]
+    values: list[bytes | None]
+    reign: str
+
+
 Answer: TypeAlias = Reply | RedisFaultError
 
 
@@ -87,15 +100,24 @@ class RedisClient:
         """
         return self._ask(key, pack("GET", key))
 
-    def get_many(self, keys: Sequence[str]) -> Sequence[Answer]:
-        """The value of each key, or why its server did not answer."""
-        if isinstance(self._route, Cluster):
-            return self._ask_many(keys, [pack("GET", key) for key in keys])
-        try:
-            values, reign = self._ask(keys[0], pack("MGET", *keys))
-        except RedisFaultError as fault:
-            return [fault] * len(keys)
-        return [Reply(value, reign) for value in values]
+    def get_many(self, keys: Sequence[str]) -> list[Values | RedisFaultError]:
+        """The values of keys, by their servers; a fault for each server that did not answer."""
+        if not isinstance(self._route, Cluster):
+            try:
+                values, reign = self._ask(keys[0], pack("MGET", *keys))
+            except RedisFaultError as fault:
+                return [fault]
+            return [Values(list(range(len(keys))), values, reign)]
+        found: list[Values | RedisFaultError] = []
+        by_reign: dict[str, Values] = {}
+        for index, reply in enumerate(self._ask_many(keys, [pack("GET", key) for key in keys])):
+            if isinstance(reply, RedisFaultError):
+                found.append(reply)
+            else:
+                values = by_reign.setdefault(reply.reign, Values([], [], reply.reign))
+                values.indices.append(index)
+                values.values.append(reply.value)
+        return [*found, *by_reign.values()]
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
         """What a script answers whose keys are all of one hash tag.

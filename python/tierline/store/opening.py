@@ -248,6 +248,7 @@ def _open_l2(url: str, prefix: str, scope: str, encryption: EncryptionKeys | Non
     except ValueError as error:
         # The text may quote the URL with its password, so it stays out of the message.
         raise ConfigurationError(
-            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0",
+            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0, "
+            "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379",
             operation="open",
         ) from error

@@ -54,7 +54,7 @@ class SentinelServer(ServerProcess):
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(OSError):
-            return _ask(self, "PING") == "PONG"
+            return bool(_ask(self, "PING") == "PONG")
         return False
 
 
@@ -200,10 +200,10 @@ def redis_sentinel(*, settings: Mapping[str, str] | None = None) -> Generator[Re
         master = RedisServer(settings or {})
         stack.callback(master.remove)
         master.start_anywhere()
-        follow = {"replicaof": f"{master.host} {master.port}", "repl-diskless-sync-delay": "0"}
+        follow = ("--replicaof", master.host, str(master.port))
         servers = [master]
         for _ in range(2):
-            replica = RedisServer({**(settings or {}), **follow})
+            replica = RedisServer(settings or {}, follow)
             stack.callback(replica.remove)
             replica.start_anywhere()
             servers.append(replica)
@@ -233,7 +233,6 @@ def redis_cluster(*, settings: Mapping[str, str] | None = None) -> Generator[Red
     own = {
         "cluster-enabled": "yes",
         "cluster-node-timeout": str(_NODE_TIMEOUT_MS),
-        "repl-diskless-sync-delay": "0",
     }
     with contextlib.ExitStack() as stack:
         servers: list[RedisServer] = []
@@ -280,8 +279,8 @@ def _replicas_of(server: RedisServer) -> int:
 def _knows_all(sentinel: SentinelServer) -> bool:
     with contextlib.suppress(OSError):
         fields = _ask(sentinel, "SENTINEL", "MASTER", _SERVICE)
-        known = dict(zip(fields[::2], fields[1::2], strict=True))
-        return known["num-slaves"] == "2" and known["num-other-sentinels"] == "2"
+        known: dict[str, str] = dict(zip(fields[::2], fields[1::2], strict=True))
+        return (known["num-slaves"], known["num-other-sentinels"]) == ("2", "2")
     return False
 
 

@@ -1,8 +1,8 @@
-//! `pack_frame`, `unpack_frame` and `FrameKeys`.
+//! `pack_frame`, `unpack_frame`, `unpack_frames` and `FrameKeys`.
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::core::frame::{self, BadKeys, Keyring, Stamp, Unsealed};
 
@@ -70,4 +70,32 @@ pub fn unpack_frame<'py>(
     let open = || frame::open(frame, fingerprint, place.as_bytes(), keys);
     let (payload, written_at_ms) = if frame.len() < LONG { open() } else { py.detach(open) }?;
     Some((PyBytes::new(py, &payload), written_at_ms))
+}
+
+/// As [`unpack_frame`] for many frames, each of the place that a common beginning and a name make.
+#[pyfunction]
+#[pyo3(signature = (frames, names, /, *, fingerprint, beginning, keys=None))]
+pub fn unpack_frames<'py>(
+    py: Python<'py>,
+    frames: &Bound<'py, PyList>,
+    names: &Bound<'py, PyList>,
+    fingerprint: u64,
+    beginning: &str,
+    keys: Option<&Bound<'py, FrameKeys>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let keys = keys.map(|keys| &keys.get().0);
+    let mut place = beginning.as_bytes().to_vec();
+    let found = PyList::empty(py);
+    for (bytes, name) in frames.iter().zip(names.iter()) {
+        place.truncate(beginning.len());
+        place.extend_from_slice(name.cast::<PyString>()?.to_str()?.as_bytes());
+        // What is no bytes is no frame: Redis answers with nothing where there is no key.
+        let unpacked = bytes.cast::<PyBytes>().ok().and_then(|bytes| {
+            let (payload, written_at_ms) =
+                frame::open(bytes.as_bytes(), fingerprint, &place, keys)?;
+            Some((PyBytes::new(py, &payload), written_at_ms))
+        });
+        found.append(unpacked)?;
+    }
+    Ok(found)
 }

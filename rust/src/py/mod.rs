@@ -62,6 +62,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<frame::FrameKeys>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frame::unpack_frames, module)?)?;
     module.add_function(wrap_pyfunction!(lives::advance_clock, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("__build__", build(module.py())?)
