@@ -47,6 +47,9 @@ CANARY = (
 )
 CURSORS = f"{HOSTILE}::test_a_forged_or_foreign_cursor_is_a_validation_error[postgres18]"
 UNSTORABLE = f"{HOSTILE}::test_what_cannot_be_stored_is_a_validation_error_in_every_position"
+OUTAGES = "real/test_cache_outages.py"
+CONNECTIONS = "real/test_redis_connections.py"
+TOPOLOGIES = "real/test_redis_topologies.py"
 
 GUARDS = (
     Guard(
@@ -214,6 +217,71 @@ GUARDS = (
             ),
         ),
         "pure/test_tracing.py::test_what_cannot_be_traced_names_its_replacement",
+    ),
+    Guard(
+        "the reign of a server that restarts",
+        "cache/redis_wire.py",
+        (("self.reign = replication_id[1][:16].decode()", "pass"),),
+        f"{OUTAGES}::test_a_redis_restarted_from_an_old_dump_serves_nothing_older_than_the_last_write",
+    ),
+    Guard(
+        "the role of a server",
+        "cache/redis_wire.py",
+        (('if role is not None and role[1] != b"master":', "if False:"),),
+        f"{CONNECTIONS}::test_a_replica_is_not_asked",
+    ),
+    Guard(
+        "the age of a reign",
+        "cache/redis_wire.py",
+        (("if now_s < self._reign_due_s:", "if True:"),),
+        f"{CONNECTIONS}::test_a_server_that_is_promoted_again_has_another_reign",
+    ),
+    Guard(
+        "own writes that Redis was not told",
+        "cache/redis.py",
+        (
+            (
+                "if self._pending and not self._is_told(name):\n            return None",
+                "if False:\n            return None",
+            ),
+        ),
+        f"{OUTAGES}::test_after_an_outage_nothing_older_than_the_last_write_is_served",
+    ),
+    Guard(
+        "the caller's deadline in Redis",
+        "cache/redis_node.py",
+        (("min(now_s + TIMEOUT_S, due_s())", "now_s + TIMEOUT_S"),),
+        f"{TOPOLOGIES}::test_a_deadline_bounds_the_wait_and_does_not_open_the_circuit",
+    ),
+    Guard(
+        "the circuit and a short deadline",
+        "cache/redis_node.py",
+        (('if fault == "frozen" and given_s < TIMEOUT_S:', "if False:"),),
+        f"{TOPOLOGIES}::test_a_deadline_bounds_the_wait_and_does_not_open_the_circuit",
+    ),
+    Guard(
+        "the circuit of a frozen Redis",
+        "cache/redis_node.py",
+        (("self.circuit = self.circuit.failed(now_s, _FAILURES_MAX)", "pass"),),
+        f"{OUTAGES}::test_a_frozen_redis_costs_one_short_wait_and_then_nothing",
+    ),
+    Guard(
+        "a kept connection that was closed",
+        "cache/redis_node.py",
+        (("except ConnectionError:\n", "except ZeroDivisionError:\n"),),
+        f"{CONNECTIONS}::test_a_connection_that_was_closed_while_it_was_kept_is_replaced",
+    ),
+    Guard(
+        "Redis connections of a child process",
+        "cache/redis_client.py",
+        (("os.register_at_fork(after_in_child=_renew_all)", ""),),
+        f"{TOPOLOGIES}::test_a_child_process_has_connections_of_its_own",
+    ),
+    Guard(
+        "a key on its way to another node",
+        "cache/redis_client.py",
+        (('if fault not in ("moved", "ask"):', 'if fault != "moved":'),),
+        f"{CONNECTIONS}::test_a_slot_on_its_way_and_one_that_has_moved_are_followed",
     ),
 )
 
