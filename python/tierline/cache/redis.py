@@ -25,6 +25,7 @@ from tierline._core import FrameKeys, pack_frame, unpack_frame, unpack_frames
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.redis_client import RedisClient, Reply, Script
 from tierline.cache.redis_faults import RedisFaultError
+from tierline.cache.strategy import TTL_S_MIN
 
 _R = TypeVar("_R")
 _Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
@@ -32,6 +33,8 @@ _Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
 # After Redis took no write, or lost one, the next try comes no sooner.
 _PAUSE_S = 0.1
 _COMPRESS_FROM_BYTES = 1_024
+# A payload marked as our schema but not written by us is a miss: L3 has the truth.
+_UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 # A fill older than this is dropped; a write mark lives twice as long.
 _FILL_AGE_S_MAX = 30.0
 _MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
@@ -164,10 +167,16 @@ class RedisTier:
                     keys=self._keys,
                 )
                 for index, frame in zip(indices, unpacked, strict=True):
-                    if frame is not None:
-                        value = _decoded(frame, decode, ttl_s, now_s)
-                        if value is not None:
-                            found[names[start + index]] = value
+                    if frame is None:
+                        continue
+                    # As `_decoded`, written out: this is done for each of many keys.
+                    payload, written_at_ms = frame
+                    rest_s = ttl_s - (now_s - written_at_ms / 1000)
+                    if rest_s >= TTL_S_MIN:
+                        try:
+                            found[names[start + index]] = decode(payload), min(rest_s, ttl_s)
+                        except _UNDECODABLE:
+                            continue
         self._count("hits", len(found))
         self._count("misses", asked - len(found))
         return found
@@ -358,11 +367,10 @@ def _decoded(
     payload, written_at_ms = unpacked
     # The writer may have allowed it a longer life than this reader does. A clock that stands
     # behind the writer's makes it look younger than it is, never younger than new.
-    rest_s = min(ttl_s, ttl_s - (now_s - written_at_ms / 1000))
-    if rest_s <= 0:
+    rest_s = ttl_s - (now_s - written_at_ms / 1000)
+    if rest_s < TTL_S_MIN:
         return None
     try:
-        return decode(payload), rest_s
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-        # Marked as our schema but not written by us: a miss, and L3 has the truth.
+        return decode(payload), min(rest_s, ttl_s)
+    except _UNDECODABLE:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -68,6 +68,8 @@ class TableCache(Generic[T, K]):
         if self._l2 is not None:
             names = self._names(tokens)
             entities |= self._from_l2(self._l2, names, tokens)
+            if len(entities) == len(found) + len(tokens):
+                return Success(entities)
         missing = [key for key in tokens if key not in entities]
         if not missing:
             return Success(entities)
@@ -85,8 +87,11 @@ class TableCache(Generic[T, K]):
             self._fill_l2(self._l2, named, l2_tokens)
         return Success(entities | rows)
 
-    def _names(self, keys: Iterable[K]) -> dict[K, str]:
+    def _names(self, keys: Collection[K]) -> dict[K, str]:
         """The L2 name of each key that a row can have."""
+        if self.table.has_integer_key and set(map(type, keys)) == {int}:
+            # The common case, as `l2_name` would write it.
+            return {key: f"{self.beginning}[{key}]" for key in keys}
         names: dict[K, str] = {}
         for key in keys:
             with suppress(ValueError):
@@ -96,12 +101,13 @@ class TableCache(Generic[T, K]):
     def _from_l2(self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int]) -> dict[K, T]:
         fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
         found = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
+        fill = self.l1.fill
         entities: dict[K, T] = {}
         for key, name in names.items():
-            if (value := found.get(name)) is not None:
-                entity, rest_s = value
+            if name in found:
+                entity, rest_s = found[name]
                 entities[key] = entity
-                self.l1.fill(key, Success(entity), tokens[key], ttl_s=max(TTL_S_MIN, rest_s))
+                fill(key, Success(entity), tokens[key], ttl_s=rest_s)
         return entities
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
@@ -121,7 +127,7 @@ class TableCache(Generic[T, K]):
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
-            self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
+            self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
