@@ -6,7 +6,7 @@ import contextlib
 import socket
 import subprocess
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any, final
+from typing import Any, cast, final
 
 from tierline import errors
 from tierline.postgres.embedded.postmaster import wait_until
@@ -305,9 +305,9 @@ def _ask(server: ServerProcess, *words: str | int) -> Any:
     import hiredis  # noqa: PLC0415 (a driver is imported when first used)
 
     reader = hiredis.Reader(replyError=_Refusal, encoding="utf-8")
-    packed: Any = hiredis.pack_command
+    pack = cast("Any", hiredis).pack_command
     with socket.create_connection((server.host, server.port), 5) as line:
-        line.sendall(packed(words))
+        line.sendall(pack(words))
         while (reply := reader.gets()) is False:
             data = line.recv(65_536)
             if not data:
