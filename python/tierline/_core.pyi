@@ -20,6 +20,7 @@ __all__ = [
     "CacheStats",
     "CopyEncoder",
     "EntityChecker",
+    "FrameKeys",
     "Libpq",
     "Memo",
     "RowDecoder",
@@ -28,6 +29,7 @@ __all__ = [
     "advance_clock",
     "pack_frame",
     "unpack_frame",
+    "unpack_frames",
 ]
 
 _K = TypeVar("_K")
@@ -489,21 +491,61 @@ def advance_clock(seconds: float, /) -> None:
         ValueError: Neither 0 nor finite and at least 0.001.
     """
 
-def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
+@final
+class FrameKeys:
+    """Keys for AES-256-GCM that L2 frames are encrypted with.
+
+    Args:
+        current: The id of the key for new frames.
+        keys: 32 bytes by id.
+
+    Raises:
+        ValueError: An id has not 1 to 255 bytes, a key not 32, or `current` is none of them.
+    """
+
+    def __new__(cls, current: str, keys: dict[str, bytes]) -> FrameKeys: ...
+
+def pack_frame(
+    payload: bytes,
+    /,
+    *,
+    fingerprint: int,
+    written_at_ms: int,
+    place: str = "",
+    compress_from: int | None = None,
+    keys: FrameKeys | None = None,
+) -> bytes:
     """Put a payload into an L2 frame.
 
     Args:
         payload: The encoded entity.
         fingerprint: 64-bit fingerprint of the schema it was encoded with.
         written_at_ms: Unix time in milliseconds, by which readers bound its age themselves.
+        place: What the frame is bound to: where it is kept.
+        compress_from: Payloads of so many bytes are compressed, if that makes them shorter.
+        keys: Encrypts it.
     """
 
-def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
+def unpack_frame(
+    frame: bytes, /, *, fingerprint: int, place: str = "", keys: FrameKeys | None = None
+) -> tuple[bytes, int] | None:
     """The payload and `written_at_ms` of a frame.
 
-    None for any other bytes: not ours, torn, or of another schema, version or flags. The frame's
-    checksum tells accidents, not forgeries by someone who can write to Redis.
+    None for any other bytes: not ours, torn, of another place, schema, version or flags, or not
+    encrypted by one of the keys. Without keys the frame's checksum tells accidents, not forgeries
+    by someone who can write to Redis.
     """
+
+def unpack_frames(
+    frames: list[bytes | None],
+    names: list[str],
+    /,
+    *,
+    fingerprint: int,
+    beginning: str,
+    keys: FrameKeys | None = None,
+) -> list[tuple[bytes, int] | None]:
+    """As `unpack_frame` for many frames; the place of each is the beginning and its name."""
 
 @final
 class CopyEncoder:

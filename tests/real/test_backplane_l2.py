@@ -14,7 +14,7 @@ import redis
 from tests.real.helpers import PAGES, Page, failure, page, wait_until
 
 import tierline as tl
-from tierline.cache.floors import FloorTier, write_value
+from tierline.cache.floors import FloorTier
 from tierline.cache.hearing import HearingCache
 from tierline.cache.hearing_caches import HearingCaches
 from tierline.testing import redis_server
@@ -187,7 +187,9 @@ def planted(store: tl.Store, version: int, snapshot: bytes) -> None:
     cache = cache_of(store)
     spot = cache._spot(1)
     assert spot is not None
-    value = write_value(
+    assert cache._floors is not None
+    value = cache._floors.value(
+        spot,
         msgspec.msgpack.encode(page(1, version)),
         fingerprint=PAGES.fingerprint,
         read_at_ms=time.time_ns() // 1_000_000,

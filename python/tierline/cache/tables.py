@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -84,9 +84,9 @@ class TableCache(Generic[T, K]):
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
     ) -> Success[dict[K, T]] | Failure[E]:
-        """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
+        """The entities of keys: from L1 and L2 what is there, the others by `fetch`, filling up.
 
-        L2 is not asked: one statement is as near as it is. For `look` see `reader`.
+        For `look` see `reader`.
         """
         del look
         began_s = time.monotonic()
@@ -97,12 +97,51 @@ class TableCache(Generic[T, K]):
         tokens = {key: self.l1.begin(key) for key in keys if key not in entities}
         if not tokens:
             return Success(entities)
-        fetched = fetch(list(tokens))
+        names: dict[K, str] = {}
+        if self._l2 is not None:
+            names = self._names(tokens)
+            entities |= self._from_l2(self._l2, names, tokens)
+            if len(entities) == len(found) + len(tokens):
+                return Success(entities)
+        missing = [key for key in tokens if key not in entities]
+        if not missing:
+            return Success(entities)
+        l2_tokens: dict[str, FillToken] = {}
+        if self._l2 is not None:
+            l2_tokens = self._l2.begin_many([names[key] for key in missing if key in names])
+        fetched = fetch(missing)
         if isinstance(fetched, Failure):
             return fetched
-        for key, entity in fetched.unwrap().items():
+        rows = fetched.unwrap()
+        for key, entity in rows.items():
             self._fill_l1(key, Success(entity), tokens[key], began_s)
-        return Success(entities | fetched.unwrap())
+        if self._l2 is not None and l2_tokens:
+            named = [(names[key], entity) for key, entity in rows.items() if key in names]
+            self._fill_l2(self._l2, named, l2_tokens)
+        return Success(entities | rows)
+
+    def _names(self, keys: Collection[K]) -> dict[K, str]:
+        """The L2 name of each key that a row can have."""
+        if self.table.has_integer_key and set(map(type, keys)) == {int}:
+            # The common case, as `l2_name` would write it.
+            return {key: f"{self.beginning}[{key}]" for key in keys}
+        names: dict[K, str] = {}
+        for key in keys:
+            with suppress(ValueError):
+                names[key] = l2_name(self.beginning, self.table, key)
+        return names
+
+    def _from_l2(self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int]) -> dict[K, T]:
+        fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
+        found = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
+        fill = self.l1.fill
+        entities: dict[K, T] = {}
+        for key, name in names.items():
+            if name in found:
+                entity, rest_s = found[name]
+                entities[key] = entity
+                fill(key, Success(entity), tokens[key], ttl_s=rest_s)
+        return entities
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
@@ -121,13 +160,13 @@ class TableCache(Generic[T, K]):
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
-            self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
+            self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
         self._fill_l1(key, result, token, began_s)
         if isinstance(result, Success) and l2_token is not None:
-            self._fill_l2(self._l2, name, result.unwrap(), l2_token)
+            self._fill_l2(self._l2, [(name, result.unwrap())], {name: l2_token})
         return result
 
     def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
@@ -136,13 +175,16 @@ class TableCache(Generic[T, K]):
         if isinstance(result, Success) and rest_s >= TTL_S_MIN:
             self.l1.fill(key, result, token, ttl_s=rest_s)
 
-    def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken) -> None:
-        try:
-            payload = self._encode(entity)
-        except (TypeError, ValueError, OverflowError):
+    def _fill_l2(
+        self, l2: RedisTier, named: Sequence[tuple[str, T]], tokens: dict[str, FillToken]
+    ) -> None:
+        fills: list[tuple[str, bytes, FillToken]] = []
+        for name, entity in named:
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
-            return
-        l2.fill(name, payload, self.table.fingerprint, token, self.strategy.ttl_s)
+            with suppress(TypeError, ValueError, OverflowError):
+                if name in tokens:
+                    fills.append((name, self._encode(entity), tokens[name]))
+        l2.fill_many(fills, self.table.fingerprint, self.strategy.ttl_s)
 
 
 def l2_beginning(table: Table[Any, Any], schema: str) -> str:
