@@ -325,6 +325,8 @@ class Cache(MutableMapping[_K, _V]):
         """The live keys of a snapshot; under LRU the least recently used first."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
+    def begin_many(self, keys: Iterable[_K], /) -> list[int]:
+        """As `begin`, of each key in turn."""
     def is_current(self, key: _K, token: int, /) -> bool:
         """Whether nothing was invalidated or announced of `key` since `begin` gave the token."""
     def fill(
@@ -357,6 +359,20 @@ class Cache(MutableMapping[_K, _V]):
 
         Raises:
             ValueError: `snapshot` is not of that form, or `ttl_s` is out of range.
+        """
+    def fill_many(
+        self, keys: list[_K], values: list[_V], tokens: list[int], ttls_s: list[float], /
+    ) -> int:
+        """As `fill`, of many without tags and snapshots; how many were stored.
+
+        Args:
+            keys: What was loaded.
+            values: What each load came to.
+            tokens: From `begin_many`, before the loads.
+            ttls_s: Seconds that each entry is fresh.
+
+        Raises:
+            ValueError: The lists are not of one length, or seconds are out of range.
         """
     def get_or_load(
         self,
@@ -543,9 +559,24 @@ def unpack_frames(
     *,
     fingerprint: int,
     beginning: str,
+    now_s: float,
+    ttl_s: float,
     keys: FrameKeys | None = None,
-) -> list[tuple[bytes, int] | None]:
-    """As `unpack_frame` for many frames; the place of each is the beginning and its name."""
+) -> tuple[list[bytes | None], list[float]]:
+    """The payloads of many frames, and the seconds that each is still good for.
+
+    Args:
+        frames: None where there is none.
+        names: The place of each is the beginning and its name.
+        fingerprint: As in `unpack_frame`.
+        beginning: Of every place.
+        now_s: Unix seconds now.
+        ttl_s: Seconds that a payload is good for; one that was written later than now is new.
+        keys: As in `unpack_frame`.
+
+    Returns:
+        Lists as long as `frames`. What cannot be unpacked, or is too old, is None and 0.
+    """
 
 @final
 class CopyEncoder:

@@ -7,6 +7,7 @@ import pickle
 import random
 import resource
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +49,14 @@ def pack(payload: bytes, place: str, **kind: Any) -> bytes:
     return pack_frame(payload, fingerprint=7, written_at_ms=1, place=place, **kind)
 
 
+def opened(frames: Sequence[bytes | None], names: list[str], **own: Any) -> list[bytes | None]:
+    """What many frames hold for places that begin so."""
+    payloads, _ = unpack_frames(
+        list(frames), names, fingerprint=7, beginning="k:", now_s=1.0, ttl_s=60.0, **own
+    )
+    return payloads
+
+
 def keys_of(kind: dict[str, Any]) -> dict[str, Any]:
     return {"keys": kind["keys"]} if "keys" in kind else {}
 
@@ -58,7 +67,7 @@ def poisons(rng: random.Random, kind: dict[str, Any]) -> list[bytes]:
     cut = rng.randrange(len(good))
     torn = bytearray(good)
     torn[cut] ^= rng.randrange(1, 256)
-    return [
+    bad = [
         rng.randbytes(rng.randrange(300)),
         good[:cut],
         bytes(torn),
@@ -69,6 +78,8 @@ def poisons(rng: random.Random, kind: dict[str, Any]) -> list[bytes]:
         good[:5] + bytes([good[5] ^ rng.randrange(1, 256)]) + good[6:],
         pickle.dumps(Bomb()),
     ]
+    # One byte in 256 is what stood there.
+    return [value for value in bad if value != good]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -80,8 +91,7 @@ def test_poison_is_a_miss_and_memory_does_not_grow(name: str) -> None:
         values = poisons(rng, kind)
         for value in values:
             assert unpack_frame(value, fingerprint=7, place="k:1", **own) is None, value
-        found = unpack_frames([*values], ["1"] * len(values), fingerprint=7, beginning="k:", **own)
-        assert found == [None] * len(values)
+        assert opened(values, ["1"] * len(values), **own) == [None] * len(values)
         tried += len(values)
         if not before_kib and tried > VALUES // len(KINDS) // 10:
             before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -119,9 +129,7 @@ def test_every_bit_of_an_envelope_counts(name: str) -> None:
             torn = bytearray(frame)
             torn[bit // 8] ^= 1 << bit % 8
             flipped.append(bytes(torn))
-        found = unpack_frames(
-            flipped, ["1"] * len(flipped), fingerprint=7, beginning="k:", **keys_of(kind)
-        )
+        found = opened(flipped, ["1"] * len(flipped), **keys_of(kind))
         assert found == [None] * len(flipped)
 
 
@@ -136,13 +144,21 @@ def test_keys_are_rotated() -> None:
 
 def test_many_frames_open_as_each_does() -> None:
     frames = [pack(b"%d" % n, f"k:{n}") for n in range(5)]
-    found = unpack_frames(
-        [*frames, None, frames[0]],
-        [*map(str, range(5)), "5", "6"],
-        fingerprint=7,
-        beginning="k:",
+    found = opened([*frames, None, frames[0]], [*map(str, range(5)), "5", "6"])
+    assert found == [*(b"%d" % n for n in range(5)), None, None]
+
+
+def test_many_frames_are_good_for_what_is_left_of_their_time() -> None:
+    ages_s = {"new": 0.0, "older": 20.5, "too old": 60.0, "of another clock": -5.0}
+    frames: list[bytes | None] = [
+        pack_frame(b"x", fingerprint=7, written_at_ms=int((100 - age_s) * 1000), place=f"k:{name}")
+        for name, age_s in ages_s.items()
+    ]
+    payloads, lives_s = unpack_frames(
+        frames, list(ages_s), fingerprint=7, beginning="k:", now_s=100.0, ttl_s=60.0
     )
-    assert found == [*((b"%d" % n, 1) for n in range(5)), None, None]
+    assert payloads == [b"x", b"x", None, b"x"]
+    assert lives_s == pytest.approx([60.0, 39.5, 0.0, 60.0])
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -94,6 +96,93 @@ def test_after_close_nothing_looks_after_the_servers(
     assert "tierline-redis-heal" in {thread.name for thread in threading.enumerate()}
     client.close()
     assert "tierline-redis-heal" not in {thread.name for thread in threading.enumerate()}
+
+
+@contextmanager
+def trickling(answer: bytes) -> Iterator[int]:
+    """The port of a server that says it is a master, and then answers a byte each 20 ms."""
+    over = threading.Event()
+    role = b"role:master\r\nmaster_replid:0123456789abcdef\r\n"
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(OSError), listener.accept()[0] as line:
+                while (asked := line.recv(65_536)) and not over.is_set():
+                    if b"INFO" in asked:
+                        line.sendall(b"$%d\r\n%s\r\n" % (len(role), role))
+                    if b"GET" in asked:
+                        for byte in answer:
+                            line.sendall(bytes([byte]))
+                            if over.wait(0.02):
+                                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        thread.join()
+
+
+def test_an_answer_that_trickles_is_waited_for_no_longer_than_a_whole_one() -> None:
+    with trickling(b"$200\r\n" + b"x" * 200 + b"\r\n") as port:
+        client = RedisClient(f"redis://127.0.0.1:{port}")
+        began_s = time.monotonic()
+        assert fault(lambda: client.get("x")) == "frozen"
+        assert time.monotonic() - began_s < 2
+        client.close()
+
+
+def test_any_command_is_sent_once_and_on_a_connection_that_is_open(
+    own: tuple[RedisServer, redis.Redis, RedisClient],
+) -> None:
+    _, admin, client = own
+    for number in range(1, 4):
+        assert client.execute("RPUSH", "list", b"x", key="list").value == number
+        admin.client_kill_filter(_type="normal", skipme=True)
+    assert fault(lambda: client.execute("INCR", "list", key="list")) == "refused"
+    assert client.execute("LRANGE", "list", 0, -1, key="list").value == [b"x"] * 3
+    script = Script("return redis.call('LLEN', KEYS[1])")
+    assert client.run(script, ["list"], []).value == 3
+
+
+def test_a_command_that_blocks_is_waited_for(
+    own: tuple[RedisServer, redis.Redis, RedisClient],
+) -> None:
+    _, admin, client = own
+    assert client.execute("BLPOP", "none", 0.4, key="none", within_s=30).value is None
+    admin.rpush("list", "x")
+    assert client.execute("BLPOP", "list", 10, key="list", within_s=30).value == [b"list", b"x"]
+
+
+def test_a_command_that_may_have_been_done_is_not_sent_again() -> None:
+    """The server closes the line without an answer, and counts."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            role = b"role:master\r\nmaster_replid:0123456789abcdef\r\n"
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as line:
+                        while data := line.recv(65_536):
+                            if b"INFO" in data:
+                                line.sendall(b"$%d\r\n%s\r\n" % (len(role), role))
+                            if b"GET" in data:
+                                line.sendall(b"$-1\r\n")
+                            if b"RPUSH" in data:
+                                asked.append(data)
+                                break
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        client = RedisClient(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        assert client.get("x").value is None
+        assert fault(lambda: client.execute("RPUSH", "x", b"1", key="x")) == "gone"
+        client.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(asked) == 1
 
 
 def test_a_slot_on_its_way_and_one_that_has_moved_are_followed(cluster: RedisCluster) -> None:

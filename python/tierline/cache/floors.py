@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tierline._core import pack_frame, unpack_frames
-from tierline.cache.redis import COMPRESS_FROM_BYTES, UNDECODABLE, RedisTier
-from tierline.cache.redis_calls import Reply, Script
+from tierline.cache.redis import RedisTier
+from tierline.cache.redis_calls import Reply, Script, Values
 from tierline.cache.redis_faults import RedisFaultError
-from tierline.cache.strategy import TTL_S_MIN
+from tierline.cache.redis_frames import COMPRESS_FROM_BYTES, decoded_many
 
 FLOOR_MS = 90_000
 """How long a floor is kept: longer than any fill takes, and than any process is behind."""
@@ -206,14 +206,43 @@ class FloorTier:
                     self._redis.failed(answer)
                     continue
                 asked = [keys[index] for index in answer.indices]
-                values = _read_values(asked, answer.values, answer.reign, fingerprint, self._redis)
-                for index, (head, frame) in zip(answer.indices, values, strict=True):
-                    if frame is not None:
-                        found[start + index] = _found(head, frame, decode, ttl_s)
-                hits = sum(found[start + index] is not None for index in answer.indices)
+                values = self._read(asked, answer, fingerprint, decode, ttl_s)
+                hits = 0
+                for index, value in zip(answer.indices, values, strict=True):
+                    found[start + index] = value
+                    hits += value is not None
                 self._redis.count("hits", hits)
-                self._redis.count("misses", len(answer.indices) - hits)
+                self._redis.count("misses", len(values) - hits)
         return found
+
+    def _read(
+        self,
+        keys: Sequence[str],
+        answer: Values,
+        fingerprint: int,
+        decode: Callable[[bytes], Any],
+        ttl_s: float,
+    ) -> list[Found | None]:
+        """What a server answered, where it is whole."""
+        heads = [_head(value) for value in answer.values]
+        payloads, lives_s = unpack_frames(
+            [
+                value[len(head) :] if value is not None and head else None
+                for value, head in zip(answer.values, heads, strict=True)
+            ],
+            [_place(key, head) for key, head in zip(keys, heads, strict=True)],
+            fingerprint=fingerprint,
+            beginning=f"{answer.reign} ",
+            now_s=time.time(),
+            ttl_s=ttl_s,
+            keys=self._redis.keys,
+        )
+        return [
+            None if entity is None else Found(entity, head[1:], head[:1] == _STANDBY, life_s)
+            for entity, head, life_s in zip(
+                decoded_many(payloads, decode), heads, lives_s, strict=True
+            )
+        ]
 
     def value(
         self,
@@ -321,44 +350,9 @@ def _place(key: str, head: bytes) -> str:
     return f"{key} {head.hex()}"
 
 
-def _read_values(
-    keys: Sequence[str],
-    values: Sequence[bytes | None],
-    reign: str,
-    fingerprint: int,
-    redis: RedisTier,
-) -> list[tuple[bytes, tuple[bytes, int] | None]]:
-    """The head of each value, and the payload and age of its frame if it is whole."""
-    heads = [_head(value) for value in values]
-    frames = unpack_frames(
-        [
-            value[len(head) :] if value is not None and head else None
-            for value, head in zip(values, heads, strict=True)
-        ],
-        [_place(key, head) for key, head in zip(keys, heads, strict=True)],
-        fingerprint=fingerprint,
-        beginning=f"{reign} ",
-        keys=redis.keys,
-    )
-    return list(zip(heads, frames, strict=True))
-
-
 def _head(value: bytes | None) -> bytes:
     """What stands in front of a value's frame; nothing if it cannot be one of ours."""
     if value is None or len(value) < _HEAD_BYTES_MIN or value[:1] not in (_PRIMARY, _STANDBY):
         return b""
     end = _HEAD_BYTES_MIN + 8 * int.from_bytes(value[1:5], "big")
     return value[:end] if end <= len(value) else b""
-
-
-def _found(
-    head: bytes, frame: tuple[bytes, int], decode: Callable[[bytes], Any], ttl_s: float
-) -> Found | None:
-    payload, read_at_ms = frame
-    rest_s = min(ttl_s, ttl_s - (time.time() - read_at_ms / 1000))
-    if rest_s < TTL_S_MIN:
-        return None
-    try:
-        return Found(decode(payload), head[1:], head[:1] == _STANDBY, rest_s)
-    except UNDECODABLE:
-        return None

@@ -26,19 +26,20 @@ from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.redis_calls import Reply, Script
 from tierline.cache.redis_client import RedisClient
 from tierline.cache.redis_faults import RedisFaultError
+from tierline.cache.redis_frames import (
+    COMPRESS_FROM_BYTES,
+    Many,
+    decoded,
+    decoded_many,
+    joined,
+)
 from tierline.cache.redis_limits import LIMIT_S_MIN, limit_s
-from tierline.cache.strategy import TTL_S_MIN
 
 _R = TypeVar("_R")
 _Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
 
 # After Redis took no write, or lost one, the next try comes no sooner.
 _PAUSE_S = 0.1
-COMPRESS_FROM_BYTES = 1_024
-"""Of a payload. Shorter ones gain less than compressing them costs."""
-
-# A payload marked as our schema but not written by us is a miss: L3 has the truth.
-UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 # A fill older than this is dropped; a write mark lives twice as long.
 _FILL_AGE_S_MAX = 30.0
 _MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
@@ -147,48 +148,61 @@ class RedisTier:
                 frame, fingerprint=fingerprint, place=f"{reign} {key}", keys=self.keys
             )
             if unpacked is not None:
-                found = _decoded(unpacked, decode, ttl_s, time.time())
+                found = decoded(unpacked, decode, ttl_s, time.time())
         with self._lock:
             self._counts["misses" if found is None else "hits"] += 1
         return found
 
     def get_many(
         self, names: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
-    ) -> dict[str, tuple[_R, float]]:
-        """As `get`, for many names at once; those without a value are left out."""
+    ) -> Many[_R]:
+        """As `get`, for many names at once."""
+        asked = names
         if self._pending:
-            names = [name for name in names if self._is_told(name)]
-        found: dict[str, tuple[_R, float]] = {}
-        now_s, asked = time.time(), 0
-        for start in range(0, len(names), _KEYS_A_CALL):
-            keys = [f"{self._base}:{{{name}}}" for name in names[start : start + _KEYS_A_CALL]]
-            for answer in self.client.get_many(keys):
-                if isinstance(answer, RedisFaultError):
-                    self.failed(answer)
-                    continue
-                indices, values, reign = answer
-                asked += len(indices)
-                unpacked = unpack_frames(
-                    values,
-                    keys if len(indices) == len(keys) else [keys[index] for index in indices],
-                    fingerprint=fingerprint,
-                    beginning=f"{reign} ",
-                    keys=self.keys,
-                )
-                for index, frame in zip(indices, unpacked, strict=True):
-                    if frame is None:
-                        continue
-                    # As `_decoded`, written out: this is done for each of many keys.
-                    payload, written_at_ms = frame
-                    rest_s = ttl_s - (now_s - written_at_ms / 1000)
-                    if rest_s >= TTL_S_MIN:
-                        try:
-                            found[names[start + index]] = decode(payload), min(rest_s, ttl_s)
-                        except UNDECODABLE:
-                            continue
-        self.count("hits", len(found))
-        self.count("misses", asked - len(found))
-        return found
+            asked = [name for name in names if self._is_told(name)]
+        start, end = f"{self._base}:{{", "}"
+        keys = [start + name + end for name in asked]
+        parts = [
+            self._get_part(keys[at : at + _KEYS_A_CALL], fingerprint, decode, ttl_s)
+            for at in range(0, len(keys), _KEYS_A_CALL)
+        ]
+        many = parts[0] if len(parts) == 1 else joined(parts)
+        if len(asked) == len(names):
+            return many
+        told = dict(zip(asked, zip(many.values, many.lives_s, strict=True), strict=True))
+        found = [told.get(name, (None, 0.0)) for name in names]
+        return Many([value for value, _ in found], [life_s for _, life_s in found], many.hits)
+
+    def _get_part(
+        self, keys: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+    ) -> Many[_R]:
+        whole: Many[_R] = Many([None] * len(keys), [0.0] * len(keys), 0)
+        asked = hits = 0
+        for answer in self.client.get_many(keys):
+            if isinstance(answer, RedisFaultError):
+                self.failed(answer)
+                continue
+            is_whole = len(answer.indices) == len(keys)
+            payloads, lives_s = unpack_frames(
+                answer.values,
+                keys if is_whole else [keys[index] for index in answer.indices],
+                fingerprint=fingerprint,
+                beginning=f"{answer.reign} ",
+                now_s=time.time(),
+                ttl_s=ttl_s,
+                keys=self.keys,
+            )
+            values = decoded_many(payloads, decode)
+            asked += len(values)
+            hits += len(values) - values.count(None)
+            if is_whole:
+                whole = Many(values, lives_s, hits)
+                continue
+            for index, value, life_s in zip(answer.indices, values, lives_s, strict=True):
+                whole.values[index], whole.lives_s[index] = value, life_s
+        self.count("hits", hits)
+        self.count("misses", asked - hits)
+        return whole._replace(hits=hits)
 
     def begin(self, name: str) -> FillToken | None:
         """Note the write mark before L3 is read; None if L2 is not to be filled.
@@ -381,18 +395,3 @@ def _keys(space: str, names: Iterable[str]) -> list[str]:
 def _glob_literal(text: str) -> str:
     """The text as a pattern of Redis that matches only itself."""
     return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
-
-
-def _decoded(
-    unpacked: tuple[bytes, int], decode: Callable[[bytes], _R], ttl_s: float, now_s: float
-) -> tuple[_R, float] | None:
-    payload, written_at_ms = unpacked
-    # The writer may have allowed it a longer life than this reader does. A clock that stands
-    # behind the writer's makes it look younger than it is, never younger than new.
-    rest_s = ttl_s - (now_s - written_at_ms / 1000)
-    if rest_s < TTL_S_MIN:
-        return None
-    try:
-        return decode(payload), min(rest_s, ttl_s)
-    except UNDECODABLE:
-        return None

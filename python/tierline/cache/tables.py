@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
+from returns.primitives.container import BaseContainer
 from returns.result import Failure, Success
 
 from tierline._core import Cache
@@ -41,6 +42,9 @@ class Look(Protocol[A_contra]):
         """
         ...
 
+
+_NEW: Any = Success.__new__
+_SET_VALUE: Any = cast("Any", BaseContainer)._inner_value.__set__  # noqa: SLF001 (what it sets itself)
 
 _TableId: TypeAlias = tuple[str, str]
 
@@ -94,15 +98,17 @@ class TableCache(Generic[T, K]):
         entities = {
             key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
         }
-        tokens = {key: self.l1.begin(key) for key in keys if key not in entities}
-        if not tokens:
+        asked = [key for key in keys if key not in entities]
+        if not asked:
             return Success(entities)
+        tokens = dict(zip(asked, self.l1.begin_many(asked), strict=True))
         names: dict[K, str] = {}
         if self._l2 is not None:
             names = self._names(tokens)
-            entities |= self._from_l2(self._l2, names, tokens)
-            if len(entities) == len(found) + len(tokens):
-                return Success(entities)
+            from_l2 = self._from_l2(self._l2, names, tokens)
+            if not entities and len(from_l2) == len(tokens):
+                return Success(from_l2)
+            entities |= from_l2
         missing = [key for key in tokens if key not in entities]
         if not missing:
             return Success(entities)
@@ -133,15 +139,17 @@ class TableCache(Generic[T, K]):
 
     def _from_l2(self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int]) -> dict[K, T]:
         fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
-        found = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
-        fill = self.l1.fill
-        entities: dict[K, T] = {}
-        for key, name in names.items():
-            if name in found:
-                entity, rest_s = found[name]
-                entities[key] = entity
-                fill(key, Success(entity), tokens[key], ttl_s=rest_s)
-        return entities
+        keys = list(names)
+        many = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
+        values, lives_s = many.values, many.lives_s
+        if many.hits < len(keys):
+            there = [index for index, value in enumerate(values) if value is not None]
+            keys = [keys[index] for index in there]
+            values = [values[index] for index in there]
+            lives_s = [lives_s[index] for index in there]
+        entities = cast("list[T]", values)
+        self.l1.fill_many(keys, _successes(entities), [tokens[key] for key in keys], lives_s)
+        return dict(zip(keys, entities, strict=True))
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
@@ -185,6 +193,14 @@ class TableCache(Generic[T, K]):
                 if name in tokens:
                     fills.append((name, self._encode(entity), tokens[name]))
         l2.fill_many(fills, self.table.fingerprint, self.strategy.ttl_s)
+
+
+def _successes(values: list[T]) -> list[Fetched[T]]:
+    """`Success` of each value, without the two calls that its constructor makes of it."""
+    made: list[Any] = [_NEW(Success) for _ in values]
+    for success, value in zip(made, values, strict=True):
+        _SET_VALUE(success, value)
+    return made
 
 
 def l2_beginning(table: Table[Any, Any], schema: str) -> str:

@@ -34,7 +34,7 @@ class Reading(RepositoryBase[T, K]):
     def get_many(self, keys: Iterable[K]) -> Result[dict[K, T], RepositoryError]:
         """The entities that have the keys, by key; keys without a row are left out.
 
-        One statement for all; with a cache, only for those that L1 does not have.
+        One statement for all; with a cache, only for those that no tier above has.
 
         Errors: `ValidationError` for a value that no key can have.
 
@@ -57,6 +57,8 @@ class Reading(RepositoryBase[T, K]):
         entities = found.unwrap()
         if self._table.copy:
             entities = copy.deepcopy(entities)
+        if list(entities) == wanted:
+            return Success(entities)
         if len(entities) == len(wanted):
             return Success({key: entities[key] for key in wanted})
         return Success({key: entities[key] for key in wanted if key in entities})

@@ -8,6 +8,8 @@ use crate::core::frame::{self, BadKeys, Keyring, Stamp, Unsealed};
 
 /// From this many bytes on other threads run meanwhile.
 const LONG: usize = 1 << 15;
+/// The cache counts time in milliseconds.
+const LIFE_S_MIN: f64 = 0.001;
 
 #[pyclass(frozen, module = "tierline._core")]
 pub struct FrameKeys(Keyring);
@@ -72,30 +74,35 @@ pub fn unpack_frame<'py>(
     Some((PyBytes::new(py, &payload), written_at_ms))
 }
 
-/// As [`unpack_frame`] for many frames, each of the place that a common beginning and a name make.
+/// As [`unpack_frame`] for many frames, each of the place that a common beginning and a name make,
+/// and only for those that are not yet so old: payloads, and the seconds that each is good for.
 #[pyfunction]
-#[pyo3(signature = (frames, names, /, *, fingerprint, beginning, keys=None))]
+#[pyo3(signature = (frames, names, /, *, fingerprint, beginning, now_s, ttl_s, keys=None))]
+#[expect(clippy::too_many_arguments, reason = "Python calls it with names")]
 pub fn unpack_frames<'py>(
     py: Python<'py>,
     frames: &Bound<'py, PyList>,
     names: &Bound<'py, PyList>,
     fingerprint: u64,
     beginning: &str,
+    now_s: f64,
+    ttl_s: f64,
     keys: Option<&Bound<'py, FrameKeys>>,
-) -> PyResult<Bound<'py, PyList>> {
+) -> PyResult<(Vec<Option<Bound<'py, PyBytes>>>, Vec<f64>)> {
     let keys = keys.map(|keys| &keys.get().0);
     let mut place = beginning.as_bytes().to_vec();
-    let found = PyList::empty(py);
+    let (mut payloads, mut lives_s) = (Vec::new(), Vec::new());
     for (bytes, name) in frames.iter().zip(names.iter()) {
         place.truncate(beginning.len());
         place.extend_from_slice(name.cast::<PyString>()?.to_str()?.as_bytes());
         // What is no bytes is no frame: Redis answers with nothing where there is no key.
-        let unpacked = bytes.cast::<PyBytes>().ok().and_then(|bytes| {
-            let (payload, written_at_ms) =
-                frame::open(bytes.as_bytes(), fingerprint, &place, keys)?;
-            Some((PyBytes::new(py, &payload), written_at_ms))
+        let found = bytes.cast::<PyBytes>().ok().and_then(|bytes| {
+            let (payload, at_ms) = frame::open(bytes.as_bytes(), fingerprint, &place, keys)?;
+            let life_s = frame::life_s(at_ms, now_s, ttl_s);
+            (life_s >= LIFE_S_MIN).then(|| (PyBytes::new(py, &payload), life_s))
         });
-        found.append(unpacked)?;
+        lives_s.push(found.as_ref().map_or(0.0, |(_, life_s)| *life_s));
+        payloads.push(found.map(|(payload, _)| payload));
     }
-    Ok(found)
+    Ok((payloads, lives_s))
 }

@@ -135,6 +135,14 @@ pub fn open<'a>(
     Some((payload, i64::from_le_bytes(field(header, 16))))
 }
 
+/// The seconds that a payload is still good for. A clock that stands behind the writer's makes it
+/// look younger than it is, never younger than new.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit 53 bits")]
+pub fn life_s(written_at_ms: i64, now_s: f64, ttl_s: f64) -> f64 {
+    ttl_s - (now_s - written_at_ms as f64 / 1000.0).max(0.0)
+}
+
 fn checksum(head: &[u8], place: &[u8], body: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(head);

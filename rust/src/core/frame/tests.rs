@@ -145,6 +145,16 @@ fn where_there_are_keys_only_encrypted_frames_open_and_elsewhere_none_of_them() 
     assert_eq!(opened(&encrypted, None), None);
 }
 
+#[test]
+fn a_payload_is_good_for_what_is_left_of_its_time_and_for_no_longer() {
+    let left = |written_at_ms, now_s| (life_s(written_at_ms, now_s, 60.0) * 1000.0).round();
+    assert!((left(10_000, 10.0) - 60_000.0).abs() < 0.5);
+    assert!((left(10_000, 30.5) - 39_500.0).abs() < 0.5);
+    assert!(left(10_000, 71.0) < 0.0);
+    // Written by a clock that stands before ours.
+    assert!((left(99_000, 10.0) - 60_000.0).abs() < 0.5);
+}
+
 proptest! {
     #[test]
     fn whatever_stands_in_a_body_is_opened_or_refused(
