@@ -47,10 +47,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *imports.WORKLOADS,
 )
 
-NOT_BUILT = (
-    "get_many(100) from L2: at most 1.2 x bare MGET and decode",
-    "query to Arrow: at most 1.0 x ADBC",
-)
+NOT_BUILT = ("query to Arrow: at most 1.0 x ADBC",)
 """Budgets whose subject does not exist yet."""
 
 # Beyond this a contender may have had no quiet round at all, and the ratio may be wrong.

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sabotage_guard import Guard
+from sabotage_redis import REDIS
 from sabotage_servers import SERVERS
 from tierline import _core
 
@@ -408,6 +409,7 @@ GUARDS = (
         (("list(rows) if form.is_shared else copy.deepcopy(rows)", "list(rows)"),),
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
+    *REDIS,
     *SERVERS,
 )
 

@@ -26,7 +26,7 @@ SERVERS = (
     ),
     Guard(
         "the circuit",
-        "postgres/circuit.py",
+        "circuit.py",
         (("return not self.probing and now_s >= self.next_s", "return True"),),
         "pure/test_circuit.py",
     ),

@@ -20,6 +20,7 @@ __all__ = [
     "CacheStats",
     "CopyEncoder",
     "EntityChecker",
+    "FrameKeys",
     "Libpq",
     "Memo",
     "RowDecoder",
@@ -28,6 +29,7 @@ __all__ = [
     "advance_clock",
     "pack_frame",
     "unpack_frame",
+    "unpack_frames",
 ]
 
 _K = TypeVar("_K")
@@ -323,6 +325,8 @@ class Cache(MutableMapping[_K, _V]):
         """The live keys of a snapshot; under LRU the least recently used first."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
+    def begin_many(self, keys: Iterable[_K], /) -> list[int]:
+        """As `begin`, of each key in turn."""
     def is_current(self, key: _K, token: int, /) -> bool:
         """Whether nothing was invalidated or announced of `key` since `begin` gave the token."""
     def fill(
@@ -355,6 +359,20 @@ class Cache(MutableMapping[_K, _V]):
 
         Raises:
             ValueError: `snapshot` is not of that form, or `ttl_s` is out of range.
+        """
+    def fill_many(
+        self, keys: list[_K], values: list[_V], tokens: list[int], ttls_s: list[float], /
+    ) -> int:
+        """As `fill`, of many without tags and snapshots; how many were stored.
+
+        Args:
+            keys: What was loaded.
+            values: What each load came to.
+            tokens: From `begin_many`, before the loads.
+            ttls_s: Seconds that each entry is fresh.
+
+        Raises:
+            ValueError: The lists are not of one length, or seconds are out of range.
         """
     def get_or_load(
         self,
@@ -489,20 +507,75 @@ def advance_clock(seconds: float, /) -> None:
         ValueError: Neither 0 nor finite and at least 0.001.
     """
 
-def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
+@final
+class FrameKeys:
+    """Keys for AES-256-GCM that L2 frames are encrypted with.
+
+    Args:
+        current: The id of the key for new frames.
+        keys: 32 bytes by id.
+
+    Raises:
+        ValueError: An id has not 1 to 255 bytes, a key not 32, or `current` is none of them.
+    """
+
+    def __new__(cls, current: str, keys: dict[str, bytes]) -> FrameKeys: ...
+
+def pack_frame(
+    payload: bytes,
+    /,
+    *,
+    fingerprint: int,
+    written_at_ms: int,
+    place: str = "",
+    compress_from: int | None = None,
+    keys: FrameKeys | None = None,
+) -> bytes:
     """Put a payload into an L2 frame.
 
     Args:
         payload: The encoded entity.
         fingerprint: 64-bit fingerprint of the schema it was encoded with.
         written_at_ms: Unix time in milliseconds, by which readers bound its age themselves.
+        place: What the frame is bound to: where it is kept.
+        compress_from: Payloads of so many bytes are compressed, if that makes them shorter.
+        keys: Encrypts it.
     """
 
-def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
+def unpack_frame(
+    frame: bytes, /, *, fingerprint: int, place: str = "", keys: FrameKeys | None = None
+) -> tuple[bytes, int] | None:
     """The payload and `written_at_ms` of a frame.
 
-    None for any other bytes: not ours, torn, or of another schema, version or flags. The frame's
-    checksum tells accidents, not forgeries by someone who can write to Redis.
+    None for any other bytes: not ours, torn, of another place, schema, version or flags, or not
+    encrypted by one of the keys. Without keys the frame's checksum tells accidents, not forgeries
+    by someone who can write to Redis.
+    """
+
+def unpack_frames(
+    frames: list[bytes | None],
+    names: list[str],
+    /,
+    *,
+    fingerprint: int,
+    beginning: str,
+    now_s: float,
+    ttl_s: float,
+    keys: FrameKeys | None = None,
+) -> tuple[list[bytes | None], list[float]]:
+    """The payloads of many frames, and the seconds that each is still good for.
+
+    Args:
+        frames: None where there is none.
+        names: The place of each is the beginning and its name.
+        fingerprint: As in `unpack_frame`.
+        beginning: Of every place.
+        now_s: Unix seconds now.
+        ttl_s: Seconds that a payload is good for; one that was written later than now is new.
+        keys: As in `unpack_frame`.
+
+    Returns:
+        Lists as long as `frames`. What cannot be unpacked, or is too old, is None and 0.
     """
 
 @final

@@ -103,7 +103,7 @@ def forget_everything(redis_url: str, tiered: tl.Store) -> None:
     """What a restart without persistence or an eviction does to the keys of one tiered."""
     assert tiered.caches.l2 is not None
     with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter(match=f"{tiered.caches.l2._space}*"):
+        for key in client.scan_iter(match=f"{tiered.caches.l2._base}*"):
             client.delete(key)
 
 

@@ -313,6 +313,10 @@ def test_keys_in_redis_expire_by_themselves(
         keys = list(client.scan_iter(match=f"{redis_prefix}*"))
         assert len(keys) == 2
         assert all(0 < client.pttl(key) <= 60_000 for key in keys)
-        values = [client.get(key) for key in keys]
-    frames = [unpack_frame(value, fingerprint=PAGES.fingerprint) for value in values]
+        reign = str(client.info("replication")["master_replid"])[:16]
+        places = {f"{reign} {key.decode()}": client.get(key) for key in keys}
+    frames = [
+        unpack_frame(value, fingerprint=PAGES.fingerprint, place=place)
+        for place, value in places.items()
+    ]
     assert sum(frame is not None for frame in frames) == 1

@@ -200,6 +200,13 @@ def opening(store: tl.Store) -> None:
     tl.cached(ttl_s="60")  # rejected
 
 
+def encrypting(key: bytes) -> None:
+    tl.EncryptionKeys("2026-11", {"2026-11": "secret"})  # rejected
+    tl.EncryptionKeys(keys={"2026-11": key})  # rejected
+    tl.open(encryption=key)  # rejected
+    tl.open(encryption={"2026-11": key})  # rejected
+
+
 def bounding(store: tl.Store) -> None:
     tl.deadline("2")  # rejected
     with tl.deadline(2) as left_s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, assert_type
 
 import msgspec
@@ -87,6 +87,14 @@ def looking(store: tl.Store) -> None:
     assert_type(node.last_error, str | None)
     assert_type(node.pool, tl.PoolStats)
     assert_type(node.pool.waiting, int)
+
+
+def encrypting(key: bytes) -> None:
+    keys = tl.EncryptionKeys(current="2026-11", keys={"2026-11": key})
+    assert_type(keys, tl.EncryptionKeys)
+    assert_type(keys.current, str)
+    assert_type(keys.keys, Mapping[str, bytes])
+    assert_type(tl.open(redis="redis+cluster://a,b", encryption=keys), tl.Store)
 
 
 def note(event: tl.Event) -> str:

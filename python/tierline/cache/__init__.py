@@ -3,6 +3,7 @@
 The package itself imports no driver: `tierline.cache.redis` does.
 """
 
+from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.functions import CachedFunction, CachedMethod, CacheInfo, cached
 from tierline.cache.queries import CachedQuery, cached_query
 from tierline.cache.strategy import ReadThrough, read_through
@@ -12,6 +13,7 @@ __all__ = [
     "CachedFunction",
     "CachedMethod",
     "CachedQuery",
+    "EncryptionKeys",
     "ReadThrough",
     "cached",
     "cached_query",

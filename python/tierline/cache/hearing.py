@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
 
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
-from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, wall_ms, write_value
+from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Found, Spot, wall_ms
 from tierline.cache.membership import Member, Membership
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.cache.tables import Fetched, Look, TableCache, l2_name
@@ -166,7 +167,7 @@ class HearingCache(TableCache[T, K]):
         for latest in self._tries:
             load = self._begin(key)
             if latest is self._tries[0] and load.spot is not None:
-                known = self._from_l2(key, load.spot, load.token)
+                known = self._shared(key, load.spot, load.token)
                 if known is not None:
                     return known
             found = look(key, latest=latest)
@@ -184,20 +185,29 @@ class HearingCache(TableCache[T, K]):
     ) -> Fetched[tuple[dict[K, T], list[K]]]:
         """The entities of keys, and the keys of those that a standby may not have in full."""
         loads = {key: self._begin(key) for key in keys}
-        found = look(keys, latest=latest)
+        entities = self._many_shared(loads) if latest is self._tries[0] else {}
+        missing = [key for key in keys if key not in entities]
+        if not missing:
+            return Success((entities, []))
+        found = look(missing, latest=latest)
         if isinstance(found, Failure):
             return found
         by_key = {self.table.key_of(seen.row): seen for seen in found.unwrap()}
-        entities: dict[K, T] = {}
         again: list[K] = []
-        for key, load in loads.items():
-            seen = by_key.get(key)
+        kept: list[tuple[Seen, _Load]] = []
+        for key in missing:
+            seen, load = by_key.get(key), loads[key]
             if seen is None:
                 again.append(key)
-            elif self._fill_seen(key, seen, load) or not seen.standby or latest:
+                continue
+            is_kept = self._fill_l1_seen(key, seen, load)
+            if is_kept:
+                kept.append((seen, load))
+            if is_kept or not seen.standby or latest:
                 entities[key] = seen.row
             else:
                 again.append(key)
+        self._fill_l2_seen(kept)
         return Success((entities, [] if latest else again))
 
     def _begin(self, key: K) -> _Load:
@@ -207,11 +217,18 @@ class HearingCache(TableCache[T, K]):
 
     def _fill_seen(self, key: K, seen: Seen, load: _Load) -> bool:
         """Keep what was read, in L1 and L2; whether it includes all that was announced."""
+        kept = self._fill_l1_seen(key, seen, load)
+        # What this process's own floor refuses must not reach the others by way of L2.
+        if kept:
+            self._fill_l2_seen([(seen, load)])
+        return kept
+
+    def _fill_l1_seen(self, key: K, seen: Seen, load: _Load) -> bool:
         rest_s = self.strategy.ttl_s - (time.monotonic() - load.began_s)
         # A key that the database takes for the same as another is announced as that other.
         if rest_s < TTL_S_MIN or self.table.key_of(seen.row) != key:
             return False
-        kept = self.l1.fill(
+        return self.l1.fill(
             key,
             Success(seen.row),
             load.token,
@@ -219,10 +236,6 @@ class HearingCache(TableCache[T, K]):
             snapshot=seen.snapshot,
             standby=seen.standby,
         )
-        # What this process's own floor refuses must not reach the others by way of L2.
-        if kept and load.spot is not None:
-            self._fill_l2_seen(load.spot, seen, load)
-        return kept
 
     def _spot(self, key: K) -> Spot | None:
         """Where L2 keeps a key, if this process may use L2 now."""
@@ -239,41 +252,64 @@ class HearingCache(TableCache[T, K]):
             # No row has such a key; L3 says so in full.
             return None
 
-    def _from_l2(self, key: K, spot: Spot, token: int) -> Success[T] | None:
+    def _shared(self, key: K, spot: Spot, token: int) -> Success[T] | None:
         assert self._floors is not None
         found = self._floors.get(spot, self.table.fingerprint, self._decode, self.strategy.ttl_s)
-        if found is None:
-            return None
+        return None if found is None else self._taken(key, found, token)
+
+    def _many_shared(self, loads: dict[K, _Load]) -> dict[K, T]:
+        """What L2 has of keys whose loads have begun."""
+        spots = [(key, load, load.spot) for key, load in loads.items() if load.spot is not None]
+        if self._floors is None or not spots:
+            return {}
+        fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
+        asked = [spot for _, _, spot in spots]
+        entities: dict[K, T] = {}
+        for (key, load, _), found in zip(
+            spots, self._floors.get_many(asked, fingerprint, self._decode, ttl_s), strict=True
+        ):
+            hit = None if found is None else self._taken(key, found, load.token)
+            if hit is not None:
+                entities[key] = hit.unwrap()
+        return entities
+
+    def _taken(self, key: K, found: Found, token: int) -> Success[T] | None:
+        """A value of L2, if this process's own floor lets it in."""
         hit: Success[T] = Success(found.entity)
         try:
             kept = self.l1.fill(
                 key,
                 hit,
                 token,
-                ttl_s=max(TTL_S_MIN, found.rest_s),
+                ttl_s=found.rest_s,
                 snapshot=found.snapshot,
                 standby=found.standby,
             )
         except ValueError:
             # Not PostgreSQL's form: nobody of ours wrote it.
             return None
-        # What this process's own floor refuses is not served either.
         return hit if kept else None
 
-    def _fill_l2_seen(self, spot: Spot, seen: Seen, load: _Load) -> None:
-        assert self._floors is not None
-        if time.monotonic() - load.began_s > FILL_AGE_S_MAX:
+    def _fill_l2_seen(self, kept: Sequence[tuple[Seen, _Load]]) -> None:
+        """Keep rows in L2 that L1 has accepted."""
+        floors = self._floors
+        if floors is None:
             return
-        try:
-            payload = self._encode(seen.row)
-        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+        now_s = time.monotonic()
+        fills: list[tuple[Spot, bytes]] = []
+        for seen, load in kept:
+            if load.spot is None or now_s - load.began_s > FILL_AGE_S_MAX:
+                continue
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
-            return
-        value = write_value(
-            payload,
-            fingerprint=self.table.fingerprint,
-            read_at_ms=load.began_at_ms,
-            snapshot=seen.snapshot,
-            standby=seen.standby,
-        )
-        self._floors.fill(spot, value, self.strategy.ttl_s)
+            with suppress(TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+                value = floors.value(
+                    load.spot,
+                    self._encode(seen.row),
+                    fingerprint=self.table.fingerprint,
+                    read_at_ms=load.began_at_ms,
+                    snapshot=seen.snapshot,
+                    standby=seen.standby,
+                )
+                fills.append((load.spot, value))
+        if fills:
+            floors.fill_many(fills, self.strategy.ttl_s)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
+from returns.primitives.container import BaseContainer
 from returns.result import Failure, Success
 
 from tierline._core import Cache
@@ -41,6 +42,9 @@ class Look(Protocol[A_contra]):
         """
         ...
 
+
+_NEW: Any = Success.__new__
+_SET_VALUE: Any = cast("Any", BaseContainer)._inner_value.__set__  # noqa: SLF001 (what it sets itself)
 
 _TableId: TypeAlias = tuple[str, str]
 
@@ -84,9 +88,9 @@ class TableCache(Generic[T, K]):
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
     ) -> Success[dict[K, T]] | Failure[E]:
-        """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
+        """The entities of keys: from L1 and L2 what is there, the others by `fetch`, filling up.
 
-        L2 is not asked: one statement is as near as it is. For `look` see `reader`.
+        For `look` see `reader`.
         """
         del look
         began_s = time.monotonic()
@@ -94,15 +98,58 @@ class TableCache(Generic[T, K]):
         entities = {
             key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
         }
-        tokens = {key: self.l1.begin(key) for key in keys if key not in entities}
-        if not tokens:
+        asked = [key for key in keys if key not in entities]
+        if not asked:
             return Success(entities)
-        fetched = fetch(list(tokens))
+        tokens = dict(zip(asked, self.l1.begin_many(asked), strict=True))
+        names: dict[K, str] = {}
+        if self._l2 is not None:
+            names = self._names(tokens)
+            from_l2 = self._from_l2(self._l2, names, tokens)
+            if not entities and len(from_l2) == len(tokens):
+                return Success(from_l2)
+            entities |= from_l2
+        missing = [key for key in tokens if key not in entities]
+        if not missing:
+            return Success(entities)
+        l2_tokens: dict[str, FillToken] = {}
+        if self._l2 is not None:
+            l2_tokens = self._l2.begin_many([names[key] for key in missing if key in names])
+        fetched = fetch(missing)
         if isinstance(fetched, Failure):
             return fetched
-        for key, entity in fetched.unwrap().items():
+        rows = fetched.unwrap()
+        for key, entity in rows.items():
             self._fill_l1(key, Success(entity), tokens[key], began_s)
-        return Success(entities | fetched.unwrap())
+        if self._l2 is not None and l2_tokens:
+            named = [(names[key], entity) for key, entity in rows.items() if key in names]
+            self._fill_l2(self._l2, named, l2_tokens)
+        return Success(entities | rows)
+
+    def _names(self, keys: Collection[K]) -> dict[K, str]:
+        """The L2 name of each key that a row can have."""
+        if self.table.has_integer_key and set(map(type, keys)) == {int}:
+            # The common case, as `l2_name` would write it.
+            return {key: f"{self.beginning}[{key}]" for key in keys}
+        names: dict[K, str] = {}
+        for key in keys:
+            with suppress(ValueError):
+                names[key] = l2_name(self.beginning, self.table, key)
+        return names
+
+    def _from_l2(self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int]) -> dict[K, T]:
+        fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
+        keys = list(names)
+        many = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
+        values, lives_s = many.values, many.lives_s
+        if many.hits < len(keys):
+            there = [index for index, value in enumerate(values) if value is not None]
+            keys = [keys[index] for index in there]
+            values = [values[index] for index in there]
+            lives_s = [lives_s[index] for index in there]
+        entities = cast("list[T]", values)
+        self.l1.fill_many(keys, _successes(entities), [tokens[key] for key in keys], lives_s)
+        return dict(zip(keys, entities, strict=True))
 
     def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
@@ -121,13 +168,13 @@ class TableCache(Generic[T, K]):
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
-            self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
+            self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
         self._fill_l1(key, result, token, began_s)
         if isinstance(result, Success) and l2_token is not None:
-            self._fill_l2(self._l2, name, result.unwrap(), l2_token)
+            self._fill_l2(self._l2, [(name, result.unwrap())], {name: l2_token})
         return result
 
     def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
@@ -136,13 +183,24 @@ class TableCache(Generic[T, K]):
         if isinstance(result, Success) and rest_s >= TTL_S_MIN:
             self.l1.fill(key, result, token, ttl_s=rest_s)
 
-    def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken) -> None:
-        try:
-            payload = self._encode(entity)
-        except (TypeError, ValueError, OverflowError):
+    def _fill_l2(
+        self, l2: RedisTier, named: Sequence[tuple[str, T]], tokens: dict[str, FillToken]
+    ) -> None:
+        fills: list[tuple[str, bytes, FillToken]] = []
+        for name, entity in named:
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
-            return
-        l2.fill(name, payload, self.table.fingerprint, token, self.strategy.ttl_s)
+            with suppress(TypeError, ValueError, OverflowError):
+                if name in tokens:
+                    fills.append((name, self._encode(entity), tokens[name]))
+        l2.fill_many(fills, self.table.fingerprint, self.strategy.ttl_s)
+
+
+def _successes(values: list[T]) -> list[Fetched[T]]:
+    """`Success` of each value, without the two calls that its constructor makes of it."""
+    made: list[Any] = [_NEW(Success) for _ in values]
+    for success, value in zip(made, values, strict=True):
+        _SET_VALUE(success, value)
+    return made
 
 
 def l2_beginning(table: Table[Any, Any], schema: str) -> str:

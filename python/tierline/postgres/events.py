@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from tierline.circuit import State
 from tierline.closing import Closing
-from tierline.postgres.circuit import State
 
 _log = logging.getLogger("tierline.events")
 

@@ -34,7 +34,7 @@ class Reading(RepositoryBase[T, K]):
     def get_many(self, keys: Iterable[K]) -> Result[dict[K, T], RepositoryError]:
         """The entities that have the keys, by key; keys without a row are left out.
 
-        One statement for all; with a cache, only for those that L1 does not have.
+        One statement for all; with a cache, only for those that no tier above has.
 
         Errors: `ValidationError` for a value that no key can have.
 
@@ -42,9 +42,11 @@ class Reading(RepositoryBase[T, K]):
             ``flights.get_many([1, 2, 3]).map(len)``
         """
         wanted = list(dict.fromkeys(keys))
-        checked = self._keys(wanted, "get_many")
-        if isinstance(checked, Failure):
-            return checked
+        if self._cache is None or not self._are_plain(wanted):
+            # Checked before a cache is asked, where 1.0 and True would be found for 1.
+            checked = self._keys(wanted, "get_many")
+            if isinstance(checked, Failure):
+                return checked
         if not wanted:
             return Success({})
         if self._cache is None:
@@ -55,7 +57,15 @@ class Reading(RepositoryBase[T, K]):
         entities = found.unwrap()
         if self._table.copy:
             entities = copy.deepcopy(entities)
+        if list(entities) == wanted:
+            return Success(entities)
+        if len(entities) == len(wanted):
+            return Success({key: entities[key] for key in wanted})
         return Success({key: entities[key] for key in wanted if key in entities})
+
+    def _are_plain(self, keys: list[K]) -> bool:
+        """Whether each is an integer and no more; one that no row can have is told by L3's read."""
+        return self._table.has_integer_key and set(map(type, keys)) == {int}
 
     @overload
     def exists(self, key: K) -> Result[bool, RepositoryError]: ...

@@ -9,6 +9,7 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
+from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.hearing_caches import HearingCaches
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
@@ -45,13 +46,15 @@ def connect(
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
+    encryption: EncryptionKeys | None = None,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
 
     Args:
         url: A PostgreSQL URL or libpq keyword string. None starts an embedded PostgreSQL 18, or
             joins it when another process already runs it.
-        redis: A Redis URL for L2; None goes without. A Redis that cannot be reached is no error.
+        redis: A URL for L2: `redis://`, `redis+sentinel://`, `redis+cluster://`, each with `rediss`
+            for TLS, or `unix://`; None goes without. A Redis that cannot be reached is no error.
         path: Where the embedded server keeps its data; None is a folder of the user's own.
         prefix: Begins every key in Redis.
         replicas: Further servers of the same data; the URL may name several too. Which of them is
@@ -71,6 +74,7 @@ def connect(
             at least 0.05.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
+        encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
@@ -105,6 +109,7 @@ def connect(
                 prefix=prefix,
                 staleness_s=None if backplane is None else max_staleness_s,
                 cursor_secret=cursor_secret,
+                encryption=encryption,
             )
         )
     except RepositoryError as error:
@@ -129,6 +134,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
+    encryption: EncryptionKeys | None = None,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
 
@@ -151,6 +157,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             backplane=backplane,
             max_staleness_s=max_staleness_s,
             cursor_secret=cursor_secret,
+            encryption=encryption,
         )
     )
 
@@ -250,6 +257,7 @@ def _wire(
     prefix: str,
     staleness_s: float | None,
     cursor_secret: bytes | None,
+    encryption: EncryptionKeys | None,
 ) -> Store:
     hosts = read_hosts(conninfo, replicas)
     database = (
@@ -258,7 +266,7 @@ def _wire(
         else RoutedDatabase(hosts, options, reads or ReadPolicy())
     )
     try:
-        l2 = None if redis is None else _open_l2(redis, prefix, database.identity)
+        l2 = None if redis is None else _open_l2(redis, prefix, database.identity, encryption)
     except RepositoryError:
         database.close()
         raise
@@ -276,12 +284,13 @@ def _wire(
     return Store(database, caches, server, backplane=heard, cursor_secret=cursor_secret)
 
 
-def _open_l2(url: str, prefix: str, scope: str) -> RedisTier:
+def _open_l2(url: str, prefix: str, scope: str, encryption: EncryptionKeys | None) -> RedisTier:
     try:
-        return RedisTier(url, prefix=prefix, scope=scope)
+        return RedisTier(url, prefix=prefix, scope=scope, encryption=encryption)
     except ValueError as error:
         # The text may quote the URL with its password, so it stays out of the message.
         raise ConfigurationError(
-            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0",
+            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0, "
+            "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379",
             operation="open",
         ) from error

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use super::cache::Cache;
 use super::flight::{self, OnError, Wish};
@@ -23,6 +23,12 @@ impl Cache {
     fn begin(&self, key: &Bound<'_, PyAny>) -> PyResult<u64> {
         let hash = hash(key)?;
         Ok(self.shard(hash).with(key.py(), |state| state.cache.begin()))
+    }
+
+    /// As `begin`, of each key in turn.
+    #[pyo3(signature = (keys, /))]
+    fn begin_many(&self, keys: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+        keys.try_iter()?.map(|key| self.begin(&key?)).collect()
     }
 
     #[pyo3(signature = (key, token, /))]
@@ -52,6 +58,27 @@ impl Cache {
         };
         let when = When::Current(token);
         Ok(store_if(slf, key, value, (hash(key)?, when), &terms)? == Stored::Yes)
+    }
+
+    /// As `fill`, of many: lists of one length say what of each.
+    #[pyo3(signature = (keys, values, tokens, ttls_s, /))]
+    fn fill_many(
+        slf: &Bound<'_, Self>,
+        keys: &Bound<'_, PyList>,
+        values: &Bound<'_, PyList>,
+        tokens: Vec<u64>,
+        ttls_s: Vec<f64>,
+    ) -> PyResult<usize> {
+        if [values.len(), tokens.len(), ttls_s.len()] != [keys.len(); 3] {
+            return Err(PyValueError::new_err("keys, values, tokens and ttls_s are of one length"));
+        }
+        let mut stored = 0;
+        for (((key, value), token), ttl_s) in keys.iter().zip(values).zip(tokens).zip(ttls_s) {
+            let terms = Terms { ttl: own_ttl(Some(ttl_s))?, ..Terms::default() };
+            let at = (hash(&key)?, When::Current(token));
+            stored += usize::from(store_if(slf, &key, &value, at, &terms)? == Stored::Yes);
+        }
+        Ok(stored)
     }
 
     #[pyo3(

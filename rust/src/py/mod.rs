@@ -59,8 +59,10 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copy::CopyEncoder>()?;
     module.add_class::<libpq::Libpq>()?;
     module.add_class::<decode::RowDecoder>()?;
+    module.add_class::<frame::FrameKeys>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frame::unpack_frames, module)?)?;
     module.add_function(wrap_pyfunction!(lives::advance_clock, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("__build__", build(module.py())?)
