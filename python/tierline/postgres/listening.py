@@ -32,6 +32,10 @@ _PAUSE_S_MIN = 0.02
 _PAUSE_S_MAX = 0.5
 _JOIN_S = 5.0
 
+# Between two looks at what has come, while nobody waits: a thread that woke for each message would
+# take turns with the one that writes, write by write.
+_REST_S = 0.002
+
 _log = logging.getLogger("tierline.postgres")
 
 
@@ -87,6 +91,7 @@ class Listener:
         self._connection: Connection | None = None
         self._caught_up = threading.Condition()
         self._heard_until_s = 0.0
+        self._waiting = 0
         self._wakes, self._waker = os.pipe()
         os.set_blocking(self._wakes, False)
         os.set_blocking(self._waker, False)
@@ -111,11 +116,15 @@ class Listener:
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until everything that is committed by now has been heard; whether it was in time."""
         asked_s = time.monotonic()
-        self.wake()
         with self._caught_up:
-            return self._caught_up.wait_for(
-                lambda: self._heard_until_s > asked_s or self._closed, timeout_s
-            )
+            self._waiting += 1
+            self.wake()
+            try:
+                return self._caught_up.wait_for(
+                    lambda: self._heard_until_s > asked_s or self._closed, timeout_s
+                )
+            finally:
+                self._waiting -= 1
 
     def close(self) -> None:
         """Stop listening."""
@@ -161,7 +170,10 @@ class Listener:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         poll.register(self._wakes, select.POLLIN)
+        rest = select.poll()
+        rest.register(self._wakes, select.POLLIN)
         next_s = 0.0
+        looks_from_s = 0.0
         while not self._closed:
             self._tell(messages)
             now_s = time.monotonic()
@@ -173,13 +185,17 @@ class Listener:
                 continue
             if self._sent and now_s - self._sent[0][1] > self._silence_s:
                 raise psycopg.OperationalError("a heartbeat was not answered")
-            ready = dict(poll.poll(max(1, int((next_s - now_s) * 1000))))
+            until_s, asked = next_s, poll
+            if now_s < looks_from_s and not self._waiting:
+                until_s, asked = min(next_s, looks_from_s), rest
+            ready = dict(asked.poll(max(1, int((until_s - now_s) * 1000))))
             if self._wakes in ready:
                 with suppress(BlockingIOError):
                     os.read(self._wakes, 4096)
                 next_s = 0.0
             if connection.fileno() in ready:
                 self._receive(connection, messages)
+                looks_from_s = time.monotonic() + _REST_S
 
     def _beat(self, connection: Connection) -> None:
         self._count += 1
