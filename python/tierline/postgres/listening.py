@@ -50,6 +50,10 @@ class Hearer(Protocol):
         """A change was announced."""
         ...
 
+    def settle(self) -> bool:
+        """Time has passed; whether it is to be called again soon."""
+        ...
+
     def asked(self, newcomer: bytes) -> None:
         """A process asks to be told when what was announced until now has been passed on."""
         ...
@@ -176,6 +180,7 @@ class Listener:
         looks_from_s = 0.0
         while not self._closed:
             self._tell(messages)
+            unsettled = self._hearer.settle()
             now_s = time.monotonic()
             if now_s >= next_s:
                 # What this finds out is not older than what the heartbeat will prove.
@@ -188,6 +193,8 @@ class Listener:
             until_s, asked = next_s, poll
             if now_s < looks_from_s and not self._waiting:
                 until_s, asked = min(next_s, looks_from_s), rest
+            if unsettled:
+                until_s = min(until_s, now_s + _REST_S)
             ready = dict(asked.poll(max(1, int((until_s - now_s) * 1000))))
             if self._wakes in ready:
                 with suppress(BlockingIOError):

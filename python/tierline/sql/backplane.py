@@ -2,7 +2,8 @@
 
 One function a table, run once a statement: it sees the rows before and after as transition tables
 and sends one message, which names the table, its key's columns, the transaction and the keys, or
-no keys where there are too many for one message: then any row may have changed.
+no keys where there are too many for one message: then any row may have changed. Last it says
+whether the statement tells its rows to whoever ran it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ CHANNEL = "tierline"
 
 JOIN_CHANNEL = "tierline_join"
 """Where new processes ask for a witness."""
+
+TELLS = "/* tierline tells */ "
+"""How a statement begins whose rows its writer is told, and decides by."""
 
 KEYS_MAX = 400
 """The most keys of one message."""
@@ -143,9 +147,15 @@ BEGIN
   message := '[' || to_json(TG_TABLE_SCHEMA::text) || ',' || to_json(TG_TABLE_NAME::text) || ','
     || {names} || ',' || pg_current_xact_id()::text || ',';
   IF few AND octet_length(keys) + octet_length(message) <= {_PAYLOAD_BYTES_MAX} THEN
-    message := message || '[' || keys || ']]';
+    message := message || '[' || keys || '],';
   ELSE
-    message := message || 'null]';
+    message := message || 'null,';
+  END IF;
+  -- What a trigger writes meanwhile, a cascade too, is nothing that the statement tells.
+  IF pg_trigger_depth() = 1 AND starts_with(current_query(), {literal(TELLS)}) THEN
+    message := message || 'true]';
+  ELSE
+    message := message || 'false]';
   END IF;
   -- An assignment is evaluated without the query that PERFORM would begin.
   done := pg_notify('{CHANNEL}', message)::text;
