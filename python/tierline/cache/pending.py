@@ -42,8 +42,10 @@ class PendingCaches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Note rows to be forgotten."""
+        del xid
         self._written.append(_Written(table, tuple(keys), deleted, _kept(changes)))
 
     def invalidate_table(
@@ -52,8 +54,10 @@ class PendingCaches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Note a table to be forgotten."""
+        del xid
         self._written.append(_Written(table, None, deleted, _kept(changes)))
 
     def watched(self, table: Table[Any, Any]) -> bool:

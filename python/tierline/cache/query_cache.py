@@ -166,8 +166,11 @@ class QueryCache:
 
     def reads(self, table: Table[Any, Any]) -> bool:
         """Whether a result that is kept, or being read, depends on a table."""
-        index = self._indexes.get(self._id(table))
-        return bool(index)
+        return self.reads_at(self._id(table))
+
+    def reads_at(self, place: tuple[str, str]) -> bool:
+        """The same of a table by its schema and name."""
+        return bool(self._indexes.get(place))
 
     def in_use(self, table: Table[Any, Any]) -> bool:
         """The same, or on tables whose rows go with the table's."""

@@ -18,7 +18,6 @@ from tierline.errors import (
     RepositoryError,
     ValidationError,
 )
-from tierline.query.readings import RowChange
 from tierline.repository.observing import Kind, observed, reach_of_keys
 from tierline.repository.ports import DatabasePort, StorePort
 from tierline.repository.writes import perform_write
@@ -151,7 +150,7 @@ class RepositoryBase(Generic[T, K]):
             lambda db: db.fetch(told.statement, values),
             keys,
             deleted=deleted,
-            changes=told.changes,
+            told=told,
         )
         return found if isinstance(found, Failure) else Success((told, found.unwrap()))
 
@@ -162,13 +161,13 @@ class RepositoryBase(Generic[T, K]):
         keys: Sequence[K],
         *,
         deleted: bool = False,
-        changes: Callable[[A], Sequence[RowChange]] | None = None,
+        told: Told | None = None,
     ) -> Result[A, RepositoryError]:
         """Write, tell who has subscribed, and let no tier serve what was before it."""
         store, table = self._store, self._table
         watch = store.subscriptions.of(table)
         if watch is None:
-            return forgetting(store, table, action, keys, deleted=deleted, changes=changes)
+            return forgetting(store, table, action, keys, deleted=deleted, told=told)
         try:
             reach = reach_of_keys(watch.table, keys, _KINDS.get(operation, "kept"))
         except RepositoryError as error:
@@ -178,7 +177,7 @@ class RepositoryBase(Generic[T, K]):
             watch,
             table,
             reach,
-            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted, changes=changes),
+            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted, told=told),
             perform=perform_write,
         )
 
@@ -285,7 +284,7 @@ def forgetting(
     keys: Sequence[Any],
     *,
     deleted: bool = False,
-    changes: Callable[[A], Sequence[RowChange]] | None = None,
+    told: Told | None = None,
 ) -> Result[A, RepositoryError]:
     """After a write that happened, or may have, no tier serves what was before it."""
     try:
@@ -295,8 +294,11 @@ def forgetting(
         store.caches.invalidate(table, keys, deleted=deleted)
         raise
     if isinstance(result, Success):
-        told = None if changes is None else changes(result.unwrap())
-        store.caches.invalidate(table, keys, deleted=deleted, changes=told)
+        # What a told write answers with is its rows.
+        rows: Any = result.unwrap()
+        changes = None if told is None else told.changes(rows)
+        xid = None if told is None else told.xid(rows)
+        store.caches.invalidate(table, keys, deleted=deleted, changes=changes, xid=xid)
     elif isinstance(result.failure(), ConnectionError):
         store.caches.invalidate(table, keys, deleted=deleted)
     return result

@@ -90,6 +90,7 @@ class CachesPort(Protocol):
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget rows."""
         ...
@@ -100,6 +101,7 @@ class CachesPort(Protocol):
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget a table."""
         ...

@@ -177,7 +177,7 @@ def _telling(
         return result
     changes = told.changes(result.unwrap())
     keys = None if _moves_keys(write) else told.keys(changes)
-    _forget(store, write, keys, changes)
+    _forget(store, write, keys, changes, told.xid(result.unwrap()))
     return result
 
 
@@ -233,12 +233,13 @@ def _forget(
     write: Write,
     keys: list[Any] | None,
     changes: list[RowChange] | None = None,
+    xid: int | None = None,
 ) -> None:
     deleted = isinstance(write, Delete)
     if keys is None:
-        store.caches.invalidate_table(write.table, deleted=deleted, changes=changes)
+        store.caches.invalidate_table(write.table, deleted=deleted, changes=changes, xid=xid)
     elif keys:
-        store.caches.invalidate(write.table, keys, deleted=deleted, changes=changes)
+        store.caches.invalidate(write.table, keys, deleted=deleted, changes=changes, xid=xid)
 
 
 def _moves_keys(write: Write) -> bool:

@@ -51,6 +51,8 @@ class BackplaneHealth(msgspec.Struct, frozen=True):
         max_staleness_s: Beyond this age L1 and L2 serve nothing.
         announcements: How many changes were heard of.
         starts: How often it began to listen.
+        spared: How many of them were this store's own writes, which had dropped no more results of
+            cached queries than they concerned.
         silent_tables: Tables with a cache that do not announce changes, and so are not cached.
     """
 
@@ -58,6 +60,7 @@ class BackplaneHealth(msgspec.Struct, frozen=True):
     max_staleness_s: float
     announcements: int
     starts: int
+    spared: int
     silent_tables: tuple[str, ...]
 
 
@@ -105,6 +108,7 @@ class Backplane:
             self._max_staleness_s,
             self._announcements,
             self._starts,
+            self._caches.own.spared,
             tuple(sorted(silent)),
         )
 
@@ -136,6 +140,10 @@ class Backplane:
         self._announcements += 1
         self._caches.hear(announcement)
 
+    def settle(self) -> bool:
+        """See `Hearer`."""
+        return self._caches.settle()
+
     def asked(self, newcomer: bytes) -> None:
         """See `Hearer`."""
         if self._caches.shared is not None:
@@ -145,6 +153,8 @@ class Backplane:
         """See `Hearer`."""
         if not self._database.is_writer(self._node):
             raise psycopg.OperationalError("another server takes the writes now")
+        # What waits to be known as this store's own was announced before, and counts as heard now.
+        self._caches.settle(sent_s)
         self._caught_up_s = sent_s
         self._caches.serve_until(sent_s + self._max_staleness_s)
 
