@@ -136,12 +136,15 @@ def test_a_circle_of_waits_that_a_deadline_broke_is_none() -> None:
             cache.get_or_load("a", str)
         return b(key)
 
+    def after(_: Any) -> Any:
+        return cache.get_or_load("b", str)
+
     first = in_thread(lambda: cache.get_or_load("a", a))
     assert a.began.wait(10)
     second = in_thread(lambda: cache.get_or_load("b", nested))
     assert b.began.wait(10)
     # The second thread waits for the first no more, so the first may wait for it.
-    a.act = lambda _: cache.get_or_load("b", str)
+    a.act = after
     a.go.set()
     until_waiting()
     b.go.set()

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
-from tests.core.test_loading import in_thread
+from tests.core.test_loading import in_thread, until_waiting
 from tests.real.helpers import PAGES, Page, failure, page, wait_until
 
 import tierline as tl
@@ -101,15 +102,26 @@ def test_who_waits_for_a_load_that_hangs_ends_by_the_deadline(
 
 
 def test_a_load_that_ends_with_its_own_deadline_is_not_the_answer_of_others(
-    read: Read, raw: psycopg.Connection[Any], pg_url: str
+    read: Read, store: tl.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with locked(raw):
-        leader = in_thread(lambda: hurried(read))
-        wait_until(lambda: readers_waiting(pg_url) == 1)
-        patient = in_thread(read)
-        failure(leader(), tl.TimeoutError)
-        # The one that has time leads now.
-        wait_until(lambda: readers_waiting(pg_url) == 1)
+    database: Any = store.database
+    began, go = threading.Event(), threading.Event()
+
+    def slow(fetch: Any, statement: Any, values: Any) -> Any:
+        began.set()
+        assert go.wait(20)
+        return fetch(statement, values)
+
+    for name in ("fetch_latest", "fetch_current"):
+        monkeypatch.setattr(database, name, partial(slow, getattr(database, name)))
+
+    leader = in_thread(lambda: hurried(read))
+    assert began.wait(20)
+    patient = in_thread(read)
+    until_waiting()
+    time.sleep(SHORT_S)
+    go.set()
+    failure(leader(), tl.TimeoutError)
     assert patient() == tl.Success(page(1))
 
 
