@@ -115,6 +115,12 @@ GUARDS = (
         "if flying.token >= current {",
         "if flying.token >= current && false {",
     ),
+    Guard(
+        "waiters that leave",
+        "flight.rs",
+        "Some(waiters.swap_remove(at))",
+        "{ let _ = at; None }",
+    ),
     Guard("re-entry", "flight.rs", "if flying.leader == *me {", "if false {"),
     Guard(
         "circles of waiting threads",

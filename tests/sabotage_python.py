@@ -23,6 +23,7 @@ from pathlib import Path
 from sabotage_guard import Guard
 from sabotage_redis import REDIS
 from sabotage_servers import SERVERS
+from sabotage_waits import WAITS
 from tierline import _core
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -411,6 +412,7 @@ GUARDS = (
     ),
     *REDIS,
     *SERVERS,
+    *WAITS,
 )
 
 

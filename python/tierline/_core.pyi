@@ -402,6 +402,8 @@ class Cache(MutableMapping[_K, _V]):
             KeyError: It is remembered that there is nothing under the key.
             RuntimeError: The loader asked for the key that it loads, or threads wait for each
                 other's loads in a circle. The loads of the others go on.
+            tierline.errors.TimeoutError: The deadline of this context passed during another
+                thread's load, which goes on.
         """
     def get_or_load_many(
         self,
@@ -420,7 +422,18 @@ class Cache(MutableMapping[_K, _V]):
 
         Raises:
             RuntimeError: As `get_or_load`.
+            tierline.errors.TimeoutError: As `get_or_load`.
             TypeError: The loader's answer is no mapping.
+        """
+    def load_shared(self, key: _K, loader: Callable[[_K], _V], /) -> _V:
+        """What `loader(key)` returns, called once for all threads that ask for the key meanwhile.
+
+        Nothing is kept: the loader keeps what is to be kept, and a value that is there by the time
+        it would be called is the answer. If it raises, the exception is its caller's alone, and one
+        after another of the waiters loads. A load that would wait for itself is made alone.
+
+        Raises:
+            tierline.errors.TimeoutError: As `get_or_load`.
         """
     def invalidate(self, key: _K, /) -> bool:
         """Drop the entry and every load of it that has begun; whether a live entry was there.

@@ -18,8 +18,9 @@ from returns.result import Failure, Success
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
 from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Found, Spot, wall_ms
 from tierline.cache.membership import Member, Membership
+from tierline.cache.sharing import Fetched, sharing
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
-from tierline.cache.tables import Fetched, Look, TableCache, l2_name
+from tierline.cache.tables import Look, TableCache, l2_name
 from tierline.entity import Table
 from tierline.errors import NotFoundError, RepositoryError
 from tierline.sql.snapshots import Seen
@@ -102,7 +103,7 @@ class HearingCache(TableCache[T, K]):
         def load(key: K) -> Fetched[T]:
             return self._load_seen(key, look)
 
-        return self.l1.reader(load)
+        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
 
     def read_many(
         self,

@@ -16,10 +16,11 @@ from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.query_index import Slot, TableIndex
+from tierline.cache.sharing import OwnDeadlineError, ended_by_own_deadline
 from tierline.cache.strategy import TTL_S_MIN
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.errors import RepositoryError
+from tierline.errors import RepositoryError, TimeoutError  # noqa: A004
 from tierline.query.readings import Reading, RowChange
 
 Loaded: TypeAlias = Success[list[Any]] | Failure[RepositoryError]
@@ -118,6 +119,22 @@ class QueryCache:
         """
         if fresh:
             self._l1.invalidate(key)
+        while True:
+            try:
+                return self._read(key, readings, ttl_s, load)
+            except OwnDeadlineError:
+                # Whoever loaded had less time than this caller.
+                continue
+            except TimeoutError as error:
+                return Failure(error)
+
+    def _read(
+        self,
+        key: Any,
+        readings: Callable[[], Sequence[Reading]],
+        ttl_s: float,
+        load: Callable[[], Loaded],
+    ) -> Loaded:
         mine: list[_Entry] = []
 
         def loaded(_: Any) -> _Entry:
@@ -127,7 +144,8 @@ class QueryCache:
             self._enter(entry)
             found = load()
             if isinstance(found, Failure):
-                raise _NotLoadedError(found)
+                own = ended_by_own_deadline(found)
+                raise (OwnDeadlineError if own else _NotLoadedError)(found)
             entry.rows = found.unwrap()
             return entry
 
@@ -135,6 +153,10 @@ class QueryCache:
             entry = self._l1.get_or_load(key, loaded)
         except _NotLoadedError as error:
             return error.failure
+        except OwnDeadlineError as error:
+            if mine:
+                return error.failure
+            raise
         finally:
             if mine:
                 self._settle(mine[0])

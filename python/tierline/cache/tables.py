@@ -15,6 +15,7 @@ from returns.result import Failure, Success
 from tierline._core import Cache
 from tierline.cache.query_cache import QueryCache, changes_of_keys
 from tierline.cache.redis import FillToken, RedisTier
+from tierline.cache.sharing import Fetched, sharing
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
@@ -26,8 +27,6 @@ T = TypeVar("T")
 K = TypeVar("K")
 A_contra = TypeVar("A_contra", contravariant=True)
 E = TypeVar("E", bound=RepositoryError)
-
-Fetched: TypeAlias = Success[T] | Failure[RepositoryError]
 
 
 class Look(Protocol[A_contra]):
@@ -80,7 +79,7 @@ class TableCache(Generic[T, K]):
         def load(key: K) -> Fetched[T]:
             return self._load(key, fetch)
 
-        return self.l1.reader(load)
+        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
 
     def read_many(
         self,

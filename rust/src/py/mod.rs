@@ -36,6 +36,7 @@ mod reader;
 mod reading;
 mod reload;
 mod shards;
+mod sharing;
 mod state;
 mod stats;
 mod store;
