@@ -22,7 +22,11 @@ from returns.result import Failure, Success
 from tierline.cache.journal_keeping import keeps
 from tierline.cache.journal_line import Line, Script
 from tierline.cache.operations import NOTHING, Entry, OperationId, Written, read_id
-from tierline.errors import PoolExhaustedError, RepositoryError
+from tierline.errors import (
+    ConnectionError,  # noqa: A004
+    PoolExhaustedError,
+    RepositoryError,
+)
 
 OPERATIONS_MAX = 10_000
 """The most operations that are journalled at once: Redis does nothing else meanwhile."""
@@ -273,18 +277,17 @@ class Journal:
 
         Errors: `PoolExhaustedError` if it is full; those of `check`.
         """
-        run = self._trusted
-        if not run or self._line.run != run:
-            checked = self.check()
-            if isinstance(checked, Failure):
-                return checked
-            run = checked.unwrap()
         words: list[Any] = [limit]
         for operation in operations:
             words += operation
-        answered = self._line.run_script(_APPEND, self._keys, words, on_run=run)
+        answered = self._send(words)
         if isinstance(answered, Failure):
-            return answered
+            if self._line.run == self._trusted or not _is_unsent(answered.failure()):
+                return answered
+            # The connection led to a server that was started anew.
+            answered = self._send(words)
+            if isinstance(answered, Failure):
+                return answered
         held, ids, applied = answered.unwrap()
         if ids is None:
             return Failure(
@@ -295,6 +298,15 @@ class Journal:
                 )
             )
         return Success(Appended([read_id(id_) for id_ in ids], held, _read_applied(applied)))
+
+    def _send(self, words: list[Any]) -> Success[Any] | Failure[RepositoryError]:
+        run = self._trusted
+        if not run or self._line.run != run:
+            checked = self.check()
+            if isinstance(checked, Failure):
+                return checked
+            run = checked.unwrap()
+        return self._line.run_script(_APPEND, self._keys, words, on_run=run)
 
     def read(self, count: int) -> Success[View] | Failure[RepositoryError]:
         """The first operations, and how many there are."""
@@ -358,6 +370,10 @@ class Journal:
     def release(self, holder: bytes) -> None:
         """Give the lease back."""
         self._line.run_script(_RELEASE, [self._lease], [holder])
+
+
+def _is_unsent(error: RepositoryError) -> bool:
+    return isinstance(error, ConnectionError)
 
 
 def _read_entry(found: Any) -> Entry:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from returns.result import Failure, Success
 
@@ -74,7 +75,10 @@ class Line:
             ) from error
         # The URL's own options must not change how answers are read, nor for how long we wait.
         self._pool.connection_kwargs.update(
-            decode_responses=False, socket_timeout=LIMIT_S, socket_connect_timeout=LIMIT_S
+            decode_responses=False,
+            protocol=2,
+            socket_timeout=LIMIT_S,
+            socket_connect_timeout=LIMIT_S,
         )
 
     def run_script(
@@ -174,7 +178,7 @@ def _refused(error: redis.RedisError) -> RepositoryError:
     found: RepositoryError
     if isinstance(error, redis.OutOfMemoryError):
         found = PoolExhaustedError("Redis has no memory left for the journal", operation=_OPERATION)
-    elif isinstance(error, (redis.AuthenticationError, redis.exceptions.NoPermissionError)):
+    elif isinstance(error, (redis.AuthenticationError, NoPermissionError)):
         found = AccessDeniedError(
             "the Redis account may not do what a journal needs", operation=_OPERATION
         )
