@@ -25,9 +25,9 @@ from tierline.testing import PostgresServer, RedisServer, postgres_server, redis
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600 if IS_LONG else 240)]
 
 WRITERS = 2
-KILLS = times(8, 200)
+KILLS = times(5, 200)
 # Acknowledged in a life, on average: 200,000 in all.
-LIFE = times(150, 1_100)
+LIFE = times(60, 1_100)
 WAIT_S = 120.0
 
 LOGGED = """

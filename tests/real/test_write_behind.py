@@ -410,6 +410,8 @@ def test_l3_may_be_away_for_a_while(open_behind: Open, pg_url: str) -> None:
         wait_until(lambda: counts(store).errors > 0)
         found = counts(store)
         assert found.pending == 20
+        assert found.lag_s > 0
+        assert "write-behind items: 20 pending for" in repr(store.stats())
         proxy.allow()
         flush(store)
         assert stored(pg_url) == dict.fromkeys(range(20), 2)

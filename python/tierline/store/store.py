@@ -294,7 +294,7 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
                 "L3", hits=reads.found, misses=reads.empty, loads=reads.found, errors=reads.errors
             )
         )
-        return Stats(tuple(tiers))
+        return Stats(tuple(tiers), self.write_behind.stats())
 
     def health(self) -> Health:
         """What is known of each PostgreSQL server: role, lag, circuit, pool, version.
