@@ -19,6 +19,7 @@ from tierline.sql import Staged, Statement
 if TYPE_CHECKING:
     from tierline.cache.query_cache import QueryCache
     from tierline.cache.tables import TableCache
+    from tierline.repository.behind import BehindsPort
     from tierline.repository.events import Subscriptions
 
 T = TypeVar("T")
@@ -139,6 +140,11 @@ class StorePort(Protocol):
     @property
     def subscriptions(self) -> Subscriptions:
         """Who hears of changes."""
+        ...
+
+    @property
+    def write_behind(self) -> BehindsPort | None:
+        """The journals of writes; None where writes go to L3 themselves."""
         ...
 
     def atomically(

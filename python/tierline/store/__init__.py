@@ -1,6 +1,7 @@
 """The store: an open handle on all tiers."""
 
 from tierline.store.batches import Batch, batch
+from tierline.store.behind_values import DeadLetter, WriteBehindStats
 from tierline.store.coordination import (
     InDoubt,
     Recovery,
@@ -11,6 +12,7 @@ from tierline.store.coordination import (
 )
 from tierline.store.loader import Deferred, Loader
 from tierline.store.opening import connect, open, reads  # noqa: A004 (the field's word)
+from tierline.store.pending_writes import PendingWrites
 from tierline.store.stats import Stats, TierStats
 from tierline.store.store import Store
 from tierline.store.streams import Stream
@@ -18,15 +20,18 @@ from tierline.store.transaction import Transaction
 
 __all__ = [
     "Batch",
+    "DeadLetter",
     "Deferred",
     "InDoubt",
     "Loader",
+    "PendingWrites",
     "Recovery",
     "Stats",
     "Store",
     "Stream",
     "TierStats",
     "Transaction",
+    "WriteBehindStats",
     "batch",
     "connect",
     "distributed",

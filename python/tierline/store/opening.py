@@ -27,6 +27,7 @@ from tierline.postgres import (
 from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
 from tierline.store.backplane import Backplane, BackplaneName, last_write_of
+from tierline.store.pending_writes import JournalPlace
 from tierline.store.store import Store
 
 
@@ -270,9 +271,11 @@ def _wire(
     except RepositoryError:
         database.close()
         raise
+    journal = None if redis is None else JournalPlace(redis, prefix)
     if staleness_s is None:
-        return Store(database, Caches(l2, database.schema), server, cursor_secret=cursor_secret)
-    caches = HearingCaches(
+        caches = Caches(l2, database.schema)
+        return Store(database, caches, server, cursor_secret=cursor_secret, journal=journal)
+    hearing = HearingCaches(
         l2,
         database.schema,
         lambda: last_write_of(database),
@@ -280,8 +283,10 @@ def _wire(
     )
     # Without L2 a single server's reads that begin after a write see it.
     database.notes_writes = database.notes_writes or l2 is not None
-    heard = Backplane(database, caches, max_staleness_s=staleness_s)
-    return Store(database, caches, server, backplane=heard, cursor_secret=cursor_secret)
+    heard = Backplane(database, hearing, max_staleness_s=staleness_s)
+    return Store(
+        database, hearing, server, backplane=heard, cursor_secret=cursor_secret, journal=journal
+    )
 
 
 def _open_l2(url: str, prefix: str, scope: str, encryption: EncryptionKeys | None) -> RedisTier:

@@ -10,6 +10,7 @@ import msgspec
 
 from tierline.cache.query_cache import QueryStats
 from tierline.cache.redis import RedisTier
+from tierline.store.behind_values import WriteBehindStats
 
 
 class TierStats(msgspec.Struct, frozen=True):
@@ -45,25 +46,40 @@ class TierStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """A store's tiers from the top down."""
+    """A store's tiers from the top down.
+
+    Attributes:
+        tiers: The counters of each.
+        write_behind: How far the journal of each table is that is written behind.
+    """
 
     tiers: tuple[TierStats, ...]
+    write_behind: tuple[WriteBehindStats, ...] = ()
 
     def __repr__(self) -> str:
         rows = [_HEADER, *map(_cells, self.tiers)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
+        lines = (
             "  ".join(
                 cell.ljust(width) if n == 0 else cell.rjust(width)
                 for n, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         )
+        return "\n".join([*lines, *map(_lag, self.write_behind)])
 
     def _repr_html_(self) -> str:
         head = _row("th", _HEADER)
         body = "".join(_row("td", _cells(tier)) for tier in self.tiers)
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        lags = "".join(f"<p>{html.escape(_lag(one))}</p>" for one in self.write_behind)
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{lags}"
+
+
+def _lag(stats: WriteBehindStats) -> str:
+    return (
+        f"write-behind {stats.table}: {stats.pending:,} pending for {stats.lag_s:.1f} s, "
+        f"{stats.dead_letters:,} dead letters"
+    )
 
 
 _HEADER = ("tier", "hits", "misses", "hit ratio", "loads", "evictions", "invalidations", "spared",

@@ -35,6 +35,8 @@ from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.backplane import Backplane, TableSql, run_each
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
+from tierline.store.parts import StoreParts
+from tierline.store.pending_writes import JournalPlace, PendingWrites
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats, query_stats
 from tierline.store.transaction import Transaction
@@ -45,7 +47,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(Verbs[Database, Caches], Closing):
+class Store(StoreParts, Verbs[Database, Caches], Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -66,6 +68,7 @@ class Store(Verbs[Database, Caches], Closing):
         *,
         backplane: Backplane | None = None,
         cursor_secret: bytes | None = None,
+        journal: JournalPlace | None = None,
     ) -> None:
         self.database = database
         self.caches = caches
@@ -74,11 +77,7 @@ class Store(Verbs[Database, Caches], Closing):
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
-
-    @property
-    def cursor_secret(self) -> bytes:
-        """What the cursors of pages are signed with."""
-        return self._cursor_secret
+        self._pending_writes = PendingWrites(self, journal)
 
     @overload
     def transaction(
@@ -295,7 +294,7 @@ class Store(Verbs[Database, Caches], Closing):
                 "L3", hits=reads.found, misses=reads.empty, loads=reads.found, errors=reads.errors
             )
         )
-        return Stats(tuple(tiers))
+        return Stats(tuple(tiers), self.write_behind.stats())
 
     def health(self) -> Health:
         """What is known of each PostgreSQL server: role, lag, circuit, pool, version.
@@ -342,6 +341,7 @@ class Store(Verbs[Database, Caches], Closing):
             return
         self._closed = True
         try:
+            self._pending_writes.close()
             if self.backplane is not None:
                 self.backplane.close()
             self.database.close()
