@@ -89,7 +89,9 @@ def test_own_writes_that_do_not_concern_a_result_leave_it_when_they_are_heard(
     caught_up(store)
     keep(store)
     pages.update(page(2, version=4)).unwrap()
-    store.execute(tl.update(PAGES, set=lambda p: tl.set(p.version).to(5), where=lambda p: p.id == 2)).unwrap()
+    store.execute(
+        tl.update(PAGES, set=lambda p: tl.set(p.version).to(5), where=lambda p: p.id == 2)
+    ).unwrap()
     pages.create(page(3, version=3)).unwrap()
     pages.delete(3).unwrap()
 

@@ -299,6 +299,12 @@ class RedisTier:
         """How every key begins."""
         return self._base
 
+    @property
+    def is_told_all(self) -> bool:
+        """Whether Redis knows of every write of ours; it is told now, if it can be."""
+        self._is_told("")
+        return not self._pending
+
     def stats(self) -> L2Stats:
         """The counters."""
         with self._lock:

@@ -248,7 +248,7 @@ class Consumer:
             return Success(0)
         self._forget([one for one in done if one.entry.id not in self._done_here])
         l2 = self._store.caches.l2
-        if l2 is not None and l2.space is None:
+        if l2 is not None and not l2.is_told_all:
             # Others stop looking into the journal then, and would find the old rows in L2.
             return Failure(ConnectionError("L2 has not forgotten yet", operation="write_behind"))
         settled = [Settled(one.entry, refused.get(str(one.entry.id), "")) for one in done]
