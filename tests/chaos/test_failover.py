@@ -66,7 +66,6 @@ def stored(url: str) -> list[int]:
         return [id_ for (id_,) in session.execute("SELECT id FROM entries")]
 
 
-@pytest.mark.each_version
 def test_no_acknowledged_write_is_lost_when_the_primary_is_killed(
     version: Version,
     stalls: Stalls,

@@ -37,8 +37,6 @@ import tierline as tl
 from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_server
 
-pytestmark = pytest.mark.each_version
-
 LONG = os.environ.get("TIERLINE_LONG") == "1"
 COMMITS = 20_000 if LONG else 400
 THREADS = 8

@@ -24,7 +24,6 @@ from tierline.testing import PostgresServer
 
 pytestmark = [
     pytest.mark.chaos,
-    pytest.mark.each_version,
     pytest.mark.timeout(1800 if IS_LONG else 120),
 ]
 

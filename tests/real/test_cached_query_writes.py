@@ -239,7 +239,7 @@ def test_an_update_tells_the_row_that_it_changed_and_not_one_before(
         thread.start()
         with psycopg.connect(pg_url_each, autocommit=True) as watcher:
             waiting = (
-                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
                 "AND datname = current_database()"
             )
             wait_until(lambda: watcher.execute(waiting).fetchone())

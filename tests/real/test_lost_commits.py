@@ -29,7 +29,7 @@ from tierline.postgres import outcome
 from tierline.testing import tcp_proxy
 from tierline.testing.tcp_proxy import TcpProxy
 
-pytestmark = pytest.mark.each_version
+pytestmark = [pytest.mark.chaos, pytest.mark.each_version]
 
 Raw = psycopg.Connection[Any]
 
@@ -71,6 +71,7 @@ def rows(raw: Raw) -> list[int]:
     return [id_ for (id_,) in raw.execute("SELECT id FROM owners ORDER BY id").fetchall()]
 
 
+@pytest.mark.timeout(1800 if os.environ.get(LONG) == "1" else 120)
 def test_a_cut_answer_to_commit_is_found_out_at_every_byte(
     far: tl.Store, proxy: TcpProxy, raw: Raw
 ) -> None:

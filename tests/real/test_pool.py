@@ -26,7 +26,7 @@ from tierline.postgres.pool import Pool, PoolOptions
 from tierline.testing import PostgresServer, postgres_server, tcp_proxy
 from tierline.testing.process import HOST
 
-pytestmark = pytest.mark.each_version
+pytestmark = pytest.mark.chaos
 
 Raw = psycopg.Connection[Any]
 

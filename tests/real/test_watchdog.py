@@ -15,7 +15,7 @@ from tierline.postgres import watchdog
 from tierline.postgres.watchdog import Guard, Watchdog
 from tierline.testing import tcp_proxy
 
-pytestmark = [pytest.mark.each_version, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(20)]
 
 
 def test_a_line_that_carries_nothing_frees_its_caller(pg_url: str, stalls: Stalls) -> None:
