@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sabotage_behind import BEHIND
 from sabotage_guard import Guard
 from sabotage_servers import SERVERS
 from tierline import _core
@@ -409,6 +410,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *SERVERS,
+    *BEHIND,
 )
 
 

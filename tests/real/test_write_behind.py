@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import threading
 from collections.abc import Callable, Generator
@@ -16,6 +17,8 @@ import redis
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.cache.journal_line import Line, Script
+from tierline.cache.operations import Entry, Intent, Operation, OperationId, Written
 from tierline.testing import RedisServer, redis_server, tcp_proxy
 
 FLUSH_S = 30.0
@@ -382,8 +385,12 @@ def test_a_forked_child_writes_and_reads_by_itself(open_behind: Open, pg_url: st
     items.get_by_id(1)
     with Held(pg_url):
         items.update(item(1, 2)).unwrap()
+        behind: Any = store.write_behind.open(ITEMS, BEHIND)
+        holder = behind._holder
         child = os.fork()
         if child == 0:
+            if behind._holder == holder or len(behind._own):
+                os._exit(2)
             seen = items.get_by_id(1) == tl.Success(item(1, 2))
             wrote = items.create(item(2, 2)) == tl.Success(item(2, 2))
             own = items.get_by_id(2) == tl.Success(item(2, 2))
@@ -612,3 +619,50 @@ def test_mutable_entities_are_copied_in_and_out(open_behind: Open) -> None:
     rows.get_by_id(1).unwrap().note = "e"
     rows.get_by_id(1).unwrap().note = "f"
     assert rows.get_by_id(1) == tl.Success(Loose(1, "a"))
+
+
+def test_operations_leave_the_journal_after_l2_has_forgotten(open_behind: Open) -> None:
+    store = open_behind()
+    items = tl.repository(store, ITEMS, cache=BEHIND)
+    l2: Any = store.caches.l2
+    l2._closed_until_s = math.inf
+    items.create(item(1)).unwrap()
+    late = store.write_behind.flush(deadline_s=1).failure()
+    assert isinstance(late, tl.TimeoutError)
+    assert counts(store).pending == 1
+    l2._closed_until_s = 0.0
+    flush(store)
+
+
+def test_what_l3_has_is_not_pending_again(open_behind: Open) -> None:
+    behind: Any = open_behind().write_behind.open(ITEMS, BEHIND)
+    own = behind._own
+    own.learn(OperationId(10, 0))
+    own.add([Intent("upsert", 1, item(1))], [OperationId(9, 5)])
+    assert own.get(1) is None
+    # Threads come in another order than their operations have.
+    own.add([Intent("upsert", 1, item(1, 2))], [OperationId(12, 0)])
+    own.add([Intent("upsert", 1, item(1, 1))], [OperationId(11, 0)])
+    assert own.get(1) == tl.Success(item(1, 2))
+
+
+def test_what_is_past_is_not_refused_again(open_behind: Open) -> None:
+    store = open_behind()
+    items = tl.repository(store, ITEMS, cache=BEHIND)
+    items.create(item(1)).unwrap()
+    flush(store)
+    behind: Any = store.write_behind.open(ITEMS, BEHIND)
+    consumer, applied = behind._consumer, behind._consumer.progress().unwrap().applied
+    for id_ in (applied, OperationId(1, 0)):
+        old = Operation(Entry(id_, Written(b"c", b"[1]", b"")), None)
+        assert consumer._refuse(old, tl.QueryError("late")) == tl.Success(None)
+    assert consumer.progress().unwrap() == (applied, {})
+
+
+def test_a_script_for_another_run_of_redis_is_not_sent(journal_redis: RedisServer) -> None:
+    line = Line(journal_redis.url)
+    script = Script(b"return redis.call('SET', KEYS[1], '1')", writes=True)
+    refused = line.run_script(script, [b"other-run"], [], on_run=b"another")
+    assert isinstance(refused.failure(), tl.ConnectionError)
+    assert line.ask("EXISTS", b"other-run") == tl.Success(0)
+    line.close()
