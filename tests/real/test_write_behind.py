@@ -19,8 +19,9 @@ import redis
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.cache.intents import Intent
 from tierline.cache.journal_line import Line, Script
-from tierline.cache.operations import Entry, Intent, Operation, OperationId, Written
+from tierline.cache.operations import Entry, Operation, OperationId, Written
 from tierline.testing import RedisServer, redis_server, tcp_proxy
 
 FLUSH_S = 30.0
