@@ -674,3 +674,21 @@ def test_a_script_for_another_run_of_redis_is_not_sent(journal_redis: RedisServe
     assert isinstance(refused.failure(), tl.ConnectionError)
     assert line.ask("EXISTS", b"other-run") == tl.Success(0)
     line.close()
+
+
+def test_either_version_of_postgresql_does(pg_url_each: str, journal_redis: RedisServer) -> None:
+    prefix = f"test-{secrets.token_hex(6)}"
+    with tl.open(pg_url_each, redis=journal_redis.url, prefix=prefix) as store:
+        store.create_table(ITEMS).unwrap()
+        items = tl.repository(store, ITEMS, cache=BEHIND)
+        items.create_many([item(1, 1), item(2, 1)]).unwrap()
+        items.update(item(1, 2)).unwrap()
+        items.delete(2).unwrap()
+        items.create(item(1, 3)).unwrap()
+        flush(store)
+        assert stored(pg_url_each) == {1: 2}
+        (letter,) = store.write_behind.dead_letters(ITEMS).unwrap()
+        assert (letter.key, letter.error) == (1, "DuplicateError")
+        through = tl.repository(store, ITEMS, cache=tl.write_through(ttl_s=60))
+        assert through.upsert(item(1, 4)) == tl.Success(item(1, 4))
+        assert items.get_by_id(1) == tl.Success(item(1, 4))
