@@ -363,7 +363,10 @@ _STORE = (
     "Stats", "Store", "Stream", "TierStats", "Transaction", "WriteBehindStats", "batch",
     "connect", "distributed", "distributed_setup", "open", "orphans", "reads", "recover",
 )  # fmt: skip
-_LAZY = dict.fromkeys(_POSTGRES, "tierline.postgres") | dict.fromkeys(_STORE, "tierline.store")
+_LAZY: dict[str, str] = {
+    **dict.fromkeys(_POSTGRES, "tierline.postgres"),
+    **dict.fromkeys(_STORE, "tierline.store"),
+}
 
 
 def __getattr__(name: str) -> Any:
