@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sabotage_behind import BEHIND
 from sabotage_guard import Guard
 from sabotage_redis import REDIS
 from sabotage_servers import SERVERS
@@ -413,6 +414,7 @@ GUARDS = (
     *REDIS,
     *SERVERS,
     *WAITS,
+    *BEHIND,
 )
 
 

@@ -355,44 +355,19 @@ __all__ = [
 ]
 
 # The store imports the drivers, so it is loaded when first used.
-_LAZY = {
-    "Acquired": "tierline.postgres",
-    "CircuitChanged": "tierline.postgres",
-    "DeadLettered": "tierline.postgres",
-    "WroteBehind": "tierline.postgres",
-    "Event": "tierline.postgres",
-    "EventSubscription": "tierline.postgres",
-    "FailedOver": "tierline.postgres",
-    "Ran": "tierline.postgres",
-    "Retried": "tierline.postgres",
-    "PoolOptions": "tierline.postgres",
-    "PoolStats": "tierline.postgres",
-    "ReadPolicy": "tierline.postgres",
-    "Health": "tierline.postgres",
-    "NodeHealth": "tierline.postgres",
-    "read_after": "tierline.postgres",
-    "write_token": "tierline.postgres",
-    "reads": "tierline.store",
-    "Batch": "tierline.store",
-    "DeadLetter": "tierline.store",
-    "Deferred": "tierline.store",
-    "PendingWrites": "tierline.store",
-    "WriteBehindStats": "tierline.store",
-    "InDoubt": "tierline.store",
-    "Loader": "tierline.store",
-    "Recovery": "tierline.store",
-    "Stats": "tierline.store",
-    "Store": "tierline.store",
-    "Stream": "tierline.store",
-    "TierStats": "tierline.store",
-    "Transaction": "tierline.store",
-    "batch": "tierline.store",
-    "connect": "tierline.store",
-    "distributed": "tierline.store",
-    "distributed_setup": "tierline.store",
-    "open": "tierline.store",
-    "orphans": "tierline.store",
-    "recover": "tierline.store",
+_POSTGRES = (
+    "Acquired", "CircuitChanged", "DeadLettered", "Event", "EventSubscription", "FailedOver",
+    "Health", "NodeHealth", "PoolOptions", "PoolStats", "Ran", "ReadPolicy", "Retried",
+    "WroteBehind", "read_after", "write_token",
+)  # fmt: skip
+_STORE = (
+    "Batch", "DeadLetter", "Deferred", "InDoubt", "Loader", "PendingWrites", "Recovery",
+    "Stats", "Store", "Stream", "TierStats", "Transaction", "WriteBehindStats", "batch",
+    "connect", "distributed", "distributed_setup", "open", "orphans", "reads", "recover",
+)  # fmt: skip
+_LAZY: dict[str, str] = {
+    **dict.fromkeys(_POSTGRES, "tierline.postgres"),
+    **dict.fromkeys(_STORE, "tierline.store"),
 }
 
 

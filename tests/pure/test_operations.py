@@ -12,10 +12,9 @@ import msgspec
 import pytest
 
 import tierline as tl
+from tierline.cache.intents import Intent, Kind
 from tierline.cache.operations import (
     Entry,
-    Intent,
-    Kind,
     Operation,
     OperationCodec,
     OperationId,

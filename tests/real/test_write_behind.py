@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
+import secrets
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from typing import Annotated, Any, Self
@@ -16,6 +19,9 @@ import redis
 from tests.real.helpers import wait_until
 
 import tierline as tl
+from tierline.cache.intents import Intent
+from tierline.cache.journal_line import Line, Script
+from tierline.cache.operations import Entry, Operation, OperationId, Written
 from tierline.testing import RedisServer, redis_server, tcp_proxy
 
 FLUSH_S = 30.0
@@ -45,13 +51,11 @@ def journal_redis() -> Generator[RedisServer]:
 
 
 @pytest.fixture
-def open_behind(
-    pg_url: str, journal_redis: RedisServer, request: pytest.FixtureRequest
-) -> Generator[Open]:
+def open_behind(pg_url: str, journal_redis: RedisServer) -> Generator[Open]:
     """Opens stores on one database and one Redis, with the table of items."""
     with tl.open(pg_url) as maker:
         maker.create_table(ITEMS).unwrap()
-    prefix = f"t{abs(hash(request.node.nodeid))}-{os.getpid()}"
+    prefix = f"test-{secrets.token_hex(6)}"
     with ExitStack() as stores:
 
         def open_one(url: str = pg_url, **options: Any) -> tl.Store:
@@ -96,15 +100,17 @@ class Held:
 
 def test_writes_reach_l3_in_order_and_by_batches(open_behind: Open, pg_url: str) -> None:
     store = open_behind()
-    items = tl.repository(store, ITEMS, cache=SLOW)
-    for n in range(100):
-        items.upsert(item(n % 10, n)).unwrap()
+    items = tl.repository(store, ITEMS, cache=BEHIND)
+    with Held(pg_url):
+        for n in range(100):
+            items.upsert(item(n % 10, n)).unwrap()
     flush(store)
     assert stored(pg_url) == {n: 90 + n for n in range(10)}
     found = counts(store)
     assert (found.acknowledged, found.applied, found.pending) == (100, 100, 0)
-    assert found.rows < 100
-    assert found.batches < 10
+    # What waited behind the lock was one batch.
+    assert found.rows <= 20
+    assert found.batches <= 2
 
 
 def test_every_verb_is_journalled(open_behind: Open, pg_url: str) -> None:
@@ -371,7 +377,6 @@ def test_two_consumers_do_everything_once(open_behind: Open, pg_url: str) -> Non
         by_key.setdefault(id_, []).append(quantity)
     # Each at most once, and never an older one after a newer one.
     assert all(seen == sorted(set(seen)) for seen in by_key.values())
-    assert all(found.errors == 0 for store in stores for found in store.write_behind.stats())
 
 
 def test_a_forked_child_writes_and_reads_by_itself(open_behind: Open, pg_url: str) -> None:
@@ -382,8 +387,15 @@ def test_a_forked_child_writes_and_reads_by_itself(open_behind: Open, pg_url: st
     items.get_by_id(1)
     with Held(pg_url):
         items.update(item(1, 2)).unwrap()
-        child = os.fork()
+        behind: Any = store.write_behind.open(ITEMS, BEHIND)
+        holder = behind._holder
+        with warnings.catch_warnings():
+            # Newer Pythons warn of every fork beside a thread.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
+            if behind._holder == holder or len(behind._own):
+                os._exit(2)
             seen = items.get_by_id(1) == tl.Success(item(1, 2))
             wrote = items.create(item(2, 2)) == tl.Success(item(2, 2))
             own = items.get_by_id(2) == tl.Success(item(2, 2))
@@ -408,9 +420,8 @@ def test_l3_may_be_away_for_a_while(open_behind: Open, pg_url: str) -> None:
         late = store.write_behind.flush(deadline_s=0.5).failure()
         assert isinstance(late, tl.TimeoutError)
         wait_until(lambda: counts(store).errors > 0)
-        found = counts(store)
-        assert found.pending == 20
-        assert found.lag_s > 0
+        wait_until(lambda: counts(store).pending == 20)
+        assert counts(store).lag_s > 0
         assert "write-behind items: 20 pending for" in repr(store.stats())
         proxy.allow()
         flush(store)
@@ -438,24 +449,28 @@ def test_redis_may_be_killed_and_come_back(
     assert counts(store).lost == 0
 
 
-def test_a_frozen_redis_leaves_the_outcome_open(
-    open_behind: Open, journal_redis: RedisServer
-) -> None:
-    store = open_behind()
-    items = tl.repository(store, ITEMS, cache=BEHIND)
-    items.create(item(1, 1)).unwrap()
-    flush(store)
+def test_a_frozen_redis_leaves_the_outcome_open(journal_redis: RedisServer) -> None:
+    line = Line(journal_redis.url)
+    script = Script(b"return redis.call('INCR', KEYS[1])", writes=True)
+    assert line.run_script(script, [b"frozen"], []) == tl.Success(1)
     journal_redis.freeze()
     try:
         with tl.deadline(0.5):
-            error = items.create(item(2, 1)).failure()
+            sent = line.run_script(script, [b"frozen"], []).failure()
     finally:
         journal_redis.thaw()
-    assert isinstance(error, tl.OutcomeUnknownError)
-    assert (error.operation, error.table) == ("create", "items")
-    # It was done once or not at all.
-    flush(store)
-    assert isinstance(items.get_by_id(2), (tl.Success, tl.Failure))
+    assert isinstance(sent, tl.OutcomeUnknownError)
+    # It was done once or not at all, and the late answer is nobody's.
+    assert line.ask("GET", b"frozen") in (tl.Success(b"1"), tl.Success(b"2"))
+    journal_redis.kill()
+    try:
+        unsent = line.run_script(script, [b"frozen"], []).failure()
+        assert isinstance(unsent, tl.ConnectionError)
+    finally:
+        journal_redis.start()
+    with tl.deadline(0.01):
+        assert isinstance(line.ask("PING").failure(), tl.TimeoutError)
+    line.close()
 
 
 def test_a_redis_that_forgets_is_refused_unless_told_otherwise(
@@ -612,3 +627,68 @@ def test_mutable_entities_are_copied_in_and_out(open_behind: Open) -> None:
     rows.get_by_id(1).unwrap().note = "e"
     rows.get_by_id(1).unwrap().note = "f"
     assert rows.get_by_id(1) == tl.Success(Loose(1, "a"))
+
+
+def test_operations_leave_the_journal_after_l2_has_forgotten(open_behind: Open) -> None:
+    store = open_behind()
+    items = tl.repository(store, ITEMS, cache=BEHIND)
+    l2: Any = store.caches.l2
+    l2._closed_until_s = math.inf
+    items.create(item(1)).unwrap()
+    late = store.write_behind.flush(deadline_s=1).failure()
+    assert isinstance(late, tl.TimeoutError)
+    assert counts(store).pending == 1
+    l2._closed_until_s = 0.0
+    flush(store)
+
+
+def test_what_l3_has_is_not_pending_again(open_behind: Open) -> None:
+    behind: Any = open_behind().write_behind.open(ITEMS, BEHIND)
+    own = behind._own
+    own.learn(OperationId(10, 0))
+    own.add([Intent("upsert", 1, item(1))], [OperationId(9, 5)])
+    assert own.get(1) is None
+    # Threads come in another order than their operations have.
+    own.add([Intent("upsert", 1, item(1, 2))], [OperationId(12, 0)])
+    own.add([Intent("upsert", 1, item(1, 1))], [OperationId(11, 0)])
+    assert own.get(1) == tl.Success(item(1, 2))
+
+
+def test_what_is_past_is_not_refused_again(open_behind: Open) -> None:
+    store = open_behind()
+    items = tl.repository(store, ITEMS, cache=BEHIND)
+    items.create(item(1)).unwrap()
+    flush(store)
+    behind: Any = store.write_behind.open(ITEMS, BEHIND)
+    consumer, applied = behind._consumer, behind._consumer.progress().unwrap().applied
+    for id_ in (applied, OperationId(1, 0)):
+        old = Operation(Entry(id_, Written(b"c", b"[1]", b"")), None)
+        assert consumer._refuse(old, tl.QueryError("late")) == tl.Success(None)
+    assert consumer.progress().unwrap() == (applied, {})
+
+
+def test_a_script_for_another_run_of_redis_is_not_sent(journal_redis: RedisServer) -> None:
+    line = Line(journal_redis.url)
+    script = Script(b"return redis.call('SET', KEYS[1], '1')", writes=True)
+    refused = line.run_script(script, [b"other-run"], [], on_run=b"another")
+    assert isinstance(refused.failure(), tl.ConnectionError)
+    assert line.ask("EXISTS", b"other-run") == tl.Success(0)
+    line.close()
+
+
+def test_either_version_of_postgresql_does(pg_url_each: str, journal_redis: RedisServer) -> None:
+    prefix = f"test-{secrets.token_hex(6)}"
+    with tl.open(pg_url_each, redis=journal_redis.url, prefix=prefix) as store:
+        store.create_table(ITEMS).unwrap()
+        items = tl.repository(store, ITEMS, cache=BEHIND)
+        items.create_many([item(1, 1), item(2, 1)]).unwrap()
+        items.update(item(1, 2)).unwrap()
+        items.delete(2).unwrap()
+        items.create(item(1, 3)).unwrap()
+        flush(store)
+        assert stored(pg_url_each) == {1: 2}
+        (letter,) = store.write_behind.dead_letters(ITEMS).unwrap()
+        assert (letter.key, letter.error) == (1, "DuplicateError")
+        through = tl.repository(store, ITEMS, cache=tl.write_through(ttl_s=60))
+        assert through.upsert(item(1, 4)) == tl.Success(item(1, 4))
+        assert items.get_by_id(1) == tl.Success(item(1, 4))

@@ -196,6 +196,9 @@ def opening(store: tl.Store) -> None:
     tl.open(pool_size="8")  # rejected
     tl.connect("postgresql://h/d").count(READ)  # rejected
     tl.read_through(ttl="60")  # rejected
+    tl.cache_aside("books")  # rejected
+    tl.write_through(max_entries=10)  # rejected
+    tl.write_behind(ttl_s=60, delay_s="soon")  # rejected
     tl.repository(store, READ)  # rejected
     tl.cached(ttl_s="60")  # rejected
 
@@ -250,6 +253,7 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
     store.subscribe(BOOKS, on_ran)  # rejected
     store.subscribe(READ, lambda change: None)  # rejected
     tx.transaction(tl.repository(tx, BOOKS))  # rejected
+    tx.write_behind.flush()  # rejected
     tx.atomically(tx)  # rejected
     _ = tx.began_at().unwrap().pages  # rejected
     tx.lock(book)  # rejected

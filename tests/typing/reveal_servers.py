@@ -116,6 +116,11 @@ def note(event: tl.Event) -> str:
         case tl.CircuitChanged():
             assert_type(event.after, Circuit)
             return event.node
+        case tl.WroteBehind():
+            assert_type(event.operations, int)
+            return event.table
+        case tl.DeadLettered():
+            return event.error
 
 
 def hearing(store: tl.Store) -> None:

@@ -10,13 +10,13 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar,
 
 import msgspec
 
+from tierline.cache.intents import Intent, Kind
 from tierline.cache.tables import l2_name
 from tierline.entity import Table
 
 T = TypeVar("T")
 K = TypeVar("K")
 
-Kind: TypeAlias = Literal["create", "update", "upsert", "delete"]
 Effect: TypeAlias = Literal["create", "update", "upsert", "delete", "replace"]
 """What a batch does with a row; `replace` deletes it and writes it anew."""
 
@@ -51,14 +51,6 @@ def read_id(text: bytes | str) -> OperationId:
     """
     ms, _, seq = (text.decode() if isinstance(text, bytes) else text).partition("-")
     return OperationId(int(ms), int(seq))
-
-
-class Intent(NamedTuple):
-    """What is to be done with the row of a key; of a deletion there is no entity."""
-
-    kind: Kind
-    key: Any
-    entity: Any = None
 
 
 class Written(NamedTuple):

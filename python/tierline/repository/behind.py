@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from returns.result import Failure, Success
 
-from tierline.cache.operations import Intent, Kind
+from tierline.cache.intents import Intent, Kind
 from tierline.cache.write_strategies import WriteBehind
 from tierline.entity import Change, Table
 from tierline.errors import NotFoundError, RepositoryError

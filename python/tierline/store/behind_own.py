@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from returns.result import Failure, Success
 
+from tierline.cache.intents import Intent
 from tierline.cache.journal import Journal
-from tierline.cache.operations import NOTHING, Intent, OperationCodec, OperationId
+from tierline.cache.operations import NOTHING, OperationCodec, OperationId
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 

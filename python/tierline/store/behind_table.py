@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 from returns.result import Failure, Success
 
+from tierline.cache.intents import Intent
 from tierline.cache.journal import OPERATIONS_MAX, Journal, View
-from tierline.cache.operations import NOTHING, Intent, OperationCodec, OperationId, Written
+from tierline.cache.operations import NOTHING, OperationCodec, OperationId, Written
 from tierline.cache.write_strategies import WriteBehind
 from tierline.deadline import due_s
 from tierline.entity import Table
