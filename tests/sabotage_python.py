@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sabotage_backplane import BACKPLANE
 from sabotage_guard import Guard
 from sabotage_servers import SERVERS
 from tierline import _core
@@ -403,6 +404,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *SERVERS,
+    *BACKPLANE,
 )
 
 

@@ -11,6 +11,7 @@ from tests.real.helpers import PAGES, Page, page, wait_until
 from tests.real.test_backplane import caught_up, opened  # noqa: F401 - a fixture
 
 import tierline as tl
+from tierline.cache import own_writes
 
 Raw = psycopg.Connection[Any]
 Open = Callable[..., tl.Store]
@@ -89,7 +90,9 @@ def test_own_writes_that_do_not_concern_a_result_leave_it_when_they_are_heard(
     caught_up(store)
     keep(store)
     pages.update(page(2, version=4)).unwrap()
-    store.execute(tl.update(PAGES, set=lambda p: tl.set(p.version).to(5), where=lambda p: p.id == 2)).unwrap()
+    store.execute(
+        tl.update(PAGES, set=lambda p: tl.set(p.version).to(5), where=lambda p: p.id == 2)
+    ).unwrap()
     pages.create(page(3, version=3)).unwrap()
     pages.delete(3).unwrap()
 
@@ -148,6 +151,7 @@ def test_an_own_write_whose_answer_is_lost_drops_it_with_the_heartbeat(
     pages.create_many([page(1), page(2, version=3)]).unwrap()
     caught_up(store)
     keep(store)
+    monkeypatch.setattr(own_writes, "_GRACE_S", 600.0)
     # As if the thread that wrote stood still behind its COMMIT.
     with monkeypatch.context() as stopped:
         stopped.setattr(store.caches, "invalidate", lambda *_, **__: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, NamedTuple
 
 import msgspec
@@ -54,6 +55,21 @@ def seen(statement: Statement) -> Statement:
         shape="joined",
         into=into,
     )
+
+
+def lifted(snapshot: bytes, by: int) -> bytes:
+    """A snapshot, in PostgreSQL's binary form, with a number added to every transaction id.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    if not by:
+        return snapshot
+    count, rest = divmod(len(snapshot) - 4, 8)
+    if rest or count < 2 or count - 2 != int.from_bytes(snapshot[:4], "big"):
+        raise ValueError("this is no snapshot of PostgreSQL")
+    ids = struct.unpack_from(f">{count}q", snapshot, 4)
+    return snapshot[:4] + struct.pack(f">{count}q", *(id_ + by for id_ in ids))
 
 
 SETTLED_BELOW = Statement(
