@@ -22,6 +22,9 @@ _WAITING_MAX = 100_000
 _WAITING_S_MAX = 20.0
 _RETRY_S = 0.1
 _JOIN_POLL_S = 0.02
+# Between two looks at what was heard: passing on each change by itself would take turns with the
+# thread that writes.
+_REST_S = 0.002
 _THREAD_S = 2.0
 _ASK_AGAIN = 2
 
@@ -182,6 +185,7 @@ class Membership:
                 next_s = time.monotonic() + beat_s
             wait_s = _JOIN_POLL_S if joining else beat_s if well else _RETRY_S
             self._woken.wait(max(0.001, min(wait_s, next_s - time.monotonic())))
+            time.sleep(_REST_S)
             self._woken.clear()
 
     def _joined(self, member: Member) -> bool:

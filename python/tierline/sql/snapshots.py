@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,6 +71,19 @@ def lifted(snapshot: bytes, by: int) -> bytes:
         raise ValueError("this is no snapshot of PostgreSQL")
     ids = struct.unpack_from(f">{count}q", snapshot, 4)
     return snapshot[:4] + struct.pack(f">{count}q", *(id_ + by for id_ in ids))
+
+
+@cache
+def telling_xid(statement: Statement) -> Statement:
+    """A write of one row, which answers with its transaction's id if it reached the row."""
+    assert statement.is_single
+    return msgspec.structs.replace(
+        statement,
+        sql=f"{statement.sql} RETURNING pg_current_xact_id()::text::int8",
+        columns=(ResultColumn("int8", INT8),),
+        shape="scalar",
+        is_single=False,
+    )
 
 
 SETTLED_BELOW = Statement(
