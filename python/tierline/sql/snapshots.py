@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -69,8 +68,9 @@ def lifted(snapshot: bytes, by: int) -> bytes:
     count, rest = divmod(len(snapshot) - 4, 8)
     if rest or count < 2 or count - 2 != int.from_bytes(snapshot[:4], "big"):
         raise ValueError("this is no snapshot of PostgreSQL")
-    ids = struct.unpack_from(f">{count}q", snapshot, 4)
-    return snapshot[:4] + struct.pack(f">{count}q", *(id_ + by for id_ in ids))
+    starts = range(4, len(snapshot), 8)
+    ids = (int.from_bytes(snapshot[start : start + 8], "big") for start in starts)
+    return snapshot[:4] + b"".join((id_ + by).to_bytes(8, "big") for id_ in ids)
 
 
 @cache
