@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sabotage_backplane import BACKPLANE
 from sabotage_behind import BEHIND
 from sabotage_guard import Guard
 from sabotage_redis import REDIS
@@ -415,6 +416,7 @@ GUARDS = (
     *SERVERS,
     *WAITS,
     *BEHIND,
+    *BACKPLANE,
 )
 
 

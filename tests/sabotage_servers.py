@@ -92,8 +92,8 @@ SERVERS = (
         "sql/transactions.py",
         (
             (
-                "WHEN $2::text IN ('', {_INCARNATION}) THEN",
-                "WHEN $2::text IS NOT NULL AND {_INCARNATION} <> 'x' THEN",
+                "WHEN $2::text IN ('', {INCARNATION}) THEN",
+                "WHEN $2::text IS NOT NULL AND {INCARNATION} <> 'x' THEN",
             ),
         ),
         "chaos/test_reused_ids.py",

@@ -50,6 +50,19 @@ def opened(pg_url: str, redis_url: str, redis_prefix: str) -> Generator[Open]:
         yield open_one
 
 
+def test_a_write_that_a_rule_makes_another_is_noted_too(opened: Open, raw: Raw) -> None:
+    store, pages = opened()
+    pages.create(page(1)).unwrap()
+    raw.execute(
+        "CREATE VIEW shown AS SELECT * FROM pages;"
+        "CREATE RULE shown AS ON UPDATE TO shown DO INSTEAD "
+        "UPDATE pages SET version = NEW.version WHERE id = OLD.id"
+    )
+    shown = tl.repository(store, tl.table(Page, name="shown", key=lambda p: p.id))
+    assert shown.update(page(1, 7)) == tl.Success(page(1, 7))
+    assert pages.get_by_id(1) == tl.Success(page(1, 7))
+
+
 def cache_of(store: tl.Store) -> HearingCache[Page, int]:
     assert isinstance(store.caches, HearingCaches)
     (cache,) = store.caches.hearing()

@@ -11,11 +11,18 @@ from tests.real.helpers import PAGES, Page, page, wait_until
 from tests.real.test_backplane import caught_up, opened  # noqa: F401 - a fixture
 
 import tierline as tl
+from tierline.cache import own_writes
 
 Raw = psycopg.Connection[Any]
 Open = Callable[..., tl.Store]
 
 OLD = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what is heard waits for its writer, or for a heartbeat."""
+    monkeypatch.setattr(own_writes, "_GRACE_S", 600.0)
 
 
 def served(store: tl.Store) -> int:

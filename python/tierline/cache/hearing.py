@@ -23,11 +23,15 @@ from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.cache.tables import Look, TableCache, l2_name
 from tierline.entity import Table
 from tierline.errors import NotFoundError, RepositoryError
-from tierline.sql.snapshots import Seen
+from tierline.sql.snapshots import Seen, lifted
 
 T = TypeVar("T")
 K = TypeVar("K")
 E = TypeVar("E", bound=RepositoryError)
+
+# Added to a database's transaction ids each time that it begins to give them anew: no life of it
+# is so long.
+_LIFT = 1 << 48
 
 # More keys than these are announced as "any key".
 _KEYS_MAX = 1_000
@@ -90,6 +94,7 @@ class HearingCache(TableCache[T, K]):
         # A server that may lag is asked first, and the one that takes writes if it lacks something.
         self._tries = (False, True) if has_standbys else (True,)
         self.announcing = False
+        self._lift = 0
         self.l1.serve_until(0.0)
         self._read_keys: ReadKeys = key_decoder(table)
 
@@ -140,21 +145,28 @@ class HearingCache(TableCache[T, K]):
 
     def announce(self, keys: Sequence[K] | None, xid: int) -> None:
         """From now on only values that include a transaction are kept, of these keys or of all."""
+        xid += self._lift
         if keys is None or len(keys) > _KEYS_MAX:
             self.l1.announce_all(xid)
             return
         for key in keys:
             self.l1.announce(key, xid)
 
-    def begin_hearing(self, settled: int) -> None:
+    def begin_hearing(self, settled: int, *, renewed: bool = False) -> None:
         """Something may have been missed until now: begin with nothing.
 
         Args:
             settled: The latest transaction that has ended: a standby that has not come so far may
                 lack what was missed.
+            renewed: Whether the database may give ids again that it gave before. Whatever is read
+                from now on includes all that was announced then, and is still there; what was read
+                before includes nothing that is announced from now on.
         """
+        if renewed:
+            self._lift += _LIFT
+        # No load that began before this is kept, so every snapshot is of the same life.
         self.l1.invalidate_all()
-        self.l1.announce_all(settled)
+        self.l1.announce_all(settled + self._lift)
 
     def name(self, key: K) -> str:
         """The name of a key in L2.
@@ -162,7 +174,8 @@ class HearingCache(TableCache[T, K]):
         Raises:
             ValueError: No row can have the key.
         """
-        return l2_name(self.beginning, self.table, key)
+        name = l2_name(self.beginning, self.table, key)
+        return name if self.member is None else self.member.in_history(name)
 
     def _load_seen(self, key: K, look: Look[K]) -> Fetched[T]:
         for latest in self._tries:
@@ -234,7 +247,7 @@ class HearingCache(TableCache[T, K]):
             Success(seen.row),
             load.token,
             ttl_s=rest_s,
-            snapshot=seen.snapshot,
+            snapshot=lifted(seen.snapshot, self._lift),
             standby=seen.standby,
         )
 
@@ -283,7 +296,7 @@ class HearingCache(TableCache[T, K]):
                 hit,
                 token,
                 ttl_s=found.rest_s,
-                snapshot=found.snapshot,
+                snapshot=lifted(found.snapshot, self._lift),
                 standby=found.standby,
             )
         except ValueError:

@@ -63,6 +63,7 @@ class HearingCaches(Caches):
         self._has_standbys = has_standbys
         self._horizon = Horizon()
         self._settled = 0
+        self._history: str | None = None
         self.own = OwnWrites()
         self.shared: Shared | None = None
         self.opened: Callable[[], None] = lambda: None
@@ -80,13 +81,20 @@ class HearingCaches(Caches):
         """The caches."""
         return [cache for cache in self.all() if isinstance(cache, HearingCache)]
 
-    def begin_hearing(self, settled: int) -> None:
-        """See `HearingCache.begin_hearing`."""
+    def begin_hearing(self, settled: int, history: str) -> None:
+        """See `HearingCache.begin_hearing`.
+
+        Args:
+            settled: See there.
+            history: Which life of the database is heard of from now on.
+        """
+        renewed = self._history not in (None, history)
+        self._history = history
         self._settled = settled
         self.own.clear()
         self.queries.clear()
         for cache in self.hearing():
-            cache.begin_hearing(settled)
+            cache.begin_hearing(settled, renewed=renewed)
 
     def hear(self, announcement: Announcement) -> None:
         """A transaction changed rows."""

@@ -19,6 +19,7 @@ from tierline.errors import ConfigurationError
 from tierline.sql.ddl import literal
 from tierline.sql.identifiers import quote, table_name
 from tierline.sql.statement import ResultColumn, Statement
+from tierline.sql.transactions import INCARNATION
 
 CHANNEL = "tierline"
 """Where changes are announced, in every database."""
@@ -203,3 +204,15 @@ SETTLED = Statement(
     "scalar",
 )
 """The latest transaction that has ended by now."""
+
+HISTORY = Statement(
+    "backplane",
+    "SELECT ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '.' || "
+    f"left(md5({INCARNATION}), 8)",
+    (),
+    None,
+    (ResultColumn("history", TEXT),),
+    "scalar",
+)
+"""Which life of the database its transaction ids belong to: another after a promotion, after a
+restore to a point in time, and after a crash, each of which may give ids again."""

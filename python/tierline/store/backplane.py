@@ -27,7 +27,7 @@ from tierline.postgres.listening import Listener
 from tierline.postgres.node import Node
 from tierline.result import Result
 from tierline.sql import Statement
-from tierline.sql.backplane import ANNOUNCING, ASK, SETTLED
+from tierline.sql.backplane import ANNOUNCING, ASK, HISTORY, SETTLED
 from tierline.store.failures import built
 
 BackplaneName: TypeAlias = Literal["postgres"]
@@ -125,9 +125,10 @@ class Backplane:
     def listening(self, connection: Connection) -> None:
         """See `Hearer`."""
         (settled,) = connection.fetch(SETTLED, ())
-        self._caches.begin_hearing(settled)
+        (history,) = connection.fetch(HISTORY, ())
+        self._caches.begin_hearing(settled, history)
         if self._caches.shared is not None:
-            self._caches.shared.membership.listening()
+            self._caches.shared.membership.listening(history)
         self._starts += 1
         self._check(connection)
 
