@@ -17,16 +17,21 @@ from returns.result import Failure, Success
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
 from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, wall_ms, write_value
 from tierline.cache.membership import Member, Membership
-from tierline.cache.sharing import Fetched, sharing
-from tierline.cache.strategy import TTL_S_MIN, ReadThrough
+from tierline.cache.reading import ReadByKey, kept, no_row, reading
+from tierline.cache.resilience import early_s
+from tierline.cache.sharing import Fetched
+from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.cache.tables import Look, TableCache, l2_name
 from tierline.entity import Table
-from tierline.errors import NotFoundError, RepositoryError
+from tierline.errors import RepositoryError
 from tierline.sql.snapshots import Seen
 
 T = TypeVar("T")
 K = TypeVar("K")
 E = TypeVar("E", bound=RepositoryError)
+
+# Reads that are to be fresh ask the server that takes writes.
+_FRESH = (True,)
 
 # More keys than these are announced as "any key".
 _KEYS_MAX = 1_000
@@ -94,37 +99,34 @@ class HearingCache(TableCache[T, K]):
 
     def reader(
         self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
-    ) -> Callable[[K], Fetched[T]]:
-        """As in `TableCache`; without `look` nothing is cached."""
-        if look is None:
-            return fetch
+    ) -> ReadByKey[K, T]:
+        """As in `TableCache`; it wants `look`."""
+        del fetch
+        assert look is not None
 
-        def load(key: K) -> Fetched[T]:
-            return self._load_seen(key, look)
+        def load(key: K, options: ReadOptions) -> Fetched[T]:
+            return self._load_seen(key, look, options)
 
-        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
+        return reading(self, load)
 
     def read_many(
         self,
         keys: Iterable[K],
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
+        options: ReadOptions = PLAIN,
     ) -> Success[dict[K, T]] | Failure[E]:
         """As in `TableCache`; without `look` nothing is cached."""
         if look is None:
             return fetch(list(keys))
-        found = self.l1.get_many(keys)
-        entities = {
-            key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
-        }
-        missing = [key for key in keys if key not in entities]
-        for latest in self._tries:
+        entities, missing = kept(self, keys, options)
+        for latest in _FRESH if options.fresh else self._tries:
             if not missing:
                 break
-            seen = self._look_many(missing, look, latest=latest)
+            seen = self._look_many(missing, look, options, latest=latest)
             if isinstance(seen, Failure):
                 # Its errors are those of `fetch`.
-                return seen  # type: ignore[return-value]
+                return self.resilience.many(entities, missing, seen, options)  # type: ignore[arg-type]
             entities |= seen.unwrap()[0]
             missing = seen.unwrap()[1]
         return Success(entities)
@@ -163,10 +165,12 @@ class HearingCache(TableCache[T, K]):
         """
         return l2_name(self.beginning, self.table, key)
 
-    def _load_seen(self, key: K, look: Look[K]) -> Fetched[T]:
-        for latest in self._tries:
+    def _load_seen(self, key: K, look: Look[K], options: ReadOptions) -> Fetched[T]:
+        token = self.l1.begin(key)
+        for latest in _FRESH if options.fresh else self._tries:
             load = self._begin(key)
-            if latest is self._tries[0] and load.spot is not None:
+            token = load.token
+            if latest is self._tries[0] and load.spot is not None and not options.fresh:
                 known = self._from_l2(key, load.spot, load.token)
                 if known is not None:
                     return known
@@ -174,14 +178,14 @@ class HearingCache(TableCache[T, K]):
             if isinstance(found, Failure):
                 return found
             rows = found.unwrap()
-            if rows and (self._fill_seen(key, rows[0], load) or not rows[0].standby):
+            if rows and (self._fill_seen(key, rows[0], load, options) or not rows[0].standby):
                 return Success(rows[0].row)
-        return Failure(
-            NotFoundError("no row has this key", operation="get_by_id", table=self.table.name)
-        )
+        failure = no_row(self.table)
+        self.resilience.failed(key, failure, token)
+        return failure
 
     def _look_many(
-        self, keys: list[K], look: Look[list[K]], *, latest: bool
+        self, keys: list[K], look: Look[list[K]], options: ReadOptions, *, latest: bool
     ) -> Fetched[tuple[dict[K, T], list[K]]]:
         """The entities of keys, and the keys of those that a standby may not have in full."""
         loads = {key: self._begin(key) for key in keys}
@@ -195,7 +199,9 @@ class HearingCache(TableCache[T, K]):
             seen = by_key.get(key)
             if seen is None:
                 again.append(key)
-            elif self._fill_seen(key, seen, load) or not seen.standby or latest:
+                if latest:
+                    self.resilience.failed(key, no_row(self.table), load.token)
+            elif self._fill_seen(key, seen, load, options) or not seen.standby or latest:
                 entities[key] = seen.row
             else:
                 again.append(key)
@@ -206,9 +212,11 @@ class HearingCache(TableCache[T, K]):
         token, began_s = self.l1.begin(key), time.monotonic()
         return _Load(token, began_s, wall_ms(), self._spot(key))
 
-    def _fill_seen(self, key: K, seen: Seen, load: _Load) -> bool:
+    def _fill_seen(self, key: K, seen: Seen, load: _Load, options: ReadOptions) -> bool:
         """Keep what was read, in L1 and L2; whether it includes all that was announced."""
-        rest_s = self.strategy.ttl_s - (time.monotonic() - load.began_s)
+        took_s = time.monotonic() - load.began_s
+        ttl_s = options.ttl_s or self.strategy.ttl_s
+        rest_s = ttl_s - took_s
         # A key that the database takes for the same as another is announced as that other.
         if rest_s < TTL_S_MIN or self.table.key_of(seen.row) != key:
             return False
@@ -219,10 +227,11 @@ class HearingCache(TableCache[T, K]):
             ttl_s=rest_s,
             snapshot=seen.snapshot,
             standby=seen.standby,
+            early_s=early_s(self.strategy, rest_s, took_s),
         )
         # What this process's own floor refuses must not reach the others by way of L2.
         if kept and load.spot is not None:
-            self._fill_l2_seen(load.spot, seen, load)
+            self._fill_l2_seen(load.spot, seen, load, ttl_s)
         return kept
 
     def _spot(self, key: K) -> Spot | None:
@@ -261,7 +270,7 @@ class HearingCache(TableCache[T, K]):
         # What this process's own floor refuses is not served either.
         return hit if kept else None
 
-    def _fill_l2_seen(self, spot: Spot, seen: Seen, load: _Load) -> None:
+    def _fill_l2_seen(self, spot: Spot, seen: Seen, load: _Load, ttl_s: float) -> None:
         assert self._floors is not None
         if time.monotonic() - load.began_s > FILL_AGE_S_MAX:
             return
@@ -277,4 +286,4 @@ class HearingCache(TableCache[T, K]):
             snapshot=seen.snapshot,
             standby=seen.standby,
         )
-        self._floors.fill(spot, value, self.strategy.ttl_s)
+        self._floors.fill(spot, value, ttl_s)

@@ -13,9 +13,11 @@ from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.query_cache import QueryCache, changes_of_keys
+from tierline.cache.reading import ReadByKey, kept, no_row, reading
 from tierline.cache.redis import FillToken, RedisTier
-from tierline.cache.sharing import Fetched, sharing
-from tierline.cache.strategy import TTL_S_MIN, ReadThrough
+from tierline.cache.resilience import Resilience, early_s
+from tierline.cache.sharing import Fetched
+from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
@@ -55,7 +57,14 @@ class TableCache(Generic[T, K]):
     ) -> None:
         self.table = table
         self.strategy = strategy
-        self.l1: Cache[K, Fetched[T]] = Cache(strategy.max_entries, ttl_s=strategy.ttl_s)
+        self.l1: Cache[K, Fetched[T]] = Cache(
+            strategy.max_entries,
+            ttl_s=strategy.ttl_s,
+            ttl_jitter=strategy.ttl_jitter,
+            stale_if_error_s=strategy.kept_s,
+            retry_s=strategy.retry_s,
+        )
+        self.resilience: Resilience[T, K] = Resilience(self.l1, strategy, table.name)
         self.beginning = l2_beginning(table, schema)
         self._l2 = l2
         self._encode = msgspec.msgpack.Encoder().encode
@@ -63,7 +72,7 @@ class TableCache(Generic[T, K]):
 
     def reader(
         self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
-    ) -> Callable[[K], Fetched[T]]:
+    ) -> ReadByKey[K, T]:
         """A native function from key to result that asks L1, L2, then L3, and fills upward.
 
         Args:
@@ -72,16 +81,17 @@ class TableCache(Generic[T, K]):
         """
         del look
 
-        def load(key: K) -> Fetched[T]:
-            return self._load(key, fetch)
+        def load(key: K, options: ReadOptions) -> Fetched[T]:
+            return self._load(key, fetch, options)
 
-        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
+        return reading(self, load)
 
     def read_many(
         self,
         keys: Iterable[K],
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
+        options: ReadOptions = PLAIN,
     ) -> Success[dict[K, T]] | Failure[E]:
         """The entities of keys: from L1 what is there, the others by `fetch`, which fills L1.
 
@@ -89,59 +99,73 @@ class TableCache(Generic[T, K]):
         """
         del look
         began_s = time.monotonic()
-        found = self.l1.get_many(keys)
-        entities = {
-            key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
-        }
-        tokens = {key: self.l1.begin(key) for key in keys if key not in entities}
+        entities, missing = kept(self, keys, options)
+        tokens = {key: self.l1.begin(key) for key in missing}
         if not tokens:
             return Success(entities)
-        fetched = fetch(list(tokens))
+        fetched = fetch(missing)
         if isinstance(fetched, Failure):
-            return fetched
-        for key, entity in fetched.unwrap().items():
-            self._fill_l1(key, Success(entity), tokens[key], began_s)
-        return Success(entities | fetched.unwrap())
+            return self.resilience.many(entities, missing, fetched, options)
+        rows = fetched.unwrap()
+        for key, token in tokens.items():
+            result = Success(rows[key]) if key in rows else no_row(self.table)
+            self._fill_l1(key, result, token, began_s, options)
+        return Success(entities | rows)
 
-    def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
+    def _load(
+        self, key: K, fetch: Callable[[K], Fetched[T]], options: ReadOptions = PLAIN
+    ) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
         token = self.l1.begin(key)
         began_s = time.monotonic()
         if self._l2 is None:
             result = fetch(key)
-            self._fill_l1(key, result, token, began_s)
+            self._fill_l1(key, result, token, began_s, options)
             return result
         try:
             name = l2_name(self.beginning, self.table, key)
         except ValueError:
             # No row has such a key; L3 says so in full.
             return fetch(key)
-        found = self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+        found = (
+            None
+            if options.fresh
+            else self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+        )
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
-            self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
+            rest_s = max(TTL_S_MIN, min(rest_s, options.ttl_s or rest_s))
+            self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
-        self._fill_l1(key, result, token, began_s)
+        self._fill_l1(key, result, token, began_s, options)
         if isinstance(result, Success) and l2_token is not None:
-            self._fill_l2(self._l2, name, result.unwrap(), l2_token)
+            ttl_s = options.ttl_s or self.strategy.ttl_s
+            self._fill_l2(self._l2, name, result.unwrap(), l2_token, ttl_s)
         return result
 
-    def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
+    def _fill_l1(
+        self, key: K, result: Fetched[T], token: int, began_s: float, options: ReadOptions
+    ) -> None:
+        if isinstance(result, Failure):
+            self.resilience.failed(key, result, token)
+            return
         # The age counts from before the read, so a slow read does not lengthen a life.
-        rest_s = self.strategy.ttl_s - (time.monotonic() - began_s)
-        if isinstance(result, Success) and rest_s >= TTL_S_MIN:
-            self.l1.fill(key, result, token, ttl_s=rest_s)
+        took_s = time.monotonic() - began_s
+        rest_s = (options.ttl_s or self.strategy.ttl_s) - took_s
+        if rest_s >= TTL_S_MIN:
+            soon_s = early_s(self.strategy, rest_s, took_s)
+            self.l1.fill(key, result, token, ttl_s=rest_s, early_s=soon_s)
 
-    def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken) -> None:
+    def _fill_l2(self, l2: RedisTier, name: str, entity: T, token: FillToken, ttl_s: float) -> None:
         try:
             payload = self._encode(entity)
         except (TypeError, ValueError, OverflowError):
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
             return
-        l2.fill(name, payload, self.table.fingerprint, token, self.strategy.ttl_s)
+        l2.fill(name, payload, self.table.fingerprint, token, ttl_s)
 
 
 def l2_beginning(table: Table[Any, Any], schema: str) -> str:
