@@ -101,6 +101,7 @@ def test_what_is_old_by_time_stands_in_for_a_read_that_failed(
     assert server.reads == before + 1
     # No other try for a while.
     assert pages.get_by_id(1) == tl.Success(page(1))
+    assert server.reads == before + 1
     assert pages.get_many([1]) == tl.Success({1: page(1)})
     advance_clock(31)
     assert pages.get_by_id(1) == tl.Success(page(1))
