@@ -6,7 +6,52 @@ from sabotage_guard import Guard
 
 WAITS_TEST = "real/test_load_waits.py"
 
+RESILIENT = "real/test_resilient_reads.py"
+STANDS_IN = f"{RESILIENT}::test_what_is_old_by_time_stands_in_for_a_read_that_failed"
+
 WAITS = (
+    Guard(
+        "fail-safe: what was invalidated during the read",
+        "cache/resilience.py",
+        (("return found if stand_in is None else stand_in", "return value"),),
+        f"{RESILIENT}::test_what_a_write_made_stale_is_never_served",
+    ),
+    Guard(
+        "fail-safe: its window",
+        "cache/resilience.py",
+        (("stand_in = self.stale(key, strategy.stale_if_error_s)", "stand_in = value"),),
+        f"{RESILIENT}::test_what_a_write_made_stale_is_never_served",
+    ),
+    Guard(
+        "fail-safe: its throttle",
+        "cache/resilience.py",
+        (("if overdue_s <= strategy.stale_if_error_s and not may_try:", "if False:"),),
+        STANDS_IN,
+    ),
+    Guard(
+        "fail-safe: a row that is gone",
+        "cache/resilience.py",
+        (("            self._l1.invalidate(key)\n", "            pass\n"),),
+        f"{RESILIENT}::test_an_answer_stands_in_for_nothing_and_nothing_for_it",
+    ),
+    Guard(
+        "background reads that a write overtook",
+        "cache/resilience.py",
+        (("task is not None and self._l1.is_current(key, task.token)", "task is not None"),),
+        f"{RESILIENT}::test_a_read_in_the_background_that_a_write_overtook_is_nobodys",
+    ),
+    Guard(
+        "the deadline over a background read",
+        "cache/resilience.py",
+        (("min(limit_s, remaining_s())", "limit_s"),),
+        f"{RESILIENT}::test_the_deadline_holds_for_a_read_in_the_background",
+    ),
+    Guard(
+        "fresh reads: loads that began before",
+        "cache/reading.py",
+        (("            l1.refuse_loads(key)\n            return", "            return"),),
+        f"{RESILIENT}::test_a_read_that_began_before_a_fresh_one_does_not_replace_it",
+    ),
     Guard(
         "single flight of entities",
         "cache/sharing.py",

@@ -35,6 +35,7 @@ __all__ = [
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _D = TypeVar("_D")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _Cause: TypeAlias = Literal["capacity", "expired", "replaced", "invalidated", "cleared"]
 """Why a value leaves a cache."""
@@ -328,7 +329,10 @@ class Cache(MutableMapping[_K, _V]):
     def begin_many(self, keys: Iterable[_K], /) -> list[int]:
         """As `begin`, of each key in turn."""
     def is_current(self, key: _K, token: int, /) -> bool:
-        """Whether nothing was invalidated or announced of `key` since `begin` gave the token."""
+        """Whether nothing was invalidated or announced of `key` since `begin` gave the token.
+
+        Beyond the horizon that is not known, and so it is not.
+        """
     def fill(
         self,
         key: _K,
@@ -340,6 +344,7 @@ class Cache(MutableMapping[_K, _V]):
         tags: Iterable[str] = (),
         snapshot: bytes | None = None,
         standby: bool = False,
+        early_s: float = 0.0,
     ) -> bool:
         """Store a loaded value unless its data changed since; whether it was stored.
 
@@ -356,6 +361,7 @@ class Cache(MutableMapping[_K, _V]):
             snapshot: `pg_current_snapshot()` of the statement that read the value, in its binary
                 form. Without one a value of an announced key is refused.
             standby: Whether a standby took the snapshot.
+            early_s: Seconds before the end of its time from which on it counts as stale.
 
         Raises:
             ValueError: `snapshot` is not of that form, or `ttl_s` is out of range.
@@ -468,12 +474,27 @@ class Cache(MutableMapping[_K, _V]):
         Entries stay and are served again when the horizon moves on. Exact to a tick of the coarse
         clock, on the early side.
         """
-    def reader(self, loader: Callable[[_K], _V], /) -> Callable[[_K], _V]:
+    @overload
+    def reader(self, loader: Callable[[_K], _V], with_options: _F, /) -> _F: ...
+    @overload
+    def reader(
+        self, loader: Callable[[_K], _V], with_options: None = None, /
+    ) -> Callable[[_K], _V]:
         """A native function: the cached value on a hit, else whatever `loader(key)` returns.
 
         The loader fills the cache itself (`begin`, then `fill`), or does not.
-        A hit runs no Python bytecode.
+        A hit runs no Python bytecode. Called with options by name, it is `with_options`.
         """
+    def stale(self, key: _K, /) -> tuple[_V, float, bool] | None:
+        """The value that is kept although it is not fresh; None if there is none.
+
+        With it come the seconds since the end of its time, negative if it was stored with `early_s`
+        and only its early end has come, and whether it is time for another try to load it.
+        """
+    def hold_off(self, key: _K, /) -> None:
+        """Leave a stale entry as it is for `retry_s`."""
+    def refuse_loads(self, key: _K, /) -> None:
+        """Refuse every fill of a load of `key` that has begun; what is kept stays."""
     def stats(self) -> CacheStats: ...
 
 @final

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import pytest
 import redis
 from redis.crc import key_slot
-from tests.chaos.conftest import SLACK_S, times
+from tests.chaos.lengths import SLACK_S, times
 from tests.chaos.redis_load import Load, Read, p99_s
 
 import tierline as tl

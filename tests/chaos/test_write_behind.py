@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.chaos.behind_writer import BEHIND, COUNTED, CREATED_FROM
-from tests.chaos.conftest import IS_LONG, times
+from tests.chaos.lengths import IS_LONG, times
 
 import tierline as tl
 from tierline.testing import PostgresServer, RedisServer, postgres_server, redis_server

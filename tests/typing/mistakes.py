@@ -199,6 +199,8 @@ def opening(store: tl.Store) -> None:
     tl.cache_aside("books")  # rejected
     tl.write_through(max_entries=10)  # rejected
     tl.write_behind(ttl_s=60, delay_s="soon")  # rejected
+    tl.read_through(ttl_s=60, stale_if_error_s="600")  # rejected
+    tl.read_through(ttl_s=60, stale_if_error=600)  # rejected
     tl.repository(store, READ)  # rejected
     tl.cached(ttl_s="60")  # rejected
 
@@ -269,6 +271,9 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
 
 def reading(books: tl.Repository[Book, str], book: Book) -> None:
     books.get_by_id(3)  # rejected
+    books.get_by_id("978", fresh="yes")  # rejected
+    books.get_by_id("978", stale=30)  # rejected
+    books.get_many(["978"], ttl_s="5")  # rejected
     books.get_many([3])  # rejected
     books.list(where=lambda b: b.titel == "Emma")  # rejected
     books.list(order_by=lambda b: b.page)  # rejected

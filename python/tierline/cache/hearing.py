@@ -17,12 +17,15 @@ from returns.result import Failure, Success
 
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
 from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Found, Spot, wall_ms
+from tierline.cache.l2_names import l2_name
 from tierline.cache.membership import Member, Membership
-from tierline.cache.sharing import Fetched, sharing
-from tierline.cache.strategy import TTL_S_MIN, ReadThrough
-from tierline.cache.tables import Look, TableCache, l2_name
+from tierline.cache.reading import ReadByKey, kept, no_row, reading
+from tierline.cache.resilience import early_s
+from tierline.cache.sharing import Fetched
+from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
+from tierline.cache.tables import Look, TableCache
 from tierline.entity import Table
-from tierline.errors import NotFoundError, RepositoryError
+from tierline.errors import RepositoryError
 from tierline.sql.snapshots import Seen, lifted
 
 T = TypeVar("T")
@@ -32,6 +35,9 @@ E = TypeVar("E", bound=RepositoryError)
 # Added to a database's transaction ids each time that it begins to give them anew: no life of it
 # is so long.
 _LIFT = 1 << 48
+
+# Reads that are to be fresh ask the server that takes writes.
+_FRESH = (True,)
 
 # More keys than these are announced as "any key".
 _KEYS_MAX = 1_000
@@ -100,37 +106,34 @@ class HearingCache(TableCache[T, K]):
 
     def reader(
         self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
-    ) -> Callable[[K], Fetched[T]]:
-        """As in `TableCache`; without `look` nothing is cached."""
-        if look is None:
-            return fetch
+    ) -> ReadByKey[K, T]:
+        """As in `TableCache`; it wants `look`."""
+        del fetch
+        assert look is not None
 
-        def load(key: K) -> Fetched[T]:
-            return self._load_seen(key, look)
+        def load(key: K, options: ReadOptions) -> Fetched[T]:
+            return self._load_seen(key, look, options)
 
-        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
+        return reading(self, load)
 
     def read_many(
         self,
         keys: Iterable[K],
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
+        options: ReadOptions = PLAIN,
     ) -> Success[dict[K, T]] | Failure[E]:
         """As in `TableCache`; without `look` nothing is cached."""
         if look is None:
             return fetch(list(keys))
-        found = self.l1.get_many(keys)
-        entities = {
-            key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
-        }
-        missing = [key for key in keys if key not in entities]
-        for latest in self._tries:
+        entities, missing = kept(self, keys, options)
+        for latest in _FRESH if options.fresh else self._tries:
             if not missing:
                 break
-            seen = self._look_many(missing, look, latest=latest)
+            seen = self._look_many(missing, look, options, latest=latest)
             if isinstance(seen, Failure):
                 # Its errors are those of `fetch`.
-                return seen  # type: ignore[return-value]
+                return self.resilience.many(entities, missing, seen, options)  # type: ignore[arg-type]
             entities |= seen.unwrap()[0]
             missing = seen.unwrap()[1]
         return Success(entities)
@@ -177,29 +180,32 @@ class HearingCache(TableCache[T, K]):
         name = l2_name(self.beginning, self.table, key)
         return name if self.member is None else self.member.in_history(name)
 
-    def _load_seen(self, key: K, look: Look[K]) -> Fetched[T]:
-        for latest in self._tries:
+    def _load_seen(self, key: K, look: Look[K], options: ReadOptions) -> Fetched[T]:
+        token = self.l1.begin(key)
+        for latest in _FRESH if options.fresh else self._tries:
             load = self._begin(key)
-            if latest is self._tries[0] and load.spot is not None:
-                known = self._shared(key, load.spot, load.token)
+            token = load.token
+            if latest is self._tries[0] and load.spot is not None and not options.fresh:
+                known = self._shared(key, load.spot, load.token, options)
                 if known is not None:
                     return known
             found = look(key, latest=latest)
             if isinstance(found, Failure):
                 return found
             rows = found.unwrap()
-            if rows and (self._fill_seen(key, rows[0], load) or not rows[0].standby):
+            if rows and (self._fill_seen(key, rows[0], load, options) or not rows[0].standby):
                 return Success(rows[0].row)
-        return Failure(
-            NotFoundError("no row has this key", operation="get_by_id", table=self.table.name)
-        )
+        failure = no_row(self.table)
+        self.resilience.failed(key, failure, token)
+        return failure
 
     def _look_many(
-        self, keys: list[K], look: Look[list[K]], *, latest: bool
+        self, keys: list[K], look: Look[list[K]], options: ReadOptions, *, latest: bool
     ) -> Fetched[tuple[dict[K, T], list[K]]]:
         """The entities of keys, and the keys of those that a standby may not have in full."""
         loads = {key: self._begin(key) for key in keys}
-        entities = self._many_shared(loads) if latest is self._tries[0] else {}
+        may_share = latest is self._tries[0] and not options.fresh
+        entities = self._many_shared(loads, options) if may_share else {}
         missing = [key for key in keys if key not in entities]
         if not missing:
             return Success((entities, []))
@@ -208,20 +214,22 @@ class HearingCache(TableCache[T, K]):
             return found
         by_key = {self.table.key_of(seen.row): seen for seen in found.unwrap()}
         again: list[K] = []
-        kept: list[tuple[Seen, _Load]] = []
+        keeping: list[tuple[Seen, _Load]] = []
         for key in missing:
             seen, load = by_key.get(key), loads[key]
             if seen is None:
                 again.append(key)
+                if latest:
+                    self.resilience.failed(key, no_row(self.table), load.token)
                 continue
-            is_kept = self._fill_l1_seen(key, seen, load)
+            is_kept = self._fill_l1_seen(key, seen, load, options)
             if is_kept:
-                kept.append((seen, load))
+                keeping.append((seen, load))
             if is_kept or not seen.standby or latest:
                 entities[key] = seen.row
             else:
                 again.append(key)
-        self._fill_l2_seen(kept)
+        self._fill_l2_seen(keeping, options)
         return Success((entities, [] if latest else again))
 
     def _begin(self, key: K) -> _Load:
@@ -229,16 +237,17 @@ class HearingCache(TableCache[T, K]):
         token, began_s = self.l1.begin(key), time.monotonic()
         return _Load(token, began_s, wall_ms(), self._spot(key))
 
-    def _fill_seen(self, key: K, seen: Seen, load: _Load) -> bool:
+    def _fill_seen(self, key: K, seen: Seen, load: _Load, options: ReadOptions) -> bool:
         """Keep what was read, in L1 and L2; whether it includes all that was announced."""
-        kept = self._fill_l1_seen(key, seen, load)
+        is_kept = self._fill_l1_seen(key, seen, load, options)
         # What this process's own floor refuses must not reach the others by way of L2.
-        if kept:
-            self._fill_l2_seen([(seen, load)])
-        return kept
+        if is_kept:
+            self._fill_l2_seen([(seen, load)], options)
+        return is_kept
 
-    def _fill_l1_seen(self, key: K, seen: Seen, load: _Load) -> bool:
-        rest_s = self.strategy.ttl_s - (time.monotonic() - load.began_s)
+    def _fill_l1_seen(self, key: K, seen: Seen, load: _Load, options: ReadOptions) -> bool:
+        took_s = time.monotonic() - load.began_s
+        rest_s = (options.ttl_s or self.strategy.ttl_s) - took_s
         # A key that the database takes for the same as another is announced as that other.
         if rest_s < TTL_S_MIN or self.table.key_of(seen.row) != key:
             return False
@@ -249,6 +258,7 @@ class HearingCache(TableCache[T, K]):
             ttl_s=rest_s,
             snapshot=lifted(seen.snapshot, self._lift),
             standby=seen.standby,
+            early_s=early_s(self.strategy, rest_s, took_s),
         )
 
     def _spot(self, key: K) -> Spot | None:
@@ -266,12 +276,12 @@ class HearingCache(TableCache[T, K]):
             # No row has such a key; L3 says so in full.
             return None
 
-    def _shared(self, key: K, spot: Spot, token: int) -> Success[T] | None:
+    def _shared(self, key: K, spot: Spot, token: int, options: ReadOptions) -> Success[T] | None:
         assert self._floors is not None
         found = self._floors.get(spot, self.table.fingerprint, self._decode, self.strategy.ttl_s)
-        return None if found is None else self._taken(key, found, token)
+        return None if found is None else self._taken(key, found, token, options)
 
-    def _many_shared(self, loads: dict[K, _Load]) -> dict[K, T]:
+    def _many_shared(self, loads: dict[K, _Load], options: ReadOptions) -> dict[K, T]:
         """What L2 has of keys whose loads have begun."""
         spots = [(key, load, load.spot) for key, load in loads.items() if load.spot is not None]
         if self._floors is None or not spots:
@@ -282,12 +292,12 @@ class HearingCache(TableCache[T, K]):
         for (key, load, _), found in zip(
             spots, self._floors.get_many(asked, fingerprint, self._decode, ttl_s), strict=True
         ):
-            hit = None if found is None else self._taken(key, found, load.token)
+            hit = None if found is None else self._taken(key, found, load.token, options)
             if hit is not None:
                 entities[key] = hit.unwrap()
         return entities
 
-    def _taken(self, key: K, found: Found, token: int) -> Success[T] | None:
+    def _taken(self, key: K, found: Found, token: int, options: ReadOptions) -> Success[T] | None:
         """A value of L2, if this process's own floor lets it in."""
         hit: Success[T] = Success(found.entity)
         try:
@@ -295,7 +305,7 @@ class HearingCache(TableCache[T, K]):
                 key,
                 hit,
                 token,
-                ttl_s=found.rest_s,
+                ttl_s=min(found.rest_s, options.ttl_s or found.rest_s),
                 snapshot=lifted(found.snapshot, self._lift),
                 standby=found.standby,
             )
@@ -304,7 +314,7 @@ class HearingCache(TableCache[T, K]):
             return None
         return hit if kept else None
 
-    def _fill_l2_seen(self, kept: Sequence[tuple[Seen, _Load]]) -> None:
+    def _fill_l2_seen(self, kept: Sequence[tuple[Seen, _Load]], options: ReadOptions) -> None:
         """Keep rows in L2 that L1 has accepted."""
         floors = self._floors
         if floors is None:
@@ -326,4 +336,4 @@ class HearingCache(TableCache[T, K]):
                 )
                 fills.append((load.spot, value))
         if fills:
-            floors.fill_many(fills, self.strategy.ttl_s)
+            floors.fill_many(fills, options.ttl_s or self.strategy.ttl_s)

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar,
 import msgspec
 
 from tierline.cache.intents import Intent, Kind
-from tierline.cache.tables import l2_name
+from tierline.cache.l2_names import l2_name
 from tierline.entity import Table
 
 T = TypeVar("T")

@@ -34,6 +34,7 @@ from tierline.cache.redis_frames import (
     joined,
 )
 from tierline.cache.redis_limits import LIMIT_S_MIN, limit_s
+from tierline.cache.redis_patterns import glob_literal
 
 _R = TypeVar("_R")
 _Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
@@ -290,7 +291,7 @@ class RedisTier:
     def _scan(self, beginning: str) -> set[str]:
         """The names that have a value, or a mark: a fill may have begun where there is no value."""
         start = f"{self._base}:{{"
-        keys = self.client.scan(f"{_glob_literal(start + beginning)}*")
+        keys = self.client.scan(f"{glob_literal(start + beginning)}*")
         texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
         return {text[len(start) : -1] for text in texts}
 
@@ -396,8 +397,3 @@ def _mark_key(space: str, name: str) -> str:
 def _keys(space: str, names: Iterable[str]) -> list[str]:
     """Value key and mark key of each name, in turn."""
     return [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
-
-
-def _glob_literal(text: str) -> str:
-    """The text as a pattern of Redis that matches only itself."""
-    return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)

@@ -13,12 +13,14 @@ from returns.primitives.container import BaseContainer
 from returns.result import Failure, Success
 
 from tierline._core import Cache
+from tierline.cache.l2_names import l2_beginning, l2_name
 from tierline.cache.query_cache import QueryCache, changes_of_keys
+from tierline.cache.reading import ReadByKey, kept, no_row, reading
 from tierline.cache.redis import FillToken, RedisTier
-from tierline.cache.sharing import Fetched, sharing
-from tierline.cache.strategy import TTL_S_MIN, ReadThrough
+from tierline.cache.resilience import Resilience, early_s
+from tierline.cache.sharing import Fetched
+from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.entity import Table
-from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
 from tierline.query.readings import RowChange
 from tierline.sql.snapshots import Seen
@@ -59,7 +61,14 @@ class TableCache(Generic[T, K]):
     ) -> None:
         self.table = table
         self.strategy = strategy
-        self.l1: Cache[K, Fetched[T]] = Cache(strategy.max_entries, ttl_s=strategy.ttl_s)
+        self.l1: Cache[K, Fetched[T]] = Cache(
+            strategy.max_entries,
+            ttl_s=strategy.ttl_s,
+            ttl_jitter=strategy.ttl_jitter,
+            stale_if_error_s=strategy.kept_s,
+            retry_s=strategy.retry_s,
+        )
+        self.resilience: Resilience[T, K] = Resilience(self.l1, strategy, table.name)
         self.beginning = l2_beginning(table, schema)
         self._l2 = l2
         self._encode = msgspec.msgpack.Encoder().encode
@@ -67,7 +76,7 @@ class TableCache(Generic[T, K]):
 
     def reader(
         self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
-    ) -> Callable[[K], Fetched[T]]:
+    ) -> ReadByKey[K, T]:
         """A native function from key to result that asks L1, L2, then L3, and fills upward.
 
         Args:
@@ -76,16 +85,17 @@ class TableCache(Generic[T, K]):
         """
         del look
 
-        def load(key: K) -> Fetched[T]:
-            return self._load(key, fetch)
+        def load(key: K, options: ReadOptions) -> Fetched[T]:
+            return self._load(key, fetch, options)
 
-        return self.l1.reader(sharing(self.l1, load, "get_by_id", self.table.name))
+        return reading(self, load)
 
     def read_many(
         self,
         keys: Iterable[K],
         fetch: Callable[[list[K]], Success[dict[K, T]] | Failure[E]],
         look: Look[list[K]] | None = None,
+        options: ReadOptions = PLAIN,
     ) -> Success[dict[K, T]] | Failure[E]:
         """The entities of keys: from L1 and L2 what is there, the others by `fetch`, filling up.
 
@@ -93,18 +103,13 @@ class TableCache(Generic[T, K]):
         """
         del look
         began_s = time.monotonic()
-        found = self.l1.get_many(keys)
-        entities = {
-            key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
-        }
-        asked = [key for key in keys if key not in entities]
+        entities, asked = kept(self, keys, options)
         if not asked:
             return Success(entities)
         tokens = dict(zip(asked, self.l1.begin_many(asked), strict=True))
-        names: dict[K, str] = {}
-        if self._l2 is not None:
-            names = self._names(tokens)
-            from_l2 = self._from_l2(self._l2, names, tokens)
+        names = {} if self._l2 is None else self._names(tokens)
+        if self._l2 is not None and not options.fresh:
+            from_l2 = self._from_l2(self._l2, names, tokens, options)
             if not entities and len(from_l2) == len(tokens):
                 return Success(from_l2)
             entities |= from_l2
@@ -116,13 +121,14 @@ class TableCache(Generic[T, K]):
             l2_tokens = self._l2.begin_many([names[key] for key in missing if key in names])
         fetched = fetch(missing)
         if isinstance(fetched, Failure):
-            return fetched
+            return self.resilience.many(entities, missing, fetched, options)
         rows = fetched.unwrap()
-        for key, entity in rows.items():
-            self._fill_l1(key, Success(entity), tokens[key], began_s)
+        for key in missing:
+            result = Success(rows[key]) if key in rows else no_row(self.table)
+            self._fill_l1(key, result, tokens[key], began_s, options)
         if self._l2 is not None and l2_tokens:
             named = [(names[key], entity) for key, entity in rows.items() if key in names]
-            self._fill_l2(self._l2, named, l2_tokens)
+            self._fill_l2(self._l2, named, l2_tokens, options)
         return Success(entities | rows)
 
     def _names(self, keys: Collection[K]) -> dict[K, str]:
@@ -136,7 +142,9 @@ class TableCache(Generic[T, K]):
                 names[key] = l2_name(self.beginning, self.table, key)
         return names
 
-    def _from_l2(self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int]) -> dict[K, T]:
+    def _from_l2(
+        self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int], options: ReadOptions
+    ) -> dict[K, T]:
         fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
         keys = list(names)
         many = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
@@ -146,44 +154,65 @@ class TableCache(Generic[T, K]):
             keys = [keys[index] for index in there]
             values = [values[index] for index in there]
             lives_s = [lives_s[index] for index in there]
+        if options.ttl_s is not None:
+            lives_s = [min(life_s, options.ttl_s) for life_s in lives_s]
         entities = cast("list[T]", values)
         self.l1.fill_many(keys, _successes(entities), [tokens[key] for key in keys], lives_s)
         return dict(zip(keys, entities, strict=True))
 
-    def _load(self, key: K, fetch: Callable[[K], Fetched[T]]) -> Fetched[T]:
+    def _load(
+        self, key: K, fetch: Callable[[K], Fetched[T]], options: ReadOptions = PLAIN
+    ) -> Fetched[T]:
         # The token comes first: what is read after it is refused if the key is written meanwhile.
         token = self.l1.begin(key)
         began_s = time.monotonic()
         if self._l2 is None:
             result = fetch(key)
-            self._fill_l1(key, result, token, began_s)
+            self._fill_l1(key, result, token, began_s, options)
             return result
         try:
             name = l2_name(self.beginning, self.table, key)
         except ValueError:
             # No row has such a key; L3 says so in full.
             return fetch(key)
-        found = self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+        found = (
+            None
+            if options.fresh
+            else self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+        )
         if found is not None:
             entity, rest_s = found
             hit = Success(entity)
+            rest_s = max(TTL_S_MIN, min(rest_s, options.ttl_s or rest_s))
             self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
         l2_token = self._l2.begin(name)
         result = fetch(key)
-        self._fill_l1(key, result, token, began_s)
+        self._fill_l1(key, result, token, began_s, options)
         if isinstance(result, Success) and l2_token is not None:
-            self._fill_l2(self._l2, [(name, result.unwrap())], {name: l2_token})
+            named = [(name, result.unwrap())]
+            self._fill_l2(self._l2, named, {name: l2_token}, options)
         return result
 
-    def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
+    def _fill_l1(
+        self, key: K, result: Fetched[T], token: int, began_s: float, options: ReadOptions
+    ) -> None:
+        if isinstance(result, Failure):
+            self.resilience.failed(key, result, token)
+            return
         # The age counts from before the read, so a slow read does not lengthen a life.
-        rest_s = self.strategy.ttl_s - (time.monotonic() - began_s)
-        if isinstance(result, Success) and rest_s >= TTL_S_MIN:
-            self.l1.fill(key, result, token, ttl_s=rest_s)
+        took_s = time.monotonic() - began_s
+        rest_s = (options.ttl_s or self.strategy.ttl_s) - took_s
+        if rest_s >= TTL_S_MIN:
+            soon_s = early_s(self.strategy, rest_s, took_s)
+            self.l1.fill(key, result, token, ttl_s=rest_s, early_s=soon_s)
 
     def _fill_l2(
-        self, l2: RedisTier, named: Sequence[tuple[str, T]], tokens: dict[str, FillToken]
+        self,
+        l2: RedisTier,
+        named: Sequence[tuple[str, T]],
+        tokens: dict[str, FillToken],
+        options: ReadOptions,
     ) -> None:
         fills: list[tuple[str, bytes, FillToken]] = []
         for name, entity in named:
@@ -191,7 +220,7 @@ class TableCache(Generic[T, K]):
             with suppress(TypeError, ValueError, OverflowError):
                 if name in tokens:
                     fills.append((name, self._encode(entity), tokens[name]))
-        l2.fill_many(fills, self.table.fingerprint, self.strategy.ttl_s)
+        l2.fill_many(fills, self.table.fingerprint, options.ttl_s or self.strategy.ttl_s)
 
 
 def _successes(values: list[T]) -> list[Fetched[T]]:
@@ -200,34 +229,6 @@ def _successes(values: list[T]) -> list[Fetched[T]]:
     for success, value in zip(made, values, strict=True):
         _SET_VALUE(success, value)
     return made
-
-
-def l2_beginning(table: Table[Any, Any], schema: str) -> str:
-    """How every L2 name of a table begins; another key of the same table has another."""
-    return f"{table.schema or schema}.{table.name}({','.join(table.key)}):"
-
-
-def l2_name(beginning: str, table: Table[Any, Any], key: Any) -> str:
-    """The name of a key in L2: the key's values as JSON, so that no two collide.
-
-    Raises:
-        ValueError: No row can have the key.
-    """
-    if type(key) is int and table.has_integer_key:
-        # The common case, as the rest would write it.
-        return f"{beginning}[{key}]"
-    # JSON has no infinity, so floats are spelled out.
-    values = [
-        repr(value) if isinstance(value, float) else value for value in _key_values(table, key)
-    ]
-    return f"{beginning}{msgspec.json.encode(values).decode()}"
-
-
-def _key_values(table: Table[Any, Any], key: Any) -> tuple[Any, ...]:
-    try:
-        return table.read_key(key)
-    except BadFieldsError as bad:
-        raise ValueError(str(bad.errors)) from bad
 
 
 class Caches:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from returns.result import Failure, Success
 
 from tierline.cache import ReadThrough
+from tierline.cache.reading import ReadByKey
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import (
@@ -19,6 +20,7 @@ from tierline.errors import (
     ValidationError,
 )
 from tierline.repository.observing import Kind, observed, reach_of_keys
+from tierline.repository.options import uncached_options
 from tierline.repository.ports import DatabasePort, StorePort
 from tierline.repository.writes import perform_write
 from tierline.result import Result
@@ -39,7 +41,7 @@ class RepositoryBase(Generic[T, K]):
 
     __slots__ = ("_cache", "_cached", "_statements", "_store", "_table", "get_by_id")
 
-    get_by_id: Callable[[K], Result[T, RepositoryError]]
+    get_by_id: ReadByKey[K, T]
 
     def __init__(
         self, store: StorePort, table: Table[T, K], cache: ReadThrough | None = None
@@ -50,12 +52,29 @@ class RepositoryBase(Generic[T, K]):
         self._statements = table_statements(table)
         self._cache = None if cache is None else store.caches.open(table, cache)
         if self._cache is None:
-            self.get_by_id = self._fetch
+            self.get_by_id = self._uncached
         elif table.copy:
-            read = self._cache.reader(self._fetch, self._look)
-            self.get_by_id = lambda key: copied(read(key))
+            self.get_by_id = copying(self._cache.reader(self._fetch, self._look))
         else:
             self.get_by_id = self._cache.reader(self._fetch, self._look)
+
+    def _uncached(
+        self,
+        key: K,
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+    ) -> Result[T, RepositoryError]:
+        if ttl_s is not None or stale_ok_s is not None:
+            uncached_options(
+                "get_by_id",
+                has_strategy=self._cached is not None,
+                fresh=fresh,
+                ttl_s=ttl_s,
+                stale_ok_s=stale_ok_s,
+            )
+        return self._fetch(key)
 
     def _fetch(self, key: K) -> Result[T, RepositoryError]:
         """`get_by_id` from L3."""
@@ -330,6 +349,15 @@ def stale(
             actual=actual,
         )
     )
+
+
+def copying(read: ReadByKey[K, T]) -> ReadByKey[K, T]:
+    """The same reads, of entities that their callers may change."""
+
+    def read_copy(key: K, **options: Any) -> Result[T, RepositoryError]:
+        return copied(read(key, **options))
+
+    return read_copy
 
 
 def copied(result: Result[T, RepositoryError]) -> Result[T, RepositoryError]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 from returns.result import Failure, Success
 
 from tierline.cache.intents import Intent, Kind
+from tierline.cache.reading import ReadByKey
 from tierline.cache.write_strategies import WriteBehind
 from tierline.entity import Change, Table
 from tierline.errors import NotFoundError, RepositoryError
@@ -83,29 +84,47 @@ class BehindRepository(Repository[T, K]):
         self._behind: BehindPort[T, K] = behinds.open(table, strategy)
         self.get_by_id = self._reader(self.get_by_id)
 
-    def _reader(
-        self, read: Callable[[K], Result[T, RepositoryError]]
-    ) -> Callable[[K], Result[T, RepositoryError]]:
+    def _reader(self, read: ReadByKey[K, T]) -> ReadByKey[K, T]:
         own, pending = self._behind.own, self._behind.pending
         kept: Callable[[K], Result[T, RepositoryError] | None]
         kept = (lambda _: None) if self._cache is None else self._cache.l1.get
         out: Callable[[Result[T, RepositoryError]], Result[T, RepositoryError]]
         out = copied if self._table.copy else lambda found: found
 
-        def get_by_id(key: K) -> Result[T, RepositoryError]:
+        def get_by_id(
+            key: K,
+            /,
+            *,
+            fresh: bool = False,
+            ttl_s: float | None = None,
+            stale_ok_s: float | None = None,
+        ) -> Result[T, RepositoryError]:
             known = own(key)
-            hit = kept(key) if known is None else self._found(known.unwrap())
+            hit: Result[T, RepositoryError] | None = None
+            if known is not None:
+                hit = self._found(known.unwrap())
+            elif not fresh:
+                hit = kept(key)
             if hit is not None:
                 return out(hit)
             found = pending([key])
-            return self._found(found[key]) if key in found else read(key)
+            if key in found:
+                return self._found(found[key])
+            return read(key, fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
 
         return get_by_id
 
     def _found(self, entity: T | None) -> Result[T, RepositoryError]:
         return Success(entity) if entity is not None else self._not_found("get_by_id")
 
-    def get_many(self, keys: Iterable[K]) -> Result[dict[K, T], RepositoryError]:
+    def get_many(
+        self,
+        keys: Iterable[K],
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+    ) -> Result[dict[K, T], RepositoryError]:
         """As `Repository.get_many`, with what is pending."""
         wanted = list(dict.fromkeys(keys))
         checked = self._keys(wanted, "get_many")
@@ -118,12 +137,12 @@ class BehindRepository(Repository[T, K]):
                 known[key] = own.unwrap()
         if self._table.copy:
             known = copy.deepcopy(known)
-        cached = {} if self._cache is None else self._cache.l1.get_many(wanted)
+        cached = {} if fresh or self._cache is None else self._cache.l1.get_many(wanted)
         unknown = [key for key in wanted if key not in known and key not in cached]
         if unknown:
             known |= self._behind.pending(unknown)
         rest = [key for key in wanted if key not in known]
-        found = super().get_many(rest)
+        found = super().get_many(rest, fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
         if isinstance(found, Failure):
             return found
         entities = found.unwrap() | {

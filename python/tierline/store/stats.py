@@ -10,6 +10,7 @@ import msgspec
 
 from tierline.cache.query_cache import QueryStats
 from tierline.cache.redis import RedisTier
+from tierline.cache.tables import TableCache
 from tierline.store.behind_values import WriteBehindStats
 
 
@@ -26,6 +27,8 @@ class TierStats(msgspec.Struct, frozen=True):
         spared: How often a cached query's result stayed although a table that it reads was written.
         errors: Calls that failed.
         entries: Entries it holds; None where only the server knows.
+        stale: Answers with a value past its time, which its strategy lets stand in.
+        stale_age_s_max: How many seconds past its time the oldest of them was.
     """
 
     tier: str
@@ -37,6 +40,8 @@ class TierStats(msgspec.Struct, frozen=True):
     spared: int = 0
     errors: int = 0
     entries: int | None = None
+    stale: int = 0
+    stale_age_s_max: float = 0.0
 
     @property
     def hit_ratio(self) -> float | None:
@@ -106,16 +111,19 @@ def _row(tag: str, cells: Iterable[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def l1_stats(table: str, stats: Any) -> TierStats:
+def l1_stats(cache: TableCache[Any, Any]) -> TierStats:
     """L1's counters of one table."""
+    stats, stale = cache.l1.stats(), cache.resilience.stats()
     return TierStats(
-        f"L1 {table}",
+        f"L1 {cache.table.name}",
         hits=stats.hits,
         misses=stats.misses,
         loads=stats.fills,
         evictions=stats.evictions + stats.expirations,
         invalidations=stats.invalidations,
         entries=stats.entries,
+        stale=stale.answers,
+        stale_age_s_max=stale.age_s_max,
     )
 
 

@@ -282,7 +282,7 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
 
     def stats(self) -> Stats:
         """Hits, misses, loads and evictions of each tier since the store was opened."""
-        tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
+        tiers = [l1_stats(cache) for cache in self.caches.all()]
         queries = self.caches.queries.stats()
         if queries.loads:
             tiers.append(query_stats(queries))

@@ -77,7 +77,7 @@ pub struct Wish {
 
 impl Wish {
     pub fn terms(&self) -> Terms {
-        Terms { ttl: self.ttl, tags: self.tags.clone(), snapshot: None }
+        Terms { ttl: self.ttl, tags: self.tags.clone(), ..Terms::default() }
     }
 }
 

@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::cache::Cache;
 use super::flight::{self, OnError, Wish};
-use super::lives::{moment_ms, ttl_of};
+use super::lives::{moment_ms, span_ms, ttl_of};
 use super::lookup::{hash, with_slot};
 use super::many;
 use super::options::{tag_of, tags_of};
@@ -34,12 +34,14 @@ impl Cache {
     #[pyo3(signature = (key, token, /))]
     fn is_current(&self, key: &Bound<'_, PyAny>, token: u64) -> PyResult<bool> {
         let hash = hash(key)?;
-        Ok(self.shard(hash).with(key.py(), |state| token >= state.cache.current(hash, &[])))
+        Ok(self.shard(hash).with(key.py(), |state| {
+            token >= state.cache.current(hash, &[]) && state.cache.is_within_horizon(&CLOCK)
+        }))
     }
 
     #[pyo3(signature = (
-        key, value, token, /, *, ttl_s=None, tags=None, snapshot=None, standby=false,
-    ), text_signature = "($self, key, value, token, /, *, ttl_s=None, tags=(), snapshot=None, standby=False)")]
+        key, value, token, /, *, ttl_s=None, tags=None, snapshot=None, standby=false, early_s=0.0,
+    ), text_signature = "($self, key, value, token, /, *, ttl_s=None, tags=(), snapshot=None, standby=False, early_s=0.0)")]
     #[expect(clippy::too_many_arguments, reason = "Python calls it with names")]
     fn fill(
         slf: &Bound<'_, Self>,
@@ -50,11 +52,13 @@ impl Cache {
         tags: Option<&Bound<'_, PyAny>>,
         snapshot: Option<&[u8]>,
         standby: bool,
+        early_s: f64,
     ) -> PyResult<bool> {
         let terms = Terms {
             ttl: own_ttl(ttl_s)?,
             tags: tags_of(tags)?,
             snapshot: snapshot.map(|bytes| read_snapshot(bytes, standby)).transpose()?,
+            early_ms: span_ms(early_s, "early_s")?,
         };
         let when = When::Current(token);
         Ok(store_if(slf, key, value, (hash(key)?, when), &terms)? == Stored::Yes)
@@ -198,12 +202,14 @@ impl Cache {
         Ok(())
     }
 
-    #[pyo3(signature = (loader, /))]
+    #[pyo3(signature = (loader, with_options=None, /))]
     fn reader<'py>(
         slf: &Bound<'py, Self>,
         loader: &Bound<'py, PyAny>,
+        with_options: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind())
+        let with_options = with_options.map(|function| function.clone().unbind());
+        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind(), with_options)
     }
 }
 

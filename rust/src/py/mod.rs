@@ -4,6 +4,7 @@
 //! released on Python's heap. Keys are hashed before; what needs `__eq__` is compared after
 //! ([`lookup`]); what leaves a cache is released after.
 
+mod aging;
 mod arguments;
 mod burial;
 mod cache;
