@@ -248,7 +248,9 @@ def caches_know_their_keys_and_values() -> None:
 def errors_have_typed_attributes(
     timeout: tl.TimeoutError, invalid: tl.ValidationError, error: tl.RepositoryError
 ) -> None:
-    assert_type(timeout.stage, Literal["acquire", "connect", "statement", "lock", "deadline"])
+    assert_type(
+        timeout.stage, Literal["acquire", "connect", "statement", "lock", "load", "deadline"]
+    )
     assert_type(invalid.errors, tuple[tl.FieldError, ...])
     assert_type(invalid.errors[0].path, str)
     assert_type(error.sqlstate, str | None)

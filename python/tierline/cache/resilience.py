@@ -17,7 +17,7 @@ from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.sharing import Fetched
-from tierline.cache.strategy import ReadOptions, ReadThrough
+from tierline.cache.strategy import TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.deadline import deadline, remaining_s
 from tierline.errors import (
     ConnectionError,  # noqa: A004
@@ -241,4 +241,5 @@ def early_s(strategy: ReadThrough, rest_s: float, took_s: float) -> float:
     if strategy.eager_beta == 0:
         return 0.0
     drawn = took_s * strategy.eager_beta * -math.log(1.0 - random.random())  # noqa: S311
-    return min(drawn, rest_s / 2)
+    soon_s = min(drawn, rest_s / 2)
+    return soon_s if soon_s >= TTL_S_MIN else 0.0
