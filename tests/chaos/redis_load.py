@@ -82,7 +82,7 @@ class Load:
         assert self.store.caches.l2 is not None
         return self.store.caches.l2.stats().hits
 
-    def wait_for_hits(self, limit_s: float = 15) -> None:
+    def wait_for_hits(self, limit_s: float = 60) -> None:
         """Wait until L2 answers again."""
         hits, until_s = self.hits(), time.monotonic() + limit_s
         while self.hits() < hits + 20:

@@ -291,6 +291,27 @@ def test_a_fill_that_began_before_an_invalidation_is_refused(invalidate: str) ->
     assert stats(cache) == {"fills": 1, "refused_fills": 1, "hits": 1, "entries": 1}
 
 
+def test_many_fills_are_as_each() -> None:
+    cache: Cache[str, int] = Cache(8)
+    tokens = cache.begin_many(["a", "b", "c"])
+    assert len(tokens) == 3
+    cache.invalidate("b")
+    assert cache.fill_many(["a", "b", "c"], [1, 2, 3], tokens, [60.0, 60.0, 0.001]) == 2
+    assert stats(cache) == {"fills": 2, "refused_fills": 1, "entries": 2}
+    assert "b" not in cache
+    assert cache["a"] == 1
+    time.sleep(0.01)
+    assert "c" not in cache
+    assert cache.fill_many([], [], [], []) == 0
+    for keys, ttls_s in ((["a"], []), ([], [1.0]), (["a", "b"], [1.0])):
+        with pytest.raises(ValueError, match="length"):
+            cache.fill_many(keys, [1], tokens[:1], ttls_s)
+    with pytest.raises(ValueError, match="ttl"):
+        cache.fill_many(["a"], [1], cache.begin_many(["a"]), [-1.0])
+    with pytest.raises(TypeError):
+        cache.begin_many([[]])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+
+
 def test_a_fill_is_not_refused_for_other_reasons() -> None:
     cache: Cache[str, int] = Cache(4)
     token = cache.begin("k")

@@ -82,6 +82,10 @@ def failure(result: Any, kind: type[E], *says: str) -> E:
     return error
 
 
+L2_COMMANDS = ("get", "mget", "set", "del", "eval", "evalsha", "scan", "ping", "info", "select")
+"""All that a store asks of Redis; a cluster's slots besides, and what a backplane's scripts use."""
+
+
 def wait_until(holds: Callable[[], object], limit_s: float = WAIT_S) -> None:
     """Wait until a condition holds, in short steps.
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 import redis
-from tests.real.helpers import PAGES, Page, failure, page, wait_until
+from tests.real.helpers import L2_COMMANDS, PAGES, Page, failure, page, wait_until
 from tests.stalls import Stalls
 
 import tierline as tl
@@ -19,6 +19,8 @@ from tierline.cache.floors import FloorTier
 from tierline.cache.hearing import HearingCache
 from tierline.cache.hearing_caches import HearingCaches
 from tierline.testing import redis_cluster, redis_sentinel, redis_server
+
+pytestmark = pytest.mark.usefixtures("patient_redis")
 
 Raw = psycopg.Connection[Any]
 Pages = tl.Repository[Page, int]
@@ -332,6 +334,32 @@ def test_every_topology_is_shared(opened: Open, raw: Raw, topology: str) -> None
         failure(others.get_by_id(1), tl.NotFoundError)
         store.close()
         other.close()
+
+
+def test_a_small_account_is_enough_to_share(
+    opened: Open, raw: Raw, redis_url: str, redis_prefix: str
+) -> None:
+    allowed = (*L2_COMMANDS, "getrange", "exists")
+    rules = ("reset", "on", ">sesame", f"~{redis_prefix}*", *(f"+{name}" for name in allowed))
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "sharer", *rules)
+        url = redis_url.replace("://", "://sharer:sesame@")
+        (store, pages), (other, others) = opened(redis=url), opened(redis=url)
+        pages.create_many([page(1), page(2)]).unwrap()
+        settled(joined(store), joined(other))
+        pages.get_many([1, 2]).unwrap()
+        assert others.get_by_id(1) == tl.Success(page(1))
+        raw.execute("UPDATE pages SET version = 7 WHERE id = 1")
+        settled(store, other)
+        assert others.get_many([1, 2]) == tl.Success({1: page(1, 7), 2: page(2)})
+        raw.execute("TRUNCATE pages")
+        settled(store, other)
+        failure(others.get_by_id(2), tl.NotFoundError)
+        for one in (store, other):
+            assert one.caches.l2 is not None
+            assert one.caches.l2.stats().errors == 0
+            one.close()
+        client.execute_command("ACL", "DELUSER", "sharer")
 
 
 def test_what_is_shared_is_encrypted(opened: Open, redis_url: str, redis_prefix: str) -> None:

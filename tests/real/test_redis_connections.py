@@ -14,10 +14,13 @@ import redis
 from redis.crc import key_slot
 from tests.real.helpers import wait_until
 
+from tierline.cache import redis_limits
 from tierline.cache.redis_calls import Script
 from tierline.cache.redis_client import RedisClient
 from tierline.cache.redis_faults import RedisFaultError
 from tierline.testing import RedisCluster, RedisServer, redis_cluster, redis_server
+
+pytestmark = pytest.mark.usefixtures("patient_redis")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,10 @@ def trickling(answer: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_an_answer_that_trickles_is_waited_for_no_longer_than_a_whole_one() -> None:
+def test_an_answer_that_trickles_is_waited_for_no_longer_than_a_whole_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_limits, "LIMIT_S", 0.2)
     with trickling(b"$200\r\n" + b"x" * 200 + b"\r\n") as port:
         client = RedisClient(f"redis://127.0.0.1:{port}")
         began_s = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from tests.real.helpers import PAGES, OpenStore, Page, failure, page
+from tests.real.helpers import L2_COMMANDS, PAGES, OpenStore, Page, failure, page
 
 import tierline as tl
 from tierline.testing import (
@@ -21,8 +21,7 @@ from tierline.testing import (
     redis_server,
 )
 
-COMMANDS = ("get", "mget", "set", "del", "eval", "evalsha", "scan", "ping", "info", "select")
-"""All that a store asks of Redis; a cluster's slots besides."""
+pytestmark = pytest.mark.usefixtures("patient_redis")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +136,7 @@ def test_a_small_account_is_enough(
     kind: str,
 ) -> None:
     everywhere = clients(request, kind)
-    allowed = [f"+{name}" for name in (*COMMANDS, *(["cluster|slots"] * (kind == "cluster")))]
+    allowed = [f"+{name}" for name in (*L2_COMMANDS, *(["cluster|slots"] * (kind == "cluster")))]
     rules = ("reset", "on", ">sesame", f"~{redis_prefix}*", *allowed)
     for client in everywhere:
         client.execute_command("ACL", "SETUSER", "small", *rules)

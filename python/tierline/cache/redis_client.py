@@ -60,20 +60,23 @@ class RedisClient:
         self._healer: threading.Thread | None = None
         _clients.add(self)
 
-    def execute(self, *words: str | bytes | float, key: str, within_s: float = LIMIT_S) -> Reply:
+    def execute(
+        self, *words: str | bytes | float, key: str, within_s: float | None = None
+    ) -> Reply:
         """What the server of a key answers to any command, sent once: it need not bear a repeat.
 
         Args:
             words: The command and its arguments.
             key: The key that it is about, or any of one hash tag.
-            within_s: Time that it may take, whatever the caller's deadline is: for one that blocks
-                (`XREADGROUP … BLOCK`) longer than it blocks.
+            within_s: Time that it may take, whatever the caller's deadline is; 0.2 without. For one
+                that blocks (`XREADGROUP … BLOCK`) longer than it blocks.
 
         Raises:
             RedisFaultError: Redis did not answer, or with an error: `fault` says why. Unless it is
                 `"open"` or an error that Redis answers with, it may have been done.
         """
-        return self._ask(key, pack(*words), within_s=within_s)
+        limit_s = LIMIT_S if within_s is None else within_s
+        return self._ask(key, pack(*words), within_s=limit_s)
 
     def reign_of(self, key: str) -> str:
         """The reign, as far as is known, of the server that has a key.
