@@ -74,6 +74,9 @@ pub fn unpack_frame<'py>(
     Some((PyBytes::new(py, &payload), written_at_ms))
 }
 
+/// Payloads, and the seconds that each is good for.
+type Unpacked<'py> = (Vec<Option<Bound<'py, PyBytes>>>, Vec<f64>);
+
 /// As [`unpack_frame`] for many frames, each of the place that a common beginning and a name make,
 /// and only for those that are not yet so old: payloads, and the seconds that each is good for.
 #[pyfunction]
@@ -88,7 +91,7 @@ pub fn unpack_frames<'py>(
     now_s: f64,
     ttl_s: f64,
     keys: Option<&Bound<'py, FrameKeys>>,
-) -> PyResult<(Vec<Option<Bound<'py, PyBytes>>>, Vec<f64>)> {
+) -> PyResult<Unpacked<'py>> {
     let keys = keys.map(|keys| &keys.get().0);
     let mut place = beginning.as_bytes().to_vec();
     let (mut payloads, mut lives_s) = (Vec::new(), Vec::new());
