@@ -75,4 +75,54 @@ REDIS = (
         (("if not isinstance(reply, AskError):", 'if fault != "moved":'),),
         f"{CONNECTIONS}::test_a_slot_on_its_way_and_one_that_has_moved_are_followed",
     ),
+    Guard(
+        "the end of an answer that trickles",
+        "cache/redis_wire.py",
+        (
+            (
+                "left_s = self.until_s - now_s\n        if left_s <= 0:",
+                "left_s = 0.2\n        if False:",
+            ),
+        ),
+        f"{CONNECTIONS}::test_an_answer_that_trickles_is_waited_for_no_longer_than_a_whole_one",
+    ),
+    Guard(
+        "a kept connection is looked at",
+        "cache/redis_node.py",
+        (("if not (is_checked and wire.is_closed()):", "if True:"),),
+        f"{CONNECTIONS}::test_any_command_is_sent_once_and_on_a_connection_that_is_open",
+    ),
+    Guard(
+        "commands that are sent once",
+        "cache/redis_node.py",
+        (("if not is_kept or within_s is not None:", "if not is_kept:"),),
+        f"{CONNECTIONS}::test_a_command_that_may_have_been_done_is_not_sent_again",
+    ),
+    Guard(
+        "the reign that a shared value is bound to",
+        "cache/floors.py",
+        (
+            ('place=f"{spot.reign} {_place', 'place=f"{_place'),
+            ('beginning=f"{answer.reign} "', 'beginning=""'),
+        ),
+        f"{SHARED}::test_a_value_is_bound_to_its_key_its_reign_and_its_snapshot",
+    ),
+    Guard(
+        "the snapshot that a shared value is bound to",
+        "cache/floors.py",
+        (('return f"{key} {head.hex()}"', "return key"),),
+        f"{SHARED}::test_a_value_is_bound_to_its_key_its_reign_and_its_snapshot",
+    ),
+    Guard(
+        "the reign that trust is bound to",
+        "cache/floors.py",
+        (('keys = [f"{at}:{reign}:{name}"', 'keys = [f"{at}::{name}"'),),
+        f"{SHARED}::test_a_server_that_was_promoted_is_trusted_anew",
+    ),
+    Guard(
+        "a process's own floor, of many keys",
+        "cache/hearing.py",
+        (("return hit if kept else None", "return hit"),),
+        f"{SHARED}::test_a_frame_that_lacks_what_was_heard_is_not_served",
+    ),
 )

@@ -121,11 +121,13 @@ def trickling(answer: bytes) -> Iterator[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(1)
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield listener.getsockname()[1]
-        over.set()
-        thread.join()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            thread.join(5)
 
 
 def test_an_answer_that_trickles_is_waited_for_no_longer_than_a_whole_one(

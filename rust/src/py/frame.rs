@@ -74,7 +74,7 @@ pub fn unpack_frame<'py>(
     Some((PyBytes::new(py, &payload), written_at_ms))
 }
 
-/// Payloads of frames, and the seconds that each is good for.
+/// Payloads, and the seconds that each is good for.
 type Unpacked<'py> = (Vec<Option<Bound<'py, PyBytes>>>, Vec<f64>);
 
 /// As [`unpack_frame`] for many frames, each of the place that a common beginning and a name make,
