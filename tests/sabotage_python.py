@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "tierline"
 LIMIT_S = 300
 
-WORKERS = 2
+WORKERS = 4
 """They mostly wait for servers to start."""
 
 
