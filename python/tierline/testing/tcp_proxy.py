@@ -109,8 +109,9 @@ class TcpProxy:
         self.thaw()
         with self._mutex:
             threads, self._threads = self._threads, []
+        due_s = time.monotonic() + _JOIN_WAIT_S
         for thread in threads:
-            thread.join(_JOIN_WAIT_S)
+            thread.join(max(0.0, due_s - time.monotonic()))
         self.cut()
 
     def __repr__(self) -> str:
@@ -138,7 +139,8 @@ class TcpProxy:
             server.settimeout(None)
             with self._mutex:
                 self.taken += 1
-                self._lines += (client, server)
+                is_open = (line for line in self._lines if line.fileno() >= 0)
+                self._lines = [*is_open, client, server]
             self._run(self._carry, client, server)
             self._run(self._carry_answers, server, client)
 
