@@ -59,7 +59,7 @@ def hit(world: World) -> Mapping[str, Contender]:
     }
 
 
-@workload("l2_many", "get_many(100) from L2", "us", at_most(1.2, "redis-py"))
+@workload("l2", "get_many(100) from L2", "us", at_most(1.2, "redis-py"))
 def many(world: World) -> Mapping[str, Contender]:
     """A hundred keys from L2 cost at most 1.2 of a bare MGET and the decoding of each.
 
