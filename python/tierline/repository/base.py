@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from returns.result import Failure, Success
 
 from tierline.cache import ReadThrough
-from tierline.cache.reading import ReadByKey
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import (
@@ -27,6 +26,9 @@ from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
 from tierline.sql.snapshots import Seen
 from tierline.sql.telling import Told, told_statements
+
+if TYPE_CHECKING:
+    from tierline.cache.reading import ReadByKey
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from returns.result import Failure, Success
 
 from tierline.cache.intents import Intent, Kind
-from tierline.cache.reading import ReadByKey
 from tierline.cache.write_strategies import WriteBehind
 from tierline.entity import Change, Table
 from tierline.errors import NotFoundError, RepositoryError
@@ -19,6 +18,9 @@ from tierline.repository.bulk import twice
 from tierline.repository.ports import StorePort
 from tierline.repository.repository import Repository
 from tierline.result import Result
+
+if TYPE_CHECKING:
+    from tierline.cache.reading import ReadByKey
 
 T = TypeVar("T")
 K = TypeVar("K")
