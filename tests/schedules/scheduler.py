@@ -1,8 +1,8 @@
 """Runs real threads one at a time, and tries one order of their steps after another.
 
 A thread that a run has started, an *actor*, stops at each `step` until it is its turn. Who goes on
-is picked from those that can; the first of them, which is whoever went last, costs nothing, and each
-place further down is a *delay* more. Runs with few delays come first: most races need few.
+is picked from those that can; the first of them, which is whoever went last, costs nothing, and
+each place further down is a *delay* more. Runs with few delays come first: most races need few.
 
 An actor may come to wait for another inside of a step, as for a lock of a database. Whoever makes
 the scheduler says how that is seen; then the others go on, and it once they have let it.

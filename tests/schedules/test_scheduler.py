@@ -47,9 +47,7 @@ def test_without_delays_one_goes_on_to_its_end() -> None:
 @pytest.mark.parametrize("words", [("abc", "de"), ("ab", "cd", "ef"), ("abc", "def")])
 def test_every_order_comes_once(words: tuple[str, ...]) -> None:
     run, said = spelling(*words)
-    orders = []
-    for _ in systematic(run, delays_max=100):
-        orders.append("".join(said))
+    orders = ["".join(said) for _ in systematic(run, delays_max=100)]
     possible = math.factorial(sum(map(len, words)))
     for word in words:
         possible //= math.factorial(len(word))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from tierline.store import backplane
 Step = Callable[[str], None]
 
 _ANSWER_MS = 20_000
+_JOIN_S = 20.0
 _L1 = ("begin", "fill", "invalidate_many", "invalidate_all", "announce", "announce_all",
        "serve_until")  # fmt: skip
 _L2 = ("get", "begin", "fill", "invalidate", "invalidate_all")
@@ -125,14 +127,13 @@ class SteppedListener(Listener):
         return connection
 
 
-def pass_on(store: tl.Store) -> None:
-    """Tell L2 what the store has heard."""
+def pass_on(store: tl.Store) -> bool:
+    """Tell L2 what the store has heard; whether all of it was told."""
     assert isinstance(store.caches, HearingCaches)
     shared = store.caches.shared
-    if shared is not None:
-        for cache in store.caches.hearing():
-            if cache.member is not None and cache.member.epoch is not None:
-                assert shared.membership._pass_on(cache.member)
+    assert shared is not None
+    members = [cache.member for cache in store.caches.hearing() if cache.member is not None]
+    return all(shared.membership._pass_on(one) for one in members if one.epoch is not None)
 
 
 def join(store: tl.Store, *others: tl.Store) -> None:
@@ -143,16 +144,14 @@ def join(store: tl.Store, *others: tl.Store) -> None:
         assert isinstance(cache, HearingCache)
         assert cache.member is not None
         cache.member.asked_s = float("-inf")
-        for _ in range(5):
+        end_s = time.monotonic() + _JOIN_S
+        while cache.member.epoch is None:
+            assert time.monotonic() < end_s, "nobody let it join"
             for one in (store, *others):
                 assert one.backplane is not None
                 one.backplane.catch_up(1)
                 pass_on(one)
             store.caches.shared.membership._joined(cache.member)
-            if cache.member.epoch is not None:
-                break
-        else:
-            raise AssertionError("nobody let it join")
 
 
 def install(patch: pytest.MonkeyPatch, step: Step) -> None:
