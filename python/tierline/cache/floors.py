@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from tierline._core import pack_frame, unpack_frame
+from tierline.cache.leases import Leases
 from tierline.cache.redis import RedisTier
 
 T = TypeVar("T")
@@ -226,6 +227,10 @@ class FloorTier:
         keys = [self._meta(table, name) for name in names]
         found = self._call(lambda _: self._join(keys=keys, args=args))
         return None if found is None else (found[0].decode(), int(found[1]))
+
+    def leases(self, lease_s: float) -> Leases:
+        """Leases on the values here."""
+        return Leases(self._redis, lease_s)
 
     def _meta(self, table: str, name: str) -> str:
         return f"{self._redis.space or '-'}:{{{table}}}:{name}"

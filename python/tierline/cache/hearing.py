@@ -15,7 +15,16 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
-from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Spot, wall_ms, write_value
+from tierline.cache.floors import (
+    FILL_AGE_S_MAX,
+    FloorTier,
+    Found,
+    Spot,
+    read_value,
+    wall_ms,
+    write_value,
+)
+from tierline.cache.leases import Asked, Lease
 from tierline.cache.membership import Member, Membership
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.cache.tables import Fetched, Look, TableCache, l2_name
@@ -82,6 +91,8 @@ class HearingCache(TableCache[T, K]):
         super().__init__(table, strategy, None, schema)
         self._horizon = horizon
         self._floors = None if shared is None else shared.floors
+        if shared is not None and strategy.lease_s is not None:
+            self.leases = shared.floors.leases(strategy.lease_s)
         self.member: Member | None = None
         if shared is not None:
             self.member = shared.membership.member(self.beginning)
@@ -163,16 +174,22 @@ class HearingCache(TableCache[T, K]):
         return l2_name(self.beginning, self.table, key)
 
     def _load_seen(self, key: K, look: Look[K]) -> Fetched[T]:
+        lease: Lease | None = None
         for latest in self._tries:
             load = self._begin(key)
             if latest is self._tries[0] and load.spot is not None:
-                known = self._from_l2(key, load.spot, load.token)
-                if known is not None:
-                    return known
+                asked = self._from_l2(key, load.spot, load.token)
+                if asked.found is not None:
+                    return asked.found
+                lease = asked.lease
+                if asked.waited:
+                    load = self._begin(key)
             found = look(key, latest=latest)
+            rows = found.unwrap() if isinstance(found, Success) else []
+            if lease is not None and not rows:
+                self._give_up(lease)
             if isinstance(found, Failure):
                 return found
-            rows = found.unwrap()
             if rows and (self._fill_seen(key, rows[0], load) or not rows[0].standby):
                 return Success(rows[0].row)
         return Failure(
@@ -239,11 +256,12 @@ class HearingCache(TableCache[T, K]):
             # No row has such a key; L3 says so in full.
             return None
 
-    def _from_l2(self, key: K, spot: Spot, token: int) -> Success[T] | None:
-        assert self._floors is not None
-        found = self._floors.get(spot, self.table.fingerprint, self._decode, self.strategy.ttl_s)
+    def _from_l2(self, key: K, spot: Spot, token: int) -> Asked[Success[T]]:
+        """What L2 has, if this process accepts it."""
+        asked = self._ask_floors(spot)
+        found = asked.found
         if found is None:
-            return None
+            return Asked(None, asked.lease, asked.waited)
         hit: Success[T] = Success(found.entity)
         try:
             kept = self.l1.fill(
@@ -256,9 +274,19 @@ class HearingCache(TableCache[T, K]):
             )
         except ValueError:
             # Not PostgreSQL's form: nobody of ours wrote it.
-            return None
+            kept = False
         # What this process's own floor refuses is not served either.
-        return hit if kept else None
+        return Asked(hit if kept else None, None, asked.waited)
+
+    def _ask_floors(self, spot: Spot) -> Asked[Found]:
+        assert self._floors is not None
+        fingerprint, decode, ttl_s = self.table.fingerprint, self._decode, self.strategy.ttl_s
+        if self.leases is None:
+            found = self._floors.get(spot, fingerprint, decode, ttl_s)
+            return Asked(found, None, waited=False)
+        return self.leases.get(
+            spot.value, spot.floor, lambda data: read_value(data, fingerprint, decode, ttl_s)
+        )
 
     def _fill_l2_seen(self, spot: Spot, seen: Seen, load: _Load) -> None:
         assert self._floors is not None

@@ -34,7 +34,7 @@ _R = TypeVar("_R")
 _COOL_DOWN_S = 1.0
 # A fill older than this is dropped; a write mark lives twice as long.
 _FILL_AGE_S_MAX = 30.0
-_MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
+MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
 _PENDING_MAX = 100_000
 _KEYS_A_CALL = 1_000
 
@@ -127,7 +127,7 @@ class RedisTier:
         if not self._is_worth_asking():
             return None
         frame = self._get(name)
-        found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
+        found = None if frame is None else read_frame(frame, fingerprint, decode, ttl_s)
         self._count("misses" if found is None else "hits")
         return found
 
@@ -153,7 +153,7 @@ class RedisTier:
         if not self._is_worth_asking():
             return None
         began_s = time.monotonic()
-        args = [os.urandom(8), _MARK_TTL_MS]
+        args = [os.urandom(8), MARK_TTL_MS]
         mark = self._try(lambda space: self._begin(keys=[_mark_key(space, name)], args=args))
         return None if mark is None else FillToken(mark, began_s, time.time_ns() // 1_000_000)
 
@@ -206,6 +206,11 @@ class RedisTier:
     def space(self) -> str | None:
         """How keys begin now; None while Redis is not to be asked."""
         return self._space if self._available() else None
+
+    def keys(self, name: str) -> tuple[str, str] | None:
+        """Where the value and the mark of a name are; None while Redis is not to be asked."""
+        space = self.space
+        return None if space is None else (_value_key(space, name), _mark_key(space, name))
 
     def script(self, text: str) -> Any:
         """A script of Lua, to be called inside `ask`."""
@@ -265,7 +270,7 @@ class RedisTier:
         return True
 
     def _drop(self, names: Sequence[str], mark: bytes, space: str) -> bool:
-        self._invalidate(keys=_keys(space, names), args=[mark, _MARK_TTL_MS])
+        self._invalidate(keys=_keys(space, names), args=[mark, MARK_TTL_MS])
         return True
 
     def _move(self) -> None:
@@ -332,9 +337,10 @@ def _glob_literal(text: str) -> str:
     return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
 
 
-def _read_frame(
+def read_frame(
     frame: bytes, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
 ) -> tuple[_R, float] | None:
+    """What a frame keeps and the seconds until it is `ttl_s` old, if it is whole and in time."""
     unpacked = unpack_frame(frame, fingerprint=fingerprint)
     if unpacked is None:
         return None

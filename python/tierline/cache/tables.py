@@ -12,8 +12,9 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline._core import Cache
+from tierline.cache.leases import Asked, Lease, Leases
 from tierline.cache.query_cache import QueryCache, changes_of_keys
-from tierline.cache.redis import FillToken, RedisTier
+from tierline.cache.redis import MARK_TTL_MS, FillToken, RedisTier, read_frame
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
@@ -59,6 +60,9 @@ class TableCache(Generic[T, K]):
         self.l1: Cache[K, Fetched[T]] = Cache(strategy.max_entries, ttl_s=strategy.ttl_s)
         self.beginning = l2_beginning(table, schema)
         self._l2 = l2
+        self.leases: Leases | None = None
+        if l2 is not None and strategy.lease_s is not None:
+            self.leases = Leases(l2, strategy.lease_s, mark_ms=MARK_TTL_MS)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
 
@@ -117,18 +121,34 @@ class TableCache(Generic[T, K]):
         except ValueError:
             # No row has such a key; L3 says so in full.
             return fetch(key)
-        found = self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
-        if found is not None:
-            entity, rest_s = found
+        asked = self._ask(self._l2, name)
+        if asked.found is not None:
+            entity, rest_s = asked.found
             hit = Success(entity)
             self.l1.fill(key, hit, token, ttl_s=max(TTL_S_MIN, rest_s))
             return hit
+        if asked.waited:
+            token, began_s = self.l1.begin(key), time.monotonic()
         l2_token = self._l2.begin(name)
         result = fetch(key)
         self._fill_l1(key, result, token, began_s)
         if isinstance(result, Success) and l2_token is not None:
             self._fill_l2(self._l2, name, result.unwrap(), l2_token)
+        elif asked.lease is not None:
+            self._give_up(asked.lease)
         return result
+
+    def _ask(self, l2: RedisTier, name: str) -> Asked[tuple[T, float]]:
+        """What L2 has; with leases, the lease to load it under or what another loaded."""
+        fingerprint, decode, ttl_s = self.table.fingerprint, self._decode, self.strategy.ttl_s
+        keys = None if self.leases is None else l2.keys(name)
+        if self.leases is None or keys is None:
+            return Asked(l2.get(name, fingerprint, decode, ttl_s), None, waited=False)
+        return self.leases.get(*keys, lambda frame: read_frame(frame, fingerprint, decode, ttl_s))
+
+    def _give_up(self, lease: Lease) -> None:
+        if self.leases is not None:
+            self.leases.give_up(lease)
 
     def _fill_l1(self, key: K, result: Fetched[T], token: int, began_s: float) -> None:
         # The age counts from before the read, so a slow read does not lengthen a life.
