@@ -5,6 +5,7 @@ from __future__ import annotations
 from sabotage_guard import Guard
 
 _TEST = "real/test_schedules.py::test_every_order_ends_with_tiers_equal_to_the_source_or_empty[{}]"
+_LEASES = "real/test_leases.py"
 _FILL = "            Success(seen.row),\n            load.token,\n            ttl_s=rest_s,\n"
 # A snapshot that has everything settled.
 _ALL = "snapshot={0}[:4] + b'\\x10' * 16 + {0}[20:],"
@@ -73,5 +74,41 @@ SCHEDULES = (
         "cache/tables.py",
         (("                cache.l1.invalidate_many(keys)", "                pass"),),
         _ALONE,
+    ),
+    Guard(
+        "a lease under another mark",
+        "cache/leases.py",
+        (("holder and string.sub(holder, 9) == guard", "holder"),),
+        f"{_LEASES}::test_a_write_ends_the_lease_on_its_row",
+    ),
+    Guard(
+        "a lease given up",
+        "cache/tables.py",
+        (("        elif asked.lease is not None:", "        elif False:"),),
+        f"{_LEASES}::test_what_is_not_there_is_not_waited_for",
+    ),
+    Guard(
+        "a lease given up by who has it",
+        "cache/leases.py",
+        (("if holder and string.sub(holder, 1, 8) == ARGV[1] then", "do"),),
+        f"{_LEASES}::test_a_lease_that_is_lost_or_not_ours_is_left_alone",
+    ),
+    Guard(
+        "no more than half of a deadline for a lease",
+        "cache/leases.py",
+        (("min(self._lease_s, remaining_s() / 2)", "self._lease_s"),),
+        f"{_LEASES}::test_a_deadline_leaves_half_for_the_database",
+    ),
+    Guard(
+        "the end of a lease",
+        "cache/leases.py",
+        (("if answer or now_s >= until_s:", "if answer:"),),
+        f"{_LEASES}::test_a_lease_is_waited_for_no_longer_than_it_lives",
+    ),
+    Guard(
+        "the lease itself",
+        "cache/leases.py",
+        (("if holder and string.sub(holder, 9) == guard then return 0 end\n", ""),),
+        f"{_LEASES}::test_one_process_loads_a_cold_key_for_all",
     ),
 )

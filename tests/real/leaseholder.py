@@ -1,7 +1,7 @@
 """A process that reads keys by many threads at once, when told to, and says what it cost.
 
-Run as `python -m tests.real.leaseholder OPTIONS`. For each line of its input, a key, it answers with
-a line; it ends when its input does.
+Run as `python -m tests.real.leaseholder OPTIONS`. For each line of its input, a key, it answers
+with a line; it ends when its input does.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from tierline.cache import tables
 from tierline.cache.floors import FloorTier
 from tierline.cache.hearing import HearingCache
 from tierline.cache.hearing_caches import HearingCaches
+from tierline.cache.leases import Leases
 from tierline.cache.membership import Membership
 from tierline.cache.redis import RedisTier
 from tierline.postgres import pipeline
@@ -169,6 +170,7 @@ def install(patch: pytest.MonkeyPatch, step: Step) -> None:
         for name in names:
             label = f"L2 {name}"
             patch.setattr(owner, name, _stepped(spoken, label, getattr(owner, name)))
+    patch.setattr(Leases, "get", _stepped(spoken, "L2 get", Leases.get))
     patch.setattr(SteppedListener, "step", staticmethod(spoken), raising=False)
     patch.setattr(SteppedListener, "made", [], raising=False)
     patch.setattr(backplane, "Listener", SteppedListener)
