@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 Pick: TypeAlias = Callable[[int, int], int]
 """From which choice it is and how many can go on to which of them does."""
 
-_STUCK_S = 20.0
+_STUCK_S = 120.0
 _LOOK_S = 0.002
 
 
