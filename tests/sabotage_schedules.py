@@ -6,7 +6,9 @@ from sabotage_guard import Guard
 
 _TEST = "real/test_schedules.py::test_every_order_ends_with_tiers_equal_to_the_source_or_empty[{}]"
 _LEASES = "real/test_leases.py"
+_FRESH = f"{_LEASES}::test_a_fresh_read_takes_no_lease_and_waits_for_none"
 _FILL = "            Success(seen.row),\n            load.token,\n            ttl_s=rest_s,\n"
+_LIFTED = "lifted({}.snapshot, self._lift)"
 # A snapshot that has everything settled.
 _ALL = "snapshot={0}[:4] + b'\\x10' * 16 + {0}[20:],"
 _HEARD, _ALONE = _TEST.format("heard"), _TEST.format("alone")
@@ -17,8 +19,8 @@ SCHEDULES = (
         "cache/tables.py",
         (
             (
-                "            self.l1.fill(key, result, token, ttl_s=rest_s)",
-                "            self.l1.fill(key, result, self.l1.begin(key), ttl_s=rest_s)",
+                "self.l1.fill(key, result, token, ttl_s=rest_s, ",
+                "self.l1.fill(key, result, self.l1.begin(key), ttl_s=rest_s, ",
             ),
         ),
         _ALONE,
@@ -46,8 +48,8 @@ SCHEDULES = (
         "cache/hearing.py",
         (
             (
-                f"{_FILL}            snapshot=seen.snapshot,",
-                f"{_FILL}            {_ALL.format('seen.snapshot')}",
+                f"{_FILL}            snapshot={_LIFTED.format('seen')},",
+                f"{_FILL}            {_ALL.format(_LIFTED.format('seen'))}",
             ),
         ),
         _HEARD,
@@ -57,8 +59,8 @@ SCHEDULES = (
         "cache/hearing.py",
         (
             (
-                "                snapshot=found.snapshot,",
-                f"                {_ALL.format('found.snapshot')}",
+                f"                snapshot={_LIFTED.format('found')},",
+                f"                {_ALL.format(_LIFTED.format('found'))}",
             ),
         ),
         _HEARD,
@@ -84,8 +86,32 @@ SCHEDULES = (
     Guard(
         "a lease given up",
         "cache/tables.py",
-        (("        elif asked.lease is not None:", "        elif False:"),),
+        (("asked.lease is not None and not is_shared:", "False:"),),
         f"{_LEASES}::test_what_is_not_there_is_not_waited_for",
+    ),
+    Guard(
+        "a lease given up where changes are heard",
+        "cache/hearing.py",
+        (("lease is not None and not is_shared:", "False:"),),
+        f"{_LEASES}::test_what_cannot_be_shared_is_not_waited_for[heard]",
+    ),
+    Guard(
+        "no lease for a fresh read",
+        "cache/tables.py",
+        (("if not options.fresh:\n            fingerprint", "if True:\n            fingerprint"),),
+        f"{_FRESH}[alone]",
+    ),
+    Guard(
+        "no lease for a fresh read where changes are heard",
+        "cache/hearing.py",
+        (("load.spot is not None and not options.fresh:", "load.spot is not None:"),),
+        f"{_FRESH}[heard]",
+    ),
+    Guard(
+        "a lease asked for twice",
+        "cache/leases.py",
+        (("if holder == mine then return 1 end\n", ""),),
+        f"{_LEASES}::test_a_lease_asked_for_twice_is_ones_own",
     ),
     Guard(
         "a lease given up by who has it",

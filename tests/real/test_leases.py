@@ -19,11 +19,16 @@ from tests.real.helpers import PAGES, OpenStore, Page, failure, page, wait_until
 from tests.real.leaseholder import Options, Told
 
 import tierline as tl
+from tierline.cache.hearing import HearingCache
 from tierline.cache.leases import Lease, Leases
+from tierline.cache.redis_client import RedisClient
 from tierline.testing import redis_server
+
+pytestmark = pytest.mark.usefixtures("patient_redis")
 
 Raw = psycopg.Connection[Any]
 Start = Callable[..., "Reader"]
+Pair = tuple[tl.Store, tl.Store]
 
 IS_LONG = os.environ.get(LONG) == "1"
 APPLICATION = "tierline_leases"
@@ -179,13 +184,28 @@ def leases_of(store: tl.Store) -> Leases:
     return found
 
 
-def taken(store: tl.Store, key: int) -> Lease:
-    """Take the lease on a cold key, as a process does that is about to load it."""
+def client_of(store: tl.Store) -> RedisClient:
+    assert store.caches.l2 is not None
+    return store.caches.l2.client
+
+
+def spot_of(store: tl.Store, key: int) -> tuple[str, str]:
+    """Where L2 keeps a key, and what a fill of it must match."""
     cache = store.caches.of(PAGES)[0]
+    if isinstance(cache, HearingCache):
+        wait_until(lambda: cache._spot(key))
+        heard = cache._spot(key)
+        assert heard is not None
+        return heard.value, heard.floor
     assert store.caches.l2 is not None
     spot = store.caches.l2.spot(f"{cache.beginning}[{key}]")
     assert spot is not None
-    asked = leases_of(store).get(*spot, lambda reply: reply)
+    return spot
+
+
+def taken(store: tl.Store, key: int) -> Lease:
+    """Take the lease on a cold key, as a process does that is about to load it."""
+    asked = leases_of(store).get(*spot_of(store, key), lambda reply: reply)
     assert asked.lease is not None
     assert not asked.waited
     return asked.lease
@@ -253,13 +273,70 @@ def test_a_lease_that_is_lost_or_not_ours_is_left_alone(open_store: OpenStore) -
     pages.create(page(1)).unwrap()
     lease = taken(store, 1)
     leases_of(store).give_up(Lease(lease.key, b"another "))
-    assert store.caches.l2 is not None
-    client = store.caches.l2.client
+    client = client_of(store)
     assert client.get(lease.key).value[:8] == lease.token
     client.execute("DEL", lease.key, key=lease.key)
     leases_of(store).give_up(lease)
     assert client.get(lease.key).value is None
     assert pages.get_by_id(1) == tl.Success(page(1))
+
+
+def test_a_lease_asked_for_twice_is_ones_own(open_store: OpenStore) -> None:
+    store = open_store()
+    leased(store)
+    lease = taken(store, 1)
+
+    def again(token: bytes) -> Any:
+        keys = [*spot_of(store, 1), lease.key]
+        return client_of(store).run(leases_of(store)._take, keys, [token, 1000, b"", 0]).value
+
+    assert again(lease.token) == 1
+    assert again(b"another ") == 0
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "heard"])
+def pair(
+    request: pytest.FixtureRequest, pg_url: str, redis_url: str, redis_prefix: str
+) -> Generator[Pair]:
+    """Two stores that share a database and Redis, with a backplane and without."""
+    options: dict[str, Any] = {"redis": redis_url, "prefix": redis_prefix, "timeout_s": 30}
+    with tl.open(pg_url) as maker:
+        maker.create_table(PAGES).unwrap()
+        if request.param:
+            maker.install_backplane([PAGES]).unwrap()
+            options |= {"backplane": "postgres", "max_staleness_s": 60}
+        tl.repository(maker, PAGES).create(page(1)).unwrap()
+    with tl.open(pg_url, **options) as first, tl.open(pg_url, **options) as second:
+        for store in (first, second):
+            leased(store)
+        for store in (first, second):
+            spot_of(store, 1)
+        yield first, second
+
+
+def test_a_fresh_read_takes_no_lease_and_waits_for_none(pair: Pair) -> None:
+    pages = leased(pair[1])
+    assert pages.get_by_id(1, fresh=True) == tl.Success(page(1))
+    failure(pages.get_by_id(2, fresh=True), tl.NotFoundError)
+    # Not even for a moment: who gives a lease up leaves a mark in its place.
+    assert client_of(pair[1]).get(f"{spot_of(pair[1], 2)[1]}l").value is None
+    taken(pair[0], 2)
+    began_s = time.monotonic()
+    failure(pages.get_by_id(2, fresh=True), tl.NotFoundError)
+    assert time.monotonic() - began_s < LEASE_S / 2
+
+
+def test_what_cannot_be_shared_is_not_waited_for(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Page) -> bytes:
+        raise OverflowError("too large for L2")
+
+    first, second = map(leased, pair)
+    monkeypatch.setattr(pair[0].caches.of(PAGES)[0], "_encode", refuse)
+    began_s = time.monotonic()
+    assert first.get_by_id(1) == second.get_by_id(1) == tl.Success(page(1))
+    assert time.monotonic() - began_s < LEASE_S / 2
 
 
 def test_without_redis_each_loads_for_itself(open_store: OpenStore) -> None:

@@ -42,6 +42,7 @@ _REDIS_LIMITS = (
     ("tierline.cache.redis_limits", "LIMIT_S"),
     ("tierline.cache.redis_client", "LIMIT_S"),
     ("tierline.cache.redis_node", "LIMIT_S"),
+    ("tierline.cache.redis_routes", "LIMIT_S"),
 )
 _L1 = ("begin", "begin_many", "fill", "fill_many", "invalidate", "invalidate_many",
        "invalidate_all", "announce", "announce_all", "refuse_loads", "serve_until")  # fmt: skip
