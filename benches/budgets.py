@@ -19,6 +19,7 @@ import msgspec
 import bulk
 import cached
 import compiling
+import facades
 import growth
 import imports
 import invalidation
@@ -35,6 +36,7 @@ from world import World, installed
 WORKLOADS: tuple[Workload, ...] = (
     *l1.WORKLOADS,
     *cached.WORKLOADS,
+    *facades.WORKLOADS,
     *threads.WORKLOADS,
     *growth.WORKLOADS,
     *l2.WORKLOADS,
@@ -54,8 +56,8 @@ NOT_BUILT = ("query to Arrow: at most 1.0 x ADBC",)
 _NOISE_MAX = 1.5
 
 _PACKAGES = (
-    "asyncpg", "cachebox", "cachetools", "django", "lru", "moka_py", "peewee", "piccolo",
-    "sqlalchemy", "theine",
+    "asyncpg", "cachebox", "cachetools", "cashews", "django", "dogpile", "lru", "moka_py", "peewee",
+    "piccolo", "sqlalchemy", "theine",
 )  # fmt: skip
 
 

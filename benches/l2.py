@@ -12,7 +12,7 @@ import redis
 import tierline as tl
 from entities import FLIGHTS, Flight
 from measure import Contender, Timed, fresh
-from workload import OURS, at_most, workload
+from workload import OURS, at_most, shown_against, workload
 from world import World
 
 _KEYS = tuple(range(1001, 1021))
@@ -90,6 +90,19 @@ def many(world: World) -> Mapping[str, Contender]:
     }
 
 
+@workload("l2", "L2 hit with leases", "us", shown_against("without leases"))
+def leased_hit(world: World) -> Mapping[str, Contender]:
+    """What a hit in L2 costs when a miss would take a lease in the same call."""
+
+    def contender(lease_s: float | None) -> Contender:
+        cache = tl.read_through(ttl_s=3600, max_entries=1, lease_s=lease_s)
+        flights = tl.repository(world.store_with_redis, FLIGHTS, cache=cache)
+        work = partial(fresh(_read_each), flights.get_by_id, _KEYS)
+        return Timed(work, len(_KEYS), lambda: tl.unwrap(flights.get_by_id(_KEYS[0])))
+
+    return {OURS: contender(5.0), "without leases": contender(None)}
+
+
 def _read_each(get_by_id: Callable[[int], object], keys: Sequence[int]) -> None:
     for key in keys:
         get_by_id(key)
@@ -107,4 +120,4 @@ def _l3_reads(store: tl.Store) -> int:
     return l3.hits + l3.misses
 
 
-WORKLOADS = (hit, many)
+WORKLOADS = (hit, leased_hit, many)

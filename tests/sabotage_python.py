@@ -24,6 +24,7 @@ from sabotage_backplane import BACKPLANE
 from sabotage_behind import BEHIND
 from sabotage_guard import Guard
 from sabotage_redis import REDIS
+from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
 from sabotage_waits import WAITS
 from tierline import _core
@@ -416,6 +417,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *REDIS,
+    *SCHEDULES,
     *SERVERS,
     *WAITS,
     *BEHIND,

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tierline._core import pack_frame, unpack_frames
+from tierline.cache.leases import Asked, Leases
 from tierline.cache.redis import RedisTier
 from tierline.cache.redis_calls import Reply, Script, Values
 from tierline.cache.redis_faults import RedisFaultError
@@ -193,6 +194,28 @@ class FloorTier:
     ) -> Found | None:
         """The value there; whatever is not whole, of this schema and in time is none."""
         return self.get_many([spot], fingerprint, decode, ttl_s)[0]
+
+    def ask(
+        self,
+        leases: Leases | None,
+        spot: Spot,
+        fingerprint: int,
+        decode: Callable[[bytes], Any],
+        ttl_s: float,
+    ) -> Asked[Found]:
+        """As `get`; with leases, what another loaded meanwhile, or the lease to load it under."""
+        if leases is None or not self._redis.may_fill():
+            return Asked(self.get(spot, fingerprint, decode, ttl_s))
+
+        def read(reply: Reply) -> Found | None:
+            values = Values([0], [reply.value], reply.reign)
+            return self._read([spot.value], values, fingerprint, decode, ttl_s)[0]
+
+        return leases.get(spot.value, spot.floor, read)
+
+    def leases(self, lease_s: float) -> Leases:
+        """Leases on the values here."""
+        return Leases(self._redis, lease_s)
 
     def get_many(
         self, spots: Sequence[Spot], fingerprint: int, decode: Callable[[bytes], Any], ttl_s: float

@@ -18,6 +18,7 @@ from returns.result import Failure, Success
 from tierline.cache.announcements import Announcement, ReadKeys, key_decoder
 from tierline.cache.floors import FILL_AGE_S_MAX, FloorTier, Found, Spot, wall_ms
 from tierline.cache.l2_names import l2_name
+from tierline.cache.leases import Asked, Lease
 from tierline.cache.membership import Member, Membership
 from tierline.cache.reading import ReadByKey, kept, no_row, reading
 from tierline.cache.resilience import early_s
@@ -94,6 +95,8 @@ class HearingCache(TableCache[T, K]):
         super().__init__(table, strategy, None, schema)
         self._horizon = horizon
         self._floors = None if shared is None else shared.floors
+        if shared is not None and strategy.lease_s is not None:
+            self.leases = shared.floors.leases(strategy.lease_s)
         self.member: Member | None = None
         if shared is not None:
             self.member = shared.membership.member(self.beginning)
@@ -182,18 +185,27 @@ class HearingCache(TableCache[T, K]):
 
     def _load_seen(self, key: K, look: Look[K], options: ReadOptions) -> Fetched[T]:
         token = self.l1.begin(key)
+        lease: Lease | None = None
         for latest in _FRESH if options.fresh else self._tries:
             load = self._begin(key)
-            token = load.token
             if latest is self._tries[0] and load.spot is not None and not options.fresh:
-                known = self._shared(key, load.spot, load.token, options)
-                if known is not None:
-                    return known
+                asked = self._shared(key, load.spot, load.token, options)
+                if asked.found is not None:
+                    return asked.found
+                lease = asked.lease
+                if asked.waited:
+                    load = self._begin(key)
+            token = load.token
             found = look(key, latest=latest)
+            rows = found.unwrap() if isinstance(found, Success) else []
+            is_kept = bool(rows) and self._fill_l1_seen(key, rows[0], load, options)
+            # What this process's own floor refuses must not reach the others by way of L2.
+            is_shared = is_kept and self._fill_l2_seen([(rows[0], load)], options)
+            if self.leases is not None and lease is not None and not is_shared:
+                self.leases.give_up(lease)
             if isinstance(found, Failure):
                 return found
-            rows = found.unwrap()
-            if rows and (self._fill_seen(key, rows[0], load, options) or not rows[0].standby):
+            if is_kept or (rows and not rows[0].standby):
                 return Success(rows[0].row)
         failure = no_row(self.table)
         self.resilience.failed(key, failure, token)
@@ -237,15 +249,8 @@ class HearingCache(TableCache[T, K]):
         token, began_s = self.l1.begin(key), time.monotonic()
         return _Load(token, began_s, wall_ms(), self._spot(key))
 
-    def _fill_seen(self, key: K, seen: Seen, load: _Load, options: ReadOptions) -> bool:
-        """Keep what was read, in L1 and L2; whether it includes all that was announced."""
-        is_kept = self._fill_l1_seen(key, seen, load, options)
-        # What this process's own floor refuses must not reach the others by way of L2.
-        if is_kept:
-            self._fill_l2_seen([(seen, load)], options)
-        return is_kept
-
     def _fill_l1_seen(self, key: K, seen: Seen, load: _Load, options: ReadOptions) -> bool:
+        """Keep what was read in L1; whether it includes all that was announced."""
         took_s = time.monotonic() - load.began_s
         rest_s = (options.ttl_s or self.strategy.ttl_s) - took_s
         # A key that the database takes for the same as another is announced as that other.
@@ -276,10 +281,13 @@ class HearingCache(TableCache[T, K]):
             # No row has such a key; L3 says so in full.
             return None
 
-    def _shared(self, key: K, spot: Spot, token: int, options: ReadOptions) -> Success[T] | None:
+    def _shared(self, key: K, spot: Spot, token: int, options: ReadOptions) -> Asked[Success[T]]:
         assert self._floors is not None
-        found = self._floors.get(spot, self.table.fingerprint, self._decode, self.strategy.ttl_s)
-        return None if found is None else self._taken(key, found, token, options)
+        fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
+        asked = self._floors.ask(self.leases, spot, fingerprint, self._decode, ttl_s)
+        found = asked.found
+        hit = None if found is None else self._taken(key, found, token, options)
+        return Asked(hit, asked.lease, asked.waited)
 
     def _many_shared(self, loads: dict[K, _Load], options: ReadOptions) -> dict[K, T]:
         """What L2 has of keys whose loads have begun."""
@@ -314,11 +322,11 @@ class HearingCache(TableCache[T, K]):
             return None
         return hit if kept else None
 
-    def _fill_l2_seen(self, kept: Sequence[tuple[Seen, _Load]], options: ReadOptions) -> None:
-        """Keep rows in L2 that L1 has accepted."""
+    def _fill_l2_seen(self, kept: Sequence[tuple[Seen, _Load]], options: ReadOptions) -> bool:
+        """Keep rows in L2 that L1 has accepted; whether one was sent."""
         floors = self._floors
         if floors is None:
-            return
+            return False
         now_s = time.monotonic()
         fills: list[tuple[Spot, bytes]] = []
         for seen, load in kept:
@@ -337,3 +345,4 @@ class HearingCache(TableCache[T, K]):
                 fills.append((load.spot, value))
         if fills:
             floors.fill_many(fills, options.ttl_s or self.strategy.ttl_s)
+        return bool(fills)

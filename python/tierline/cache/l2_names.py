@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -36,3 +37,18 @@ def _key_values(table: Table[Any, Any], key: Any) -> tuple[Any, ...]:
         return table.read_key(key)
     except BadFieldsError as bad:
         raise ValueError(str(bad.errors)) from bad
+
+
+def value_key(base: str, name: str) -> str:
+    """Where the value of a name is kept."""
+    return f"{base}:{{{name}}}"
+
+
+def mark_key(base: str, name: str) -> str:
+    """Where its write mark is."""
+    return f"{base}:{{{name}}}:w"
+
+
+def keys_of(base: str, names: Iterable[str]) -> list[str]:
+    """Value key and mark key of each name, in turn."""
+    return [key for name in names for key in (value_key(base, name), mark_key(base, name))]

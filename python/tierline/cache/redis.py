@@ -23,6 +23,7 @@ import msgspec
 
 from tierline._core import FrameKeys, pack_frame, unpack_frame, unpack_frames
 from tierline.cache.encryption import EncryptionKeys
+from tierline.cache.l2_names import keys_of, mark_key, value_key
 from tierline.cache.redis_calls import Reply, Script
 from tierline.cache.redis_client import RedisClient
 from tierline.cache.redis_faults import RedisFaultError
@@ -43,7 +44,7 @@ _Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
 _PAUSE_S = 0.1
 # A fill older than this is dropped; a write mark lives twice as long.
 _FILL_AGE_S_MAX = 30.0
-_MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
+MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
 _PENDING_MAX = 100_000
 _KEYS_A_CALL = 1_000
 
@@ -137,22 +138,32 @@ class RedisTier:
         """
         if self._pending and not self._is_told(name):
             return None
-        key = f"{self._base}:{{{name}}}"
+        key = value_key(self._base, name)
         try:
-            frame, reign = self.client.get(key)
+            reply = self.client.get(key)
         except RedisFaultError as error:
             self.failed(error)
             return None
         found = None
-        if frame is not None:
-            unpacked = unpack_frame(
-                frame, fingerprint=fingerprint, place=f"{reign} {key}", keys=self.keys
-            )
-            if unpacked is not None:
-                found = decoded(unpacked, decode, ttl_s, time.time())
+        if reply.value is not None:
+            found = self.read(key, reply, fingerprint, decode, ttl_s)
         with self._lock:
             self._counts["misses" if found is None else "hits"] += 1
         return found
+
+    def read(
+        self, key: str, reply: Reply, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+    ) -> tuple[_R, float] | None:
+        """What a server answered of a key, as `get` says it."""
+        place = f"{reply.reign} {key}"
+        unpacked = unpack_frame(reply.value, fingerprint=fingerprint, place=place, keys=self.keys)
+        return None if unpacked is None else decoded(unpacked, decode, ttl_s, time.time())
+
+    def spot(self, name: str) -> tuple[str, str] | None:
+        """Where the value and the mark of a name are, if both may be changed now."""
+        if self._pending or not self.may_fill():
+            return None
+        return value_key(self._base, name), mark_key(self._base, name)
 
     def get_many(
         self, names: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
@@ -222,9 +233,7 @@ class RedisTier:
             return {}
         began_at_ms = time.time_ns() // 1_000_000
         mark = os.urandom(8)
-        calls: list[_Call] = [
-            ([_mark_key(self._base, name)], [mark, _MARK_TTL_MS]) for name in names
-        ]
+        calls: list[_Call] = [([mark_key(self._base, name)], [mark, MARK_TTL_MS]) for name in names]
         tokens: dict[str, FillToken] = {}
         for name, reply in zip(names, self._run(self._begin, calls), strict=True):
             if reply is not None:
@@ -246,7 +255,7 @@ class RedisTier:
         for name, payload, token in fills:
             if now_s - token.began_s > _FILL_AGE_S_MAX or not self._is_told(name):
                 continue
-            value_key, mark_key = _keys(self._base, [name])
+            value_key, mark_key = keys_of(self._base, [name])
             # The age counts from before the read, so a slow read does not lengthen a life.
             frame = pack_frame(
                 payload,
@@ -292,8 +301,9 @@ class RedisTier:
         """The names that have a value, or a mark: a fill may have begun where there is no value."""
         start = f"{self._base}:{{"
         keys = self.client.scan(f"{glob_literal(start + beginning)}*")
-        texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
-        return {text[len(start) : -1] for text in texts}
+        # What stands beside a value ends with `:w` or `:wl`; no value does.
+        texts = (key.decode(errors="replace").removesuffix("l") for key in keys)
+        return {text.removesuffix(":w")[len(start) : -1] for text in texts}
 
     @property
     def base(self) -> str:
@@ -332,9 +342,9 @@ class RedisTier:
         mark, names, is_whole = os.urandom(8), list(told), True
         for start in range(0, len(names), _KEYS_A_CALL):
             batch = names[start : start + _KEYS_A_CALL]
-            groups = [_keys(self._base, [name]) for name in batch]
+            groups = [keys_of(self._base, [name]) for name in batch]
             answers = self.client.run_for_each(
-                self._invalidate, groups, [mark, _MARK_TTL_MS], least_s=LIMIT_S_MIN
+                self._invalidate, groups, [mark, MARK_TTL_MS], least_s=LIMIT_S_MIN
             )
             dropped = [not isinstance(answer, RedisFaultError) for answer in answers]
             with self._lock:
@@ -384,16 +394,3 @@ class RedisTier:
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"
-
-
-def _value_key(space: str, name: str) -> str:
-    return f"{space}:{{{name}}}"
-
-
-def _mark_key(space: str, name: str) -> str:
-    return f"{space}:{{{name}}}:w"
-
-
-def _keys(space: str, names: Iterable[str]) -> list[str]:
-    """Value key and mark key of each name, in turn."""
-    return [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]

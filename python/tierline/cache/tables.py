@@ -14,9 +14,10 @@ from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.l2_names import l2_beginning, l2_name
+from tierline.cache.leases import Asked, Leases, ask
 from tierline.cache.query_cache import QueryCache, changes_of_keys
 from tierline.cache.reading import ReadByKey, kept, no_row, reading
-from tierline.cache.redis import FillToken, RedisTier
+from tierline.cache.redis import MARK_TTL_MS, FillToken, RedisTier
 from tierline.cache.resilience import Resilience, early_s
 from tierline.cache.sharing import Fetched
 from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
@@ -71,6 +72,9 @@ class TableCache(Generic[T, K]):
         self.resilience: Resilience[T, K] = Resilience(self.l1, strategy, table.name)
         self.beginning = l2_beginning(table, schema)
         self._l2 = l2
+        self.leases: Leases | None = None
+        if l2 is not None and strategy.lease_s is not None:
+            self.leases = Leases(l2, strategy.lease_s, mark_ms=MARK_TTL_MS)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
 
@@ -175,23 +179,27 @@ class TableCache(Generic[T, K]):
         except ValueError:
             # No row has such a key; L3 says so in full.
             return fetch(key)
-        found = (
-            None
-            if options.fresh
-            else self._l2.get(name, self.table.fingerprint, self._decode, self.strategy.ttl_s)
-        )
-        if found is not None:
-            entity, rest_s = found
+        asked: Asked[tuple[T, float]] = Asked(None)
+        if not options.fresh:
+            fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
+            asked = ask(self.leases, self._l2, name, fingerprint, decode=self._decode, ttl_s=ttl_s)
+        if asked.found is not None:
+            entity, rest_s = asked.found
             hit = Success(entity)
             rest_s = max(TTL_S_MIN, min(rest_s, options.ttl_s or rest_s))
             self.l1.fill(key, hit, token, ttl_s=rest_s)
             return hit
+        if asked.waited:
+            token, began_s = self.l1.begin(key), time.monotonic()
         l2_token = self._l2.begin(name)
         result = fetch(key)
         self._fill_l1(key, result, token, began_s, options)
+        is_shared = False
         if isinstance(result, Success) and l2_token is not None:
             named = [(name, result.unwrap())]
-            self._fill_l2(self._l2, named, {name: l2_token}, options)
+            is_shared = self._fill_l2(self._l2, named, {name: l2_token}, options)
+        if self.leases is not None and asked.lease is not None and not is_shared:
+            self.leases.give_up(asked.lease)
         return result
 
     def _fill_l1(
@@ -213,7 +221,8 @@ class TableCache(Generic[T, K]):
         named: Sequence[tuple[str, T]],
         tokens: dict[str, FillToken],
         options: ReadOptions,
-    ) -> None:
+    ) -> bool:
+        """Keep entities in L2; whether one was sent."""
         fills: list[tuple[str, bytes, FillToken]] = []
         for name, entity in named:
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
@@ -221,6 +230,7 @@ class TableCache(Generic[T, K]):
                 if name in tokens:
                     fills.append((name, self._encode(entity), tokens[name]))
         l2.fill_many(fills, self.table.fingerprint, options.ttl_s or self.strategy.ttl_s)
+        return bool(fills)
 
 
 def _successes(values: list[T]) -> list[Fetched[T]]:
