@@ -95,8 +95,7 @@ class HearingCaches(Caches):
         # A cache that is opened from now on has not heard of it.
         self._settled = max(self._settled, announcement.xid)
         place = (announcement.schema, announcement.name)
-        if (place, announcement.xid) not in self._own:
-            self.queries.changed_at(place)
+        self._results_heard(place, announcement.xid)
         told: set[str] = set()
         for cache in self.hearing():
             if self.place(cache.table) != place:
@@ -106,6 +105,11 @@ class HearingCaches(Caches):
                 continue
             told.add(cache.member.table)
             self.shared.membership.heard(cache.member, _names(cache, keys), announcement.xid)
+
+    def _results_heard(self, place: tuple[str, str], xid: int) -> None:
+        """Drop results of queries that a change may concern, unless they were told exactly."""
+        if (place, xid) not in self._own:
+            self.queries.changed_at(place)
 
     def serve_until(self, horizon_s: float) -> None:
         """Everything that matters until this monotonic time has been heard."""

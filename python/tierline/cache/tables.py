@@ -15,6 +15,7 @@ from tierline._core import Cache
 from tierline.cache.query_cache import QueryCache, changes_of_keys
 from tierline.cache.redis import FillToken, RedisTier
 from tierline.cache.strategy import TTL_S_MIN, ReadThrough
+from tierline.cache.written import Written
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
@@ -181,6 +182,9 @@ class Caches:
         schema: The schema that tables without one lie in.
     """
 
+    announces = False
+    """Whether writes are announced before COMMIT, and so are all made in transactions."""
+
     def __init__(self, l2: RedisTier | None, schema: str) -> None:
         self.l2 = l2
         self.queries = QueryCache(schema)
@@ -257,6 +261,11 @@ class Caches:
         for cache in self.of(table):
             self._forget(cache)
         self._dropped(table, changes, deleted=deleted)
+
+    def announce(self, written: Sequence[Written], xid: int) -> RepositoryError | None:
+        """Tell others, before COMMIT, what a transaction writes; why it must not be committed."""
+        del written, xid
+        return None
 
     def watched(self, table: Table[Any, Any]) -> bool:
         """Whether it is worth knowing a table's rows before and after a write."""
