@@ -62,6 +62,11 @@ class PublishedCaches(HearingCaches):
         channel: Where they are published.
         has_standbys: Whether reads may be answered by a server that lags behind.
         refuses: Whether what cannot be announced is not to be committed.
+
+    Attributes:
+        channel: Where they are published.
+        hurry_s: In how many seconds it is to be asked again what has ended.
+        wake: Asks for a heartbeat.
     """
 
     announces = True
@@ -71,7 +76,7 @@ class PublishedCaches(HearingCaches):
     ) -> None:
         super().__init__(l2, schema, lambda: None, has_standbys=has_standbys)
         self._redis = l2
-        self._channel = channel
+        self.channel = channel
         self._refuses = refuses
         self._guard = threading.Lock()
         self._unsettled: dict[int, list[_Heard]] = {}
@@ -197,18 +202,15 @@ class PublishedCaches(HearingCaches):
         super().hear(announcement)
         if not announcement.deleted:
             return
-        place = (announcement.schema, announcement.name)
-        tables = [cache.table for cache in self.hearing() if self.place(cache.table) == place]
         told: set[str] = set()
-        for table in tables:
-            for cache in self.dependents(table):
-                if not isinstance(cache, HearingCache):
-                    continue
-                cache.announce(None, announcement.xid)
-                member = cache.member
-                if self.shared is not None and member is not None and member.table not in told:
-                    told.add(member.table)
-                    self.shared.membership.heard(member, None, announcement.xid)
+        for cache in self.dependents_at((announcement.schema, announcement.name)):
+            if not isinstance(cache, HearingCache):
+                continue
+            cache.announce(None, announcement.xid)
+            member = cache.member
+            if self.shared is not None and member is not None and member.table not in told:
+                told.add(member.table)
+                self.shared.membership.heard(member, None, announcement.xid)
 
     def set_announcing(self, cache: HearingCache[Any, Any], *, announcing: bool) -> None:
         """See `HearingCaches`; what is unsettled is new to a new cache."""
@@ -263,11 +265,11 @@ class PublishedCaches(HearingCaches):
     def _publish(self, messages: Sequence[bytes]) -> bool:
         def publish(client: Any) -> bool:
             if len(messages) == 1:
-                client.publish(self._channel, messages[0])
+                client.publish(self.channel, messages[0])
                 return True
             with client.pipeline(transaction=False) as pipeline:
                 for message in messages:
-                    pipeline.publish(self._channel, message)
+                    pipeline.publish(self.channel, message)
                 pipeline.execute()
             return True
 

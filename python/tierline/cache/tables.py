@@ -314,8 +314,12 @@ class Caches:
 
     def dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
         """Caches of tables whose rows a delete may change: ON DELETE CASCADE and SET NULL."""
+        return self.dependents_at(self.place(table))
+
+    def dependents_at(self, place: _TableId) -> list[TableCache[Any, Any]]:
+        """`dependents`, of the table of a schema and name."""
         caches = self.all()
-        reached = {self.place(table)}
+        reached = {place}
         found: dict[int, TableCache[Any, Any]] = {}
         grown = True
         while grown:

@@ -17,6 +17,19 @@ RUNNING = Statement(
 )
 """The snapshot of this moment."""
 
+BEGUN = Statement(
+    "backplane",
+    "SELECT pg_current_xact_id()::text || ' ' || pg_current_snapshot()::text",
+    (),
+    None,
+    (ResultColumn("snapshot", TEXT),),
+    "scalar",
+)
+"""The same behind an id of its own, below which are all that were given out before.
+
+A snapshot alone does not name the latest that run: it ends behind the latest that has ended.
+"""
+
 
 class Ended(NamedTuple):
     """Which transactions had ended at a moment, committed or not.
@@ -45,6 +58,9 @@ class Ended(NamedTuple):
 
 
 def read_ended(text: str) -> Ended:
-    """What a snapshot's text says."""
-    below, until, running = text.split(":")
-    return Ended(int(below), int(until), tuple(int(xid) for xid in running.split(",") if xid))
+    """What a snapshot's text says; `BEGUN` names all that run."""
+    own, _, snapshot = text.rpartition(" ")
+    below, until, listed = snapshot.split(":")
+    running = [int(xid) for xid in listed.split(",") if xid]
+    running += range(int(until), int(own or until))
+    return Ended(int(below), int(until), tuple(running))

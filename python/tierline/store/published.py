@@ -12,7 +12,8 @@ from tierline.cache.published import PublishedCaches
 from tierline.cache.subscribing import Subscription, subscribe
 from tierline.errors import RepositoryError
 from tierline.postgres import Database
-from tierline.sql.running import RUNNING, Ended, read_ended
+from tierline.sql import Statement
+from tierline.sql.running import BEGUN, RUNNING, Ended, read_ended
 from tierline.store.backplane import BEATS, Backplane
 
 UnannouncedWrites: TypeAlias = Literal["refuse", "commit"]
@@ -53,7 +54,7 @@ class PublishedBackplane(Backplane):
     def subscribed(self) -> None:
         """See `Subscriber.subscribed`."""
         # Who published before may still run: its announcement was missed, its COMMIT is to come.
-        ended = self._ended()
+        ended = self._ended(BEGUN)
         if ended is None:
             raise psycopg.OperationalError("the database cannot say what runs")
         self._published.begin_listening(ended)
@@ -78,7 +79,7 @@ class PublishedBackplane(Backplane):
             self._unchecked = False
             self._announce_all()
         if self._published.asks:
-            self._published.settle(self._ended())
+            self._published.settle(self._ended(RUNNING))
         return min(self._max_staleness_s / BEATS, self._published.hurry_s)
 
     def _announce_all(self) -> None:
@@ -92,20 +93,20 @@ class PublishedBackplane(Backplane):
     def _ask(self, newcomer: str) -> bool:
         return self._published.ask(newcomer)
 
-    def _ended(self) -> Ended | None:
+    def _ended(self, statement: Statement) -> Ended | None:
         """Which transactions have ended on the server that takes writes; None if it is silent.
 
         Raises:
             psycopg.OperationalError: It is another server than before.
         """
-        borrowed = self._database.borrow(RUNNING, _ASK_S)
+        borrowed = self._database.borrow(statement, _ASK_S)
         if isinstance(borrowed, Failure):
             return None
         connection = borrowed.unwrap()
         node, well = self._database.lender(connection), False
         connection.guard.begin(time.monotonic() + _ASK_S)
         try:
-            (text,) = connection.fetch(RUNNING, ())
+            (text,) = connection.fetch(statement, ())
             well = True
         except (psycopg.Error, RepositoryError):
             return None
