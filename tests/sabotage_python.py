@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sabotage_guard import Guard
+from sabotage_published import PUBLISHED
 from sabotage_servers import SERVERS
 from tierline import _core
 
@@ -402,6 +403,7 @@ GUARDS = (
         (("list(rows) if form.is_shared else copy.deepcopy(rows)", "list(rows)"),),
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
+    *PUBLISHED,
     *SERVERS,
 )
 
