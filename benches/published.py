@@ -12,9 +12,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Literal
 
-from backplane import Row
-
 import tierline as tl
+from backplane import Row
 from tierline.testing import postgres_server, redis_server
 
 WRITES = 1_500

@@ -358,6 +358,52 @@ def test_a_result_that_was_read_before_the_commit_goes_when_it_has_ended(opened:
     assert other.fetch_all(query) == tl.Success([page(2)])
 
 
+def test_no_result_waits_for_what_the_database_cannot_tell(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    store, other = opened(), opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2)]).unwrap()
+    caught_up(other)
+
+    def read() -> None:
+        caught_up(other)
+        assert other.fetch_all(query).map(len) == tl.Success(2)
+        monkeypatch.setattr(other.backplane, "_ended", lambda _: None)
+
+    before_commit(store, read)
+    pages.update(page(1, 7)).unwrap()
+    caught_up(other)
+    assert other.fetch_all(query) == tl.Success([page(2)])
+
+
+def test_who_stood_still_forgets_what_lacks_a_change_that_ended_meanwhile(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = opened(), opened()
+    pages, cached = repositories(store, other)
+    pages.create(page(1)).unwrap()
+    caught_up(other)
+    heard: list[int] = []
+    monkeypatch.setattr("tierline.cache.published._AGAIN_S", -1.0)
+    caches = published(other)
+    hear = caches.hear
+
+    def counted(announcement: Any) -> None:
+        heard.append(announcement.xid)
+        hear(announcement)
+
+    monkeypatch.setattr(caches, "hear", counted)
+    pages.update(page(1, 7)).unwrap()
+    caught_up(other)
+    caught_up(other)
+    # When it was published, and when it was found to have ended so late.
+    assert len(heard) >= 2
+    assert len(set(heard)) == 1
+    assert cached.get_by_id(1) == tl.Success(page(1, 7))
+
+
 def test_what_stays_open_for_long_is_announced_again(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

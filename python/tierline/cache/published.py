@@ -158,29 +158,40 @@ class PublishedCaches(HearingCaches):
     def settle(self, ended: Ended | None) -> None:
         """What has ended by now, None if that cannot be told; `hurry_s` is when to ask again."""
         now_s = time.monotonic()
-        over: list[_Heard] = []
-        old: list[_Heard] = []
         with self._guard:
-            if ended is not None:
-                for xid in [xid for xid in self._unsettled if ended.has(xid)]:
-                    over += self._unsettled.pop(xid)
-                self._running = tuple(xid for xid in self._running if not ended.has(xid))
-            for xid, heard in self._unsettled.items():
-                if now_s - heard[0].told_s > _AGAIN_S:
-                    old += heard
-                    self._unsettled[xid] = [one._replace(told_s=now_s) for one in heard]
-            is_old = now_s - self._running_told_s > _AGAIN_S
-            if is_old:
-                self._running_told_s = now_s
+            over = [] if ended is None else self._take_ended(ended)
+            again = self._take_old(now_s)
+        if ended is None:
+            # The horizon of results moves on, so none may wait for what cannot be told.
+            self.queries.clear()
         for one in over:
             # A result that was read since it was heard may still lack it.
             self._drop_results(one.announcement)
-        for one in old:
+            if now_s - one.told_s > 2 * _AGAIN_S:
+                # This process stood still; by now the caches may have forgotten it.
+                again.append(one)
+        for one in again:
             self.hear(one.announcement)
-        if is_old and self._running:
+        if self._running and now_s - self._running_told_s > _AGAIN_S:
+            self._running_told_s = now_s
             for cache in self.hearing():
                 self._tell_running(cache)
         self.hurry_s = self.hurry_s * _HURRY_FACTOR if self._unsettled else math.inf
+
+    def _take_ended(self, ended: Ended) -> list[_Heard]:
+        """Forget what has ended; what that is."""
+        self._running = tuple(xid for xid in self._running if not ended.has(xid))
+        done = [xid for xid in self._unsettled if ended.has(xid)]
+        return [one for xid in done for one in self._unsettled.pop(xid)]
+
+    def _take_old(self, now_s: float) -> list[_Heard]:
+        """What the caches must be told again before they forget it."""
+        old: list[_Heard] = []
+        for xid, heard in self._unsettled.items():
+            if now_s - heard[0].told_s > _AGAIN_S:
+                old += heard
+                self._unsettled[xid] = [one._replace(told_s=now_s) for one in heard]
+        return old
 
     def pay(self) -> bool:
         """Announce what was committed without it; whether nothing is left."""

@@ -19,6 +19,8 @@ from tierline.store.backplane import BEATS, Backplane
 UnannouncedWrites: TypeAlias = Literal["refuse", "commit"]
 
 _ASK_S = 1.0
+# What has not ended is announced again well before the caches forget it, whatever the bound is.
+_BEAT_S_MAX = 5.0
 
 
 class PublishedBackplane(Backplane):
@@ -80,7 +82,7 @@ class PublishedBackplane(Backplane):
             self._announce_all()
         if self._published.asks:
             self._published.settle(self._ended(RUNNING))
-        return min(self._max_staleness_s / BEATS, self._published.hurry_s)
+        return min(self._max_staleness_s / BEATS, _BEAT_S_MAX, self._published.hurry_s)
 
     def _announce_all(self) -> None:
         """Every table's changes are announced: its writers do it."""
