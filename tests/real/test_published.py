@@ -22,6 +22,7 @@ from tests.real.test_backplane import EXACT, Mixed
 import tierline as tl
 from tierline.cache.hearing import HearingCache
 from tierline.cache.published import KEYS_MAX, PublishedCaches
+from tierline.store import two_phase
 from tierline.testing import PostgresServer, postgres_server
 
 Pages = tl.Repository[Page, int]
@@ -496,7 +497,11 @@ def test_a_newcomer_is_not_told_of_a_whole_table_before_its_change_has_ended(ope
 
 
 def test_both_sides_of_a_distributed_transaction_are_announced(
-    opened: Open, pg_url: str, second: PostgresServer, redis_url: str, redis_prefix: str
+    opened: Open,
+    second: PostgresServer,
+    redis_url: str,
+    redis_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with (
         tl.open(second.url, redis=redis_url, prefix=redis_prefix, backplane="redis") as b,
@@ -519,7 +524,18 @@ def test_both_sides_of_a_distributed_transaction_are_announced(
 
         stores = {"a": a, "b": b}
         tl.distributed_setup(a).unwrap()
+        # Told before they are prepared, not only when they are committed.
+        before = {name: len(published(store)._said) for name, store in stores.items()}
+        told: list[bool] = []
+
+        def step(name: str) -> None:
+            _, _, part = name.partition("prepared ")
+            if part:
+                told.append(len(published(stores[part])._said) > before[part])
+
+        monkeypatch.setattr(two_phase, "_step", step)
         tl.distributed(stores, both, coordinator="a").unwrap()
+        assert told[:2] == [True, True]
         caught_up(hears_a, hears_b)
         for one in cached:
             assert one.get_by_id(1) == tl.Success(page(1, 7))
