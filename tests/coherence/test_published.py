@@ -10,7 +10,7 @@ from tests.conftest import LONG
 
 IS_LONG = os.environ.get(LONG) == "1"
 
-pytestmark = pytest.mark.timeout(3600 if IS_LONG else 240)
+pytestmark = pytest.mark.timeout(3600 if IS_LONG else 600)
 
 # Two writers and a cut line are some tens of millions of states.
 CASES = [(1, 1), (2, 0), *([(1, 2)] if IS_LONG else [])]
