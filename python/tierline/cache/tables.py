@@ -20,6 +20,7 @@ from tierline.cache.redis import FillToken, RedisTier
 from tierline.cache.resilience import Resilience, early_s
 from tierline.cache.sharing import Fetched
 from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
+from tierline.cache.written import Written
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 from tierline.query.readings import RowChange
@@ -239,6 +240,9 @@ class Caches:
         schema: The schema that tables without one lie in.
     """
 
+    announces = False
+    """Whether writes are announced before COMMIT, and so are all made in transactions."""
+
     def __init__(self, l2: RedisTier | None, schema: str) -> None:
         self.l2 = l2
         self.queries = QueryCache(schema)
@@ -316,6 +320,11 @@ class Caches:
             self._forget(cache)
         self._dropped(table, changes, deleted=deleted)
 
+    def announce(self, written: Sequence[Written], xid: int) -> RepositoryError | None:
+        """Tell others, before COMMIT, what a transaction writes; why it must not be committed."""
+        del written, xid
+        return None
+
     def watched(self, table: Table[Any, Any]) -> bool:
         """Whether it is worth knowing a table's rows before and after a write."""
         return self.queries.reads(table)
@@ -363,8 +372,12 @@ class Caches:
 
     def dependents(self, table: Table[Any, Any]) -> list[TableCache[Any, Any]]:
         """Caches of tables whose rows a delete may change: ON DELETE CASCADE and SET NULL."""
+        return self.dependents_at(self.place(table))
+
+    def dependents_at(self, place: _TableId) -> list[TableCache[Any, Any]]:
+        """`dependents`, of the table of a schema and name."""
         caches = self.all()
-        reached = {self.place(table)}
+        reached = {place}
         found: dict[int, TableCache[Any, Any]] = {}
         grown = True
         while grown:
