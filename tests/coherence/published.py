@@ -24,6 +24,7 @@ would keep it; sets of transactions are bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -271,7 +272,7 @@ def _rank(me: Process) -> tuple[object, ...]:
 
 
 def explore(
-    without: str | None = None, *, writers: int = 2, faults: int = 0
+    without: str | None = None, *, writers: int = 2, faults: int = 0, most: float = math.inf
 ) -> tuple[int, str | None]:
     """Try everything, the shortest ways first: how many states there are, and what is wrong.
 
@@ -279,12 +280,13 @@ def explore(
         without: A guard that is taken out.
         writers: How many of the two transactions there are.
         faults: How often a line is cut, or Redis starts anew.
+        most: How many states are enough.
     """
     protocol = Published(without)
     start = State((_NONE, _NONE if writers > 1 else _ABORTED), None, 0, 0, faults, _FRESH, _FRESH)
     seen = {start}
     edge = [start]
-    while edge:
+    while edge and len(seen) < most:
         beyond: list[State] = []
         for state in edge:
             wrong = protocol.wrong(state)

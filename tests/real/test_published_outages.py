@@ -17,6 +17,7 @@ from tests.real.helpers import PAGES, Page, failure, page, wait_until
 from tests.real.test_published import CACHED, PATIENT_S, before_commit, caught_up, is_hit, published
 
 import tierline as tl
+from tierline.cache.strategy import PLAIN
 from tierline.testing import RedisServer, TcpProxy, redis_server, tcp_proxy
 
 Pages = tl.Repository[Page, int]
