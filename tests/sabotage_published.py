@@ -5,6 +5,7 @@ from __future__ import annotations
 from sabotage_guard import Guard
 
 PUBLISHED_TESTS = "real/test_published.py"
+BEHIND = "real/test_published_behind.py"
 OUTAGES = "real/test_published_outages.py"
 
 PUBLISHED = (
@@ -44,6 +45,30 @@ PUBLISHED = (
         "cache/published.py",
         (("            self._drop_results(one.announcement)\n", "            pass\n"),),
         f"{PUBLISHED_TESTS}::test_a_result_that_was_read_before_the_commit_goes_when_it_has_ended",
+    ),
+    Guard(
+        "redis backplane: own results are told before they are spared",
+        "cache/published.py",
+        (("announcement.xid), 1) <= 0:", "announcement.xid), 1) < 9:"),),
+        f"{PUBLISHED_TESTS}::test_what_a_thread_committed_and_has_not_told_goes_with_the_heartbeat",
+    ),
+    Guard(
+        "redis backplane: a COMMIT that was not answered",
+        "store/running.py",
+        (("            pending.doubt(session.xid)\n", "            pass\n"),),
+        f"{PUBLISHED_TESTS}::test_a_result_goes_when_a_commit_that_was_not_answered_is_seen_late",
+    ),
+    Guard(
+        "redis backplane: ids belong to a life of the database",
+        "store/published.py",
+        (("ended.history != self._history:", "not ended.history:"),),
+        f"{PUBLISHED_TESTS}::test_what_was_cached_in_another_life_of_the_database_is_forgotten",
+    ),
+    Guard(
+        "redis backplane: what write-behind commits is announced",
+        "store/running.py",
+        (("end.error = pending.announce(session.xid)", "end.error = None"),),
+        f"{BEHIND}::test_a_batch_that_cannot_be_announced_stays_in_the_journal",
     ),
     Guard(
         "redis backplane: results while the database is silent",
@@ -90,7 +115,7 @@ PUBLISHED = (
     Guard(
         "redis backplane: a new line may have missed anything",
         "cache/published.py",
-        (("        self.begin_hearing(ended.latest)\n", ""),),
+        (("        self.begin_hearing(ended.latest, ended.history)\n", ""),),
         f"{OUTAGES}::test_what_is_missed_while_the_line_is_cut_is_not_served_after",
     ),
     Guard(

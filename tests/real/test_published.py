@@ -21,8 +21,11 @@ from tests.real.test_backplane import EXACT, Mixed
 
 import tierline as tl
 from tierline.cache.hearing import HearingCache
+from tierline.cache.pending import PendingCaches
 from tierline.cache.published import KEYS_MAX, PublishedCaches
+from tierline.postgres import Session
 from tierline.store import two_phase
+from tierline.store.published import PublishedBackplane
 from tierline.testing import PostgresServer, postgres_server
 
 Pages = tl.Repository[Page, int]
@@ -377,6 +380,86 @@ def test_no_result_waits_for_what_the_database_cannot_tell(
     pages.update(page(1, 7)).unwrap()
     caught_up(other)
     assert other.fetch_all(query) == tl.Success([page(2)])
+
+
+def test_what_a_thread_committed_and_has_not_told_goes_with_the_heartbeat(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    store = opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2)]).unwrap()
+    caught_up(store)
+    assert store.fetch_all(query).map(len) == tl.Success(2)
+    # As if the thread that wrote stood still behind its COMMIT.
+    with monkeypatch.context() as stopped:
+        stopped.setattr(store.caches, "invalidate", lambda *_, **__: None)
+        pages.update(page(1, 7)).unwrap()
+    caught_up(store)
+    assert store.fetch_all(query) == tl.Success([page(2)])
+
+
+def test_own_results_that_a_change_does_not_concern_stay(opened: Open) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 3), ttl_s=600)
+    store = opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2, 3)]).unwrap()
+    caught_up(store)
+    assert store.fetch_all(query) == tl.Success([page(2, 3)])
+    hits = store.caches.queries.stats().hits
+    pages.update(page(1, 7)).unwrap()
+    caught_up(store)
+    assert store.fetch_all(query) == tl.Success([page(2, 3)])
+    assert store.caches.queries.stats().hits == hits + 1
+
+
+def test_a_result_goes_when_a_commit_that_was_not_answered_is_seen_late(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    store, other = opened(), opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2)]).unwrap()
+    caught_up(store)
+    answered = Session.commit
+
+    def unanswered(session: Session) -> tl.Result[None, tl.RepositoryError]:
+        # The caches are told while it still runs, and so is a read.
+        store.caches.invalidate(PAGES, [1], xid=session.xid)
+        assert store.fetch_all(query).map(len) == tl.Success(2)
+        answered(session).unwrap()
+        unknown = tl.CommitUnknownError("", operation="transaction")
+        unknown.xid = session.xid
+        return tl.Failure(unknown)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Session, "commit", unanswered)
+        cut.setattr(PendingCaches, "apply", lambda *_: None)
+        pages.update(page(1, 7)).unwrap()
+    caught_up(store, other)
+    assert store.fetch_all(query) == tl.Success([page(2)])
+
+
+def test_what_was_cached_in_another_life_of_the_database_is_forgotten(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = opened(), opened()
+    pages, cached = repositories(store, other)
+    pages.create(page(1)).unwrap()
+    caught_up(other)
+    cached.get_by_id(1).unwrap()
+    assert isinstance(other.backplane, PublishedBackplane)
+    # As if ids were given again: what is kept is believed to include the next change.
+    (cache,) = published(other).hearing()
+    announce = cache.announce
+    monkeypatch.setattr(cache, "announce", lambda *_: None)
+    monkeypatch.setattr(other.backplane, "_history", "an earlier one")
+    starts = other.backplane.health().starts
+    pages.update(page(1, 7)).unwrap()
+    wait_until(lambda: other.backplane is not None and other.backplane.health().starts > starts)
+    monkeypatch.setattr(cache, "announce", announce)
+    caught_up(other)
+    assert cached.get_by_id(1) == tl.Success(page(1, 7))
 
 
 def test_who_stood_still_forgets_what_lacks_a_change_that_ended_meanwhile(

@@ -80,6 +80,15 @@ class PendingCaches:
             return None
         return self._caches.announce(self._written, xid)
 
+    def doubt(self, xid: int | None) -> None:
+        """Its COMMIT was not answered, so what it wrote may be seen later than `apply` is called.
+
+        Args:
+            xid: The transaction, if it has an id.
+        """
+        if xid is not None:
+            self._caches.doubt(xid)
+
     def apply(self, xid: int | None = None) -> None:
         """Make every tier forget what was written: the transaction is kept, or may be.
 

@@ -15,6 +15,7 @@ import itertools
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -95,17 +96,21 @@ class PublishedCaches(HearingCaches):
         self._running: tuple[int, ...] = ()
         self._running_told_s = 0.0
         self.hurry_s = math.inf
-        # What this store has announced: its results of queries are told more exactly.
-        self._said: dict[_Said, None] = {}
+        # What this store has announced, and of how many writes its own results of queries, which
+        # are told more exactly, are still to be told.
+        self._said: dict[_Said, int] = {}
         self._owed: dict[bytes, None] = {}
         self.wake: Callable[[], None] = lambda: None
 
     def announce(self, written: Iterable[Written], xid: int) -> RepositoryError | None:
         """Tell everybody, before COMMIT, what a transaction changes; why it must not commit."""
-        messages = {self._message(one, xid): self.place(one.table) for one in written}
+        messages: dict[bytes, None] = {}
+        said: Counter[_Said] = Counter()
+        for rows in written:
+            messages[self._message(rows, xid)] = None
+            said[self.place(rows.table), xid] += 1
         if not messages:
             return None
-        said = {(place, xid): None for place in messages.values()}
         with self._guard:
             # Before anybody can hear it, this store's own listener for one.
             self._said |= said
@@ -124,6 +129,12 @@ class PublishedCaches(HearingCaches):
             'unannounced_writes="commit"',
             operation="announce",
         )
+
+    def doubt(self, xid: int) -> None:
+        """See `Caches`: its results go as everybody's do, when it is known to have ended."""
+        with self._guard:
+            for one in [one for one in self._said if one[1] == xid]:
+                del self._said[one]
 
     def ask(self, newcomer: str) -> bool:
         """Ask, behind everything announced, to be told when it has been passed on."""
@@ -268,8 +279,13 @@ class PublishedCaches(HearingCaches):
         self._owe(Written(table, None, deleted, None), xid)
 
     def _owe(self, written: Written, xid: int | None) -> None:
-        if xid is None or (self.place(written.table), xid) in self._said:
+        if xid is None:
             return
+        said = self.place(written.table), xid
+        with self._guard:
+            if said in self._said:
+                self._said[said] -= 1
+                return
         message = self._message(written, xid)
         with self._guard:
             if len(self._owed) >= _OWED_MAX:
@@ -306,8 +322,8 @@ class PublishedCaches(HearingCaches):
 
     def _drop_results(self, announcement: Announcement) -> None:
         place = (announcement.schema, announcement.name)
-        if (place, announcement.xid) in self._said:
-            # Told exactly, after COMMIT.
+        if self._said.get((place, announcement.xid), 1) <= 0:
+            # Told exactly, after COMMIT; a thread that stands still before that has not told them.
             return
         self.queries.changed_at(place)
         if announcement.deleted:

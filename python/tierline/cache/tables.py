@@ -9,13 +9,12 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
-from returns.primitives.container import BaseContainer
 from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.l2_names import l2_beginning, l2_name
 from tierline.cache.query_cache import QueryCache, changes_of_keys
-from tierline.cache.reading import ReadByKey, kept, no_row, reading
+from tierline.cache.reading import ReadByKey, kept, no_row, reading, successes
 from tierline.cache.redis import FillToken, RedisTier
 from tierline.cache.resilience import Resilience, early_s
 from tierline.cache.sharing import Fetched
@@ -44,9 +43,6 @@ class Look(Protocol[A_contra]):
         """
         ...
 
-
-_NEW: Any = Success.__new__
-_SET_VALUE: Any = cast("Any", BaseContainer)._inner_value.__set__  # noqa: SLF001 (what it sets itself)
 
 _TableId: TypeAlias = tuple[str, str]
 
@@ -158,7 +154,7 @@ class TableCache(Generic[T, K]):
         if options.ttl_s is not None:
             lives_s = [min(life_s, options.ttl_s) for life_s in lives_s]
         entities = cast("list[T]", values)
-        self.l1.fill_many(keys, _successes(entities), [tokens[key] for key in keys], lives_s)
+        self.l1.fill_many(keys, successes(entities), [tokens[key] for key in keys], lives_s)
         return dict(zip(keys, entities, strict=True))
 
     def _load(
@@ -222,14 +218,6 @@ class TableCache(Generic[T, K]):
                 if name in tokens:
                     fills.append((name, self._encode(entity), tokens[name]))
         l2.fill_many(fills, self.table.fingerprint, options.ttl_s or self.strategy.ttl_s)
-
-
-def _successes(values: list[T]) -> list[Fetched[T]]:
-    """`Success` of each value, without the two calls that its constructor makes of it."""
-    made: list[Any] = [_NEW(Success) for _ in values]
-    for success, value in zip(made, values, strict=True):
-        _SET_VALUE(success, value)
-    return made
 
 
 class Caches:
@@ -324,6 +312,9 @@ class Caches:
         """Tell others, before COMMIT, what a transaction writes; why it must not be committed."""
         del written, xid
         return None
+
+    def doubt(self, xid: int) -> None:
+        """The COMMIT of a transaction was not answered: it may end at any time, or run for long."""
 
     def watched(self, table: Table[Any, Any]) -> bool:
         """Whether it is worth knowing a table's rows before and after a write."""

@@ -142,6 +142,8 @@ def _run_once(
             _commit(session, pending, end)
     finally:
         session.close()
+        if end.kept is None:
+            pending.doubt(session.xid)
         if end.kept is not False or session.ended_itself:
             pending.apply(session.xid)
             if session.xid is not None:

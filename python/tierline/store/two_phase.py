@@ -133,6 +133,8 @@ class Run:
         finally:
             for part in self.parts:
                 part.session.close()
+                if self.kept is None:
+                    part.pending.doubt(part.session.xid)
                 if part.written or part.session.ended_itself:
                     part.keep()
 
