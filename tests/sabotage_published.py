@@ -59,6 +59,13 @@ PUBLISHED = (
         f"{PUBLISHED_TESTS}::test_a_result_goes_when_a_commit_that_was_not_answered_is_seen_late",
     ),
     Guard(
+        "redis backplane: a distributed COMMIT that is left to others",
+        "store/two_phase.py",
+        (("part.pending.doubt(part.session.xid)", "pass"),),
+        f"{PUBLISHED_TESTS}::"
+        "test_a_result_goes_when_what_was_left_prepared_is_committed_by_another",
+    ),
+    Guard(
         "redis backplane: ids belong to a life of the database",
         "store/published.py",
         (("ended.history != self._history:", "not ended.history:"),),

@@ -24,6 +24,7 @@ from tierline.cache.hearing import HearingCache
 from tierline.cache.pending import PendingCaches
 from tierline.cache.published import KEYS_MAX, PublishedCaches
 from tierline.postgres import Session
+from tierline.postgres.two_phase import Participant
 from tierline.store import two_phase
 from tierline.store.published import PublishedBackplane
 from tierline.testing import PostgresServer, postgres_server
@@ -622,6 +623,45 @@ def test_both_sides_of_a_distributed_transaction_are_announced(
         caught_up(hears_a, hears_b)
         for one in cached:
             assert one.get_by_id(1) == tl.Success(page(1, 7))
+
+
+def test_a_result_goes_when_what_was_left_prepared_is_committed_by_another(
+    opened: Open,
+    pg_url: str,
+    second: PostgresServer,
+    redis_url: str,
+    redis_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    with (
+        tl.open(second.url, redis=redis_url, prefix=redis_prefix, backplane="redis") as b,
+        tl.open(pg_url) as plain_a,
+        tl.open(second.url) as plain_b,
+    ):
+        a = opened()
+        b.drop_table(PAGES, missing_ok=True).unwrap()
+        b.create_table(PAGES).unwrap()
+        for store in (a, b):
+            tl.repository(store, PAGES).create_many([page(1), page(2)]).unwrap()
+        tl.distributed_setup(a).unwrap()
+
+        def both(txs: Any) -> tl.Result[int, tl.RepositoryError]:
+            for name in ("a", "b"):
+                tl.repository(txs[name], PAGES).update(page(1, 7)).unwrap()
+            return tl.Success(0)
+
+        with monkeypatch.context() as left:
+            lost = tl.Failure(tl.ConnectionError("", operation="distributed"))
+            left.setattr(Participant, "finish", lambda *_: False)
+            left.setattr(two_phase, "finish_prepared", lambda *_: lost)
+            done = tl.distributed({"a": a, "b": b}, both, coordinator="a")
+        failure(done, tl.CommitUnknownError)
+        caught_up(b)
+        assert b.fetch_all(query).map(len) == tl.Success(2)
+        tl.recover({"a": plain_a, "b": plain_b}, coordinator="a", grace_s=0).unwrap()
+        caught_up(b)
+        assert b.fetch_all(query) == tl.Success([page(2)])
 
 
 def test_what_goes_past_the_library_is_seen_after_the_time_to_live(opened: Open, raw: Raw) -> None:
