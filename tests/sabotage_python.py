@@ -23,6 +23,7 @@ from pathlib import Path
 from sabotage_backplane import BACKPLANE
 from sabotage_behind import BEHIND
 from sabotage_guard import Guard
+from sabotage_published import PUBLISHED
 from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
@@ -377,7 +378,7 @@ GUARDS = (
     ),
     Guard(
         "cached query: rows that go with others",
-        "cache/tables.py",
+        "cache/caches.py",
         (("            self.queries.deleted(table)\n", ""),),
         f"{RACES}::test_rows_that_go_with_deleted_ones_take_results_along",
     ),
@@ -417,6 +418,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *REDIS,
+    *PUBLISHED,
     *SCHEDULES,
     *SERVERS,
     *WAITS,

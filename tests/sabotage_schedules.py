@@ -73,7 +73,7 @@ SCHEDULES = (
     ),
     Guard(
         "own writes out of L1",
-        "cache/tables.py",
+        "cache/caches.py",
         (("                cache.l1.invalidate_many(keys)", "                pass"),),
         _ALONE,
     ),

@@ -234,6 +234,9 @@ def bounding(store: tl.Store) -> None:
     tl.cached_query(BOOKS, ttl_s=60)  # rejected
     store.uninstall_backplane("flights")  # rejected
     tl.open("postgresql://h/d", backplane="mysql")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", backplane="reddis")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", unannounced_writes="ignore")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", unannounced_writes=True)  # rejected
     _ = store.health().role  # rejected
     _ = store.health().nodes[0].lag_bytes + 1  # rejected
     store.cursor_secret.upper().encode()  # rejected

@@ -58,6 +58,14 @@ def opening() -> None:
     assert_type(store, tl.Store)
     opened = tl.connect("postgresql://h/d", replicas=("host=h2",), reads=tl.reads("nearest"))
     assert_type(opened, tl.Result[tl.Store, tl.RepositoryError])
+    announcing = tl.open(
+        "postgresql://h/d",
+        redis="redis://h",
+        backplane="redis",
+        max_staleness_s=2,
+        unannounced_writes="commit",
+    )
+    assert_type(announcing, tl.Store)
 
 
 def managing(store: tl.Store) -> None:

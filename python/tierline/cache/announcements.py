@@ -25,6 +25,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
         xid: The top-level transaction.
         keys: As JSON; null where any row may have changed.
         told: Whether the statement told its rows to whoever ran it, in the same process.
+        deleted: Whether the rows were deleted, and those that refer to them are not announced.
     """
 
     schema: str
@@ -33,6 +34,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
     xid: int
     keys: msgspec.Raw
     told: bool = False
+    deleted: bool = False
 
 
 _decode = msgspec.json.Decoder(Announcement).decode

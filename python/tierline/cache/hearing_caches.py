@@ -7,12 +7,13 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from tierline.cache.announcements import Announcement
+from tierline.cache.caches import Caches
 from tierline.cache.hearing import HearingCache, Horizon, Shared
 from tierline.cache.own_writes import OwnWrites
 from tierline.cache.query_cache import changes_of_keys
 from tierline.cache.redis import RedisTier
 from tierline.cache.strategy import ReadThrough
-from tierline.cache.tables import Caches, TableCache
+from tierline.cache.tables import TableCache
 from tierline.entity import Table
 from tierline.query.readings import RowChange
 
@@ -101,13 +102,7 @@ class HearingCaches(Caches):
         # A cache that is opened from now on has not heard of it.
         self._settled = max(self._settled, announcement.xid)
         place = (announcement.schema, announcement.name)
-        # Where no result is kept there is nothing to spare.
-        if not (
-            announcement.told
-            and self.queries.reads_at(place)
-            and self.own.spares(place, announcement.xid)
-        ):
-            self.queries.changed_at(place)
+        self._results_heard(announcement)
         told: set[str] = set()
         for cache in self.hearing():
             if self.place(cache.table) != place:
@@ -117,6 +112,17 @@ class HearingCaches(Caches):
                 continue
             told.add(cache.member.table)
             self.shared.membership.heard(cache.member, _names(cache, keys), announcement.xid)
+
+    def _results_heard(self, announcement: Announcement) -> None:
+        """Drop results of queries that a change may concern, unless they were told exactly."""
+        place = (announcement.schema, announcement.name)
+        # Where no result is kept there is nothing to spare.
+        if not (
+            announcement.told
+            and self.queries.reads_at(place)
+            and self.own.spares(place, announcement.xid)
+        ):
+            self.queries.changed_at(place)
 
     def settle(self, until_s: float | None = None) -> bool:
         """Decide what has waited long enough; whether something waits on.

@@ -97,11 +97,17 @@ class Membership:
         floors: L2.
         max_staleness_s: How long a mark of trust lives.
         ask: Announces, behind everything else, that a newcomer asks about tables.
+        is_settled: Whether an announced transaction has ended.
     """
 
     def __init__(
-        self, floors: FloorTier, max_staleness_s: float, ask: Callable[[str], bool]
+        self,
+        floors: FloorTier,
+        max_staleness_s: float,
+        ask: Callable[[str], bool],
+        is_settled: Callable[[int], bool] = lambda _: True,
     ) -> None:
+        self._is_settled = is_settled
         self._floors = floors
         self._max_staleness_s = max_staleness_s
         self._ask = ask
@@ -227,6 +233,11 @@ class Membership:
             if isinstance(first, _Question):
                 done = self._floors.answer(place, first.newcomer, epoch, _WAITING_S_MAX)
             elif first.names is None:
+                if not self._is_settled(first.xid):
+                    # A newcomer that is told of the turn has not heard the transaction, and could
+                    # fill there what lacks it.
+                    self._shed(member)
+                    return False
                 done = self._floors.turn(place, first.xid)
             else:
                 done = self._raise_all(member, epoch, first.names, first.xid)

@@ -183,7 +183,11 @@ class QueryCache:
 
     def deleted(self, table: Table[Any, Any]) -> None:
         """Drop the results of other tables' rows that went with deleted ones, or may have."""
-        for other in self._dependents.get(self._id(table), ()):
+        self.deleted_at(self._id(table))
+
+    def deleted_at(self, place: tuple[str, str]) -> None:
+        """`deleted`, of the table of a schema and name."""
+        for other in self._dependents.get(place, ()):
             self._changed(other, None)
 
     def reads(self, table: Table[Any, Any]) -> bool:

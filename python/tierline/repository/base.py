@@ -21,7 +21,7 @@ from tierline.errors import (
 from tierline.repository.observing import Kind, observed, reach_of_keys
 from tierline.repository.options import uncached_options
 from tierline.repository.ports import DatabasePort, StorePort
-from tierline.repository.writes import perform_write
+from tierline.repository.writes import perform_write, together
 from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
 from tierline.sql.snapshots import Seen
@@ -188,7 +188,10 @@ class RepositoryBase(Generic[T, K]):
         store, table = self._store, self._table
         watch = store.subscriptions.of(table)
         if watch is None:
-            return forgetting(store, table, action, keys, deleted=deleted, told=told)
+            return together(
+                store,
+                lambda s: forgetting(s, table, action, keys, deleted=deleted, told=told),
+            )
         try:
             reach = reach_of_keys(watch.table, keys, _KINDS.get(operation, "kept"))
         except RepositoryError as error:

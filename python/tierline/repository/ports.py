@@ -75,6 +75,11 @@ class DatabasePort(Protocol):
 class CachesPort(Protocol):
     """Keeps entities above the database."""
 
+    @property
+    def announces(self) -> bool:
+        """Whether each write must be in a transaction, which is announced before it commits."""
+        ...
+
     def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K] | None:
         """The cache of a table; None where its rows are not to be kept."""
         ...

@@ -205,10 +205,14 @@ SETTLED = Statement(
 )
 """The latest transaction that has ended by now."""
 
+HISTORY_SQL = (
+    "ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '.' || "
+    f"left(md5({INCARNATION}), 8)"
+)
+
 HISTORY = Statement(
     "backplane",
-    "SELECT ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '.' || "
-    f"left(md5({INCARNATION}), 8)",
+    f"SELECT {HISTORY_SQL}",
     (),
     None,
     (ResultColumn("history", TEXT),),

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 import psycopg
@@ -30,12 +30,14 @@ from tierline.sql import Statement
 from tierline.sql.backplane import ANNOUNCING, ASK, HISTORY, SETTLED
 from tierline.store.failures import built
 
-BackplaneName: TypeAlias = Literal["postgres"]
+BackplaneName: TypeAlias = Literal["postgres", "redis"]
 
 TableSql: TypeAlias = Callable[[Table[Any, Any], str], str]
 """From a table and the schema of those without one to a script."""
 
-_BEATS = 4
+BEATS = 4
+"""Heartbeats within `max_staleness_s`."""
+
 _BEATS_A_CHECK = 10
 _FIRST_S = 1.0
 _DIAL_S = 1.0
@@ -64,6 +66,18 @@ class BackplaneHealth(msgspec.Struct, frozen=True):
     silent_tables: tuple[str, ...]
 
 
+class Ear(Protocol):
+    """What hears announcements, in a thread of its own, and proves how far."""
+
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until everything that is announced by now has been heard; whether in time."""
+        ...
+
+    def close(self) -> None:
+        """Hear no more."""
+        ...
+
+
 class Backplane:
     """Tells the caches of a store what its database announces.
 
@@ -88,13 +102,16 @@ class Backplane:
         self._warned: set[tuple[str, str]] = set()
         if caches.l2 is not None:
             floors = FloorTier(caches.l2)
-            caches.shared = Shared(floors, Membership(floors, max_staleness_s, self._ask))
-        self._listener = Listener(
-            self._dial, self, beat_s=max_staleness_s / _BEATS, silence_s=max_staleness_s
-        )
+            membership = Membership(floors, max_staleness_s, self._ask, self._is_settled)
+            caches.shared = Shared(floors, membership)
+        self._listener = self._listen()
         caches.opened = self.check
         caches.catch_up = self.catch_up
         self._listener.catch_up(_FIRST_S)
+
+    def _listen(self) -> Ear:
+        s = self._max_staleness_s
+        return Listener(self._dial, self, beat_s=s / BEATS, silence_s=s)
 
     def health(self) -> BackplaneHealth:
         """How well it hears now."""
@@ -168,6 +185,11 @@ class Backplane:
 
     def _ask(self, newcomer: str) -> bool:
         return isinstance(self._database.execute(ASK, (newcomer,)), Success)
+
+    def _is_settled(self, xid: int) -> bool:
+        """Whether an announced transaction has ended: announced with COMMIT, it has."""
+        del xid
+        return True
 
     def _dial(self) -> Connection:
         self._node, connection = self._database.dial_writer(_DIAL_S)

@@ -9,10 +9,11 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
+from tierline.cache.caches import Caches
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.hearing_caches import HearingCaches
+from tierline.cache.published import PublishedCaches
 from tierline.cache.redis import RedisTier
-from tierline.cache.tables import Caches
 from tierline.errors import ConfigurationError, RepositoryError
 from tierline.postgres import (
     Database,
@@ -28,6 +29,7 @@ from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
 from tierline.store.backplane import Backplane, BackplaneName, last_write_of
 from tierline.store.pending_writes import JournalPlace
+from tierline.store.published import PublishedBackplane, UnannouncedWrites, why_not_published
 from tierline.store.store import Store
 
 
@@ -46,6 +48,7 @@ def connect(
     connect_timeout_s: float = 5.0,
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
+    unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
 ) -> Result[Store, RepositoryError]:
@@ -70,9 +73,14 @@ def connect(
         connect_timeout_s: Seconds one connection attempt may take; at least 2 in effect.
         backplane: `"postgres"`: hear of every change of the tables that `store.install_backplane`
             was called with, by whomever it is made, so that caches serve nothing older than
-            `max_staleness_s`. None: other processes' changes are seen after the time to live.
+            `max_staleness_s`. `"redis"`: the same for what is written by stores with it, announced
+            through `redis`, without triggers; what others write is seen after the time to live.
+            None: other processes' changes are seen after the time to live.
         max_staleness_s: The oldest, in seconds, that what a cache serves may be, with a backplane;
             at least 0.05.
+        unannounced_writes: With `backplane="redis"`, when Redis does not take an announcement:
+            `"refuse"` rolls the write back, `"commit"` commits it and announces it when it can;
+            until then other processes may serve what was before, for `ttl_s` at most.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
         encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
@@ -81,7 +89,8 @@ def connect(
     the server cannot be reached or refuses the login.
 
     Raises:
-        TypeError: Both `url` and `path` are given, or both `pool` and `pool_size`.
+        TypeError: Both `url` and `path` are given, or both `pool` and `pool_size`; or
+            `backplane="redis"` without `redis`.
     """
     if pool is not None and pool_size is not None:
         raise TypeError("open: give pool=tl.PoolOptions(size=…) or pool_size=, not both")
@@ -94,7 +103,7 @@ def connect(
     try:
         options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
-        _check_backplane(backplane, max_staleness_s)
+        _check_backplane(backplane, max_staleness_s, redis, unannounced_writes)
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
         return Failure(error)
@@ -108,7 +117,9 @@ def connect(
                 reads=reads,
                 redis=redis,
                 prefix=prefix,
-                staleness_s=None if backplane is None else max_staleness_s,
+                backplane=backplane,
+                staleness_s=max_staleness_s,
+                refuses=unannounced_writes == "refuse",
                 cursor_secret=cursor_secret,
                 encryption=encryption,
             )
@@ -134,6 +145,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     connect_timeout_s: float = 5.0,
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
+    unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
 ) -> Store:
@@ -157,6 +169,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             connect_timeout_s=connect_timeout_s,
             backplane=backplane,
             max_staleness_s=max_staleness_s,
+            unannounced_writes=unannounced_writes,
             cursor_secret=cursor_secret,
             encryption=encryption,
         )
@@ -233,7 +246,12 @@ _SECRET_BYTES_MIN = 16
 _STALENESS_S_MIN = 0.05
 
 
-def _check_backplane(backplane: BackplaneName | None, max_staleness_s: float) -> None:
+def _check_backplane(
+    backplane: BackplaneName | None,
+    max_staleness_s: float,
+    redis: str | None,
+    unannounced_writes: UnannouncedWrites,
+) -> None:
     names = get_args(BackplaneName)
     if backplane is not None and backplane not in names:
         raise ConfigurationError(
@@ -245,6 +263,10 @@ def _check_backplane(backplane: BackplaneName | None, max_staleness_s: float) ->
             f"max_staleness_s must be at least {_STALENESS_S_MIN}, not {max_staleness_s!r:.80}",
             operation="open",
         )
+    if backplane == "redis":
+        why = why_not_published(redis, unannounced_writes)
+        if why is not None:
+            raise ConfigurationError(why, operation="open")
 
 
 def _wire(
@@ -256,7 +278,9 @@ def _wire(
     reads: ReadPolicy | None,
     redis: str | None,
     prefix: str,
-    staleness_s: float | None,
+    backplane: BackplaneName | None,
+    staleness_s: float,
+    refuses: bool,
     cursor_secret: bytes | None,
     encryption: EncryptionKeys | None,
 ) -> Store:
@@ -272,14 +296,32 @@ def _wire(
         database.close()
         raise
     journal = None if redis is None else JournalPlace(redis, prefix)
-    if staleness_s is None:
+    if backplane is None:
         caches = Caches(l2, database.schema)
         return Store(database, caches, server, cursor_secret=cursor_secret, journal=journal)
+    heard: Backplane
+    has_standbys = len(hosts) > 1
+    if backplane == "redis":
+        assert l2 is not None
+        assert redis is not None
+        channel = f"{prefix}:{database.identity}:changes"
+        published = PublishedCaches(
+            l2, database.schema, channel, has_standbys=has_standbys, refuses=refuses
+        )
+        heard = PublishedBackplane(database, published, redis, channel, max_staleness_s=staleness_s)
+        return Store(
+            database,
+            published,
+            server,
+            backplane=heard,
+            cursor_secret=cursor_secret,
+            journal=journal,
+        )
     hearing = HearingCaches(
         l2,
         database.schema,
         lambda: last_write_of(database),
-        has_standbys=len(hosts) > 1,
+        has_standbys=has_standbys,
     )
     # Without L2 a single server's reads that begin after a write see it.
     database.notes_writes = database.notes_writes or l2 is not None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
 
-from tierline.cache.tables import Caches
+from tierline.cache.caches import Caches
 from tierline.closing import Closing
 from tierline.entity import Table
 from tierline.errors import DuplicateError, RepositoryError
@@ -24,15 +24,12 @@ from tierline.postgres import (
 from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
-from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
-from tierline.sql.backplane import (
-    forget_table_sql,
-    install_backplane_sql,
-    uninstall_backplane_sql,
-)
+from tierline.sql import Statement, create_schema_sql, create_table_sql
+from tierline.sql.backplane import install_backplane_sql, uninstall_backplane_sql
 from tierline.sql.idempotency import CREATE, FORGET
 from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.backplane import Backplane, TableSql, run_each
+from tierline.store.dropping import drop
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.parts import StoreParts
@@ -240,14 +237,7 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
 
         Errors: `QueryError` if it does not exist, or other tables refer to it.
         """
-        sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
-        if isinstance(sql, Failure):
-            return sql
-        if self.backplane is not None:
-            sql = f"{sql}; {forget_table_sql(table, self.database.schema)}"
-        result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
-        self.caches.invalidate_table(table)
-        return result
+        return drop(self, table, missing_ok=missing_ok)
 
     def install_backplane(
         self, tables: Iterable[Table[Any, Any]], /
