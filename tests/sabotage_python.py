@@ -334,20 +334,34 @@ GUARDS = (
         "cached query: reads under way",
         "cache/query_cache.py",
         (
+            ("        self._enter(entry)\n        is_kept", "        is_kept"),
             (
-                "            self._enter(entry)\n            found = load()\n",
+                "            found = load()\n",
                 "            found = load()\n            self._enter(entry)\n",
             ),
         ),
         f"{RACES}::test_a_read_under_way_is_not_kept_when_a_write_overtakes_it",
     ),
     Guard(
+        "cached query: the horizon of a new kind of strategy",
+        "cache/query_cache.py",
+        (("                shelf.l1.serve_until(self._horizon_s)\n", ""),),
+        f"{CACHED}::test_results_of_a_new_kind_of_strategy_know_the_horizon",
+    ),
+    Guard(
+        "cached query: reads older than a fresh one",
+        "cache/query_cache.py",
+        (("            shelf.l1.refuse_loads(key)\n", ""),),
+        "real/test_resilient_queries.py::"
+        "test_a_read_that_began_before_a_fresh_one_does_not_replace_it",
+    ),
+    Guard(
         "cached query: fills of reads under way",
         "cache/query_cache.py",
         (
             (
-                "        self._l1.invalidate(entry.key)\n        return True",
-                "        self._l1.pop(entry.key, None)\n        return True",
+                "        entry.l1.invalidate(entry.key)\n        return True",
+                "        entry.l1.pop(entry.key, None)\n        return True",
             ),
         ),
         f"{RACES}::test_a_read_under_way_is_not_kept_when_a_write_overtakes_it",
@@ -355,13 +369,13 @@ GUARDS = (
     Guard(
         "cached query: failures leave the index",
         "cache/query_cache.py",
-        (("                self._settle(mine[0])", "                pass"),),
+        (("                self._leave(entry)\n\n", "                pass\n\n"),),
         f"{CACHED}::test_a_failure_is_handed_on_and_not_kept",
     ),
     Guard(
         "cached query: evicted results leave the index",
         "cache/query_cache.py",
-        ((", listener=self._left", ""),),
+        (("            listener=left,\n", ""),),
         f"{CACHED}::test_results_that_make_room_leave_the_index",
     ),
     Guard(

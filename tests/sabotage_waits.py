@@ -65,31 +65,9 @@ WAITS = (
         f"{WAITS_TEST}::test_a_load_that_ends_with_its_own_deadline_is_not_the_answer_of_others",
     ),
     Guard(
-        "own deadlines of cached queries",
-        "cache/query_cache.py",
-        (
-            (
-                "raise (OwnDeadlineError if own else _NotLoadedError)(found)",
-                "raise _NotLoadedError(found)",
-            ),
-        ),
-        f"{WAITS_TEST}::test_a_load_that_ends_with_its_own_deadline_is_not_the_answer_of_others",
-    ),
-    Guard(
         "the deadline of who waits for an entity",
         "cache/sharing.py",
         (("            return late(error, operation, table)", "            raise"),),
-        f"{WAITS_TEST}::test_who_waits_for_a_load_that_hangs_ends_by_the_deadline",
-    ),
-    Guard(
-        "the deadline of who waits for a cached query",
-        "cache/query_cache.py",
-        (
-            (
-                "except TimeoutError as error:\n                return Failure(error)",
-                "except TimeoutError:\n                raise",
-            ),
-        ),
         f"{WAITS_TEST}::test_who_waits_for_a_load_that_hangs_ends_by_the_deadline",
     ),
     Guard(

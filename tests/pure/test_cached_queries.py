@@ -16,6 +16,7 @@ import tierline as tl
 from tierline.cache.intervals import Intervals
 from tierline.cache.query_cache import CHANGES_MAX, QueryCache, changes_of_keys
 from tierline.cache.query_index import Slot, TableIndex
+from tierline.cache.strategy import ReadOptions
 from tierline.query import readings as reading_of
 from tierline.query.readings import RowChange, bound, readings_of, touches
 
@@ -295,6 +296,9 @@ def test_intervals_are_found_by_what_lies_in_them(steps: list[tuple[int, int, bo
         tree.remove((-1, -1))
 
 
+KEPT = tl.read_through(ttl_s=60)
+
+
 def loaded(rows: list[Any]) -> Any:
     return lambda: tl.Success(rows)
 
@@ -302,13 +306,15 @@ def loaded(rows: list[Any]) -> Any:
 def test_what_a_cache_counts() -> None:
     cache = QueryCache("public")
     reading = readings_of(FROM_JFK)
-    assert cache.read("a", lambda: reading, 60, loaded([1])) == tl.Success([1])
-    assert cache.read("a", lambda: reading, 60, loaded([2])) == tl.Success([1])
-    assert cache.read("a", lambda: reading, 60, loaded([3]), fresh=True) == tl.Success([3])
+    assert cache.read("a", lambda: reading, KEPT, loaded([1])) == tl.Success([1])
+    assert cache.read("a", lambda: reading, KEPT, loaded([2])) == tl.Success([1])
+    assert cache.read(
+        "a", lambda: reading, KEPT, loaded([3]), ReadOptions(fresh=True)
+    ) == tl.Success([3])
     cache.changed(FLIGHTS, [RowChange(None, changed(origin="LGA"))])
-    assert cache.read("a", lambda: reading, 60, loaded([4])) == tl.Success([3])
+    assert cache.read("a", lambda: reading, KEPT, loaded([4])) == tl.Success([3])
     cache.changed(FLIGHTS, [RowChange(None, ROW)])
-    assert cache.read("a", lambda: reading, 60, loaded([5])) == tl.Success([5])
+    assert cache.read("a", lambda: reading, KEPT, loaded([5])) == tl.Success([5])
     assert cache.stats()[:3] == (2, 3, 3)
     assert (cache.stats().invalidated, cache.stats().spared, cache.stats().entries) == (1, 1, 1)
     cache.clear()
@@ -319,38 +325,50 @@ def test_what_a_cache_counts() -> None:
 def test_a_failure_is_handed_on_and_not_kept() -> None:
     cache = QueryCache("public")
     failed = tl.Failure(tl.QueryError("no"))
-    assert cache.read("a", lambda: readings_of(FROM_JFK), 60, lambda: failed) is failed
+    assert cache.read("a", lambda: readings_of(FROM_JFK), KEPT, lambda: failed) is failed
     assert not cache.reads(FLIGHTS)
     with pytest.raises(ZeroDivisionError):
-        cache.read("a", lambda: readings_of(FROM_JFK), 60, lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+        cache.read("a", lambda: readings_of(FROM_JFK), KEPT, lambda: 1 // 0)  # type: ignore[arg-type,return-value]
     assert not cache.reads(FLIGHTS)
 
 
-def test_results_that_make_room_leave_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tierline.cache.query_cache.ROWS_MAX", 30)
+def test_results_that_make_room_leave_the_index() -> None:
+    few = tl.read_through(ttl_s=60, max_entries=30)
     cache = QueryCache("public")
     for n in range(50):
-        cache.read(n, lambda: readings_of(FROM_JFK), 60, loaded([n] * 4))
+        cache.read(n, lambda: readings_of(FROM_JFK), few, loaded([n] * 4))
     kept = cache.stats().entries
     assert 0 < kept <= 6
     assert len(cache._indexes["public", "flights"]) == kept
     # One that is too large is handed out and not kept.
-    assert cache.read("large", lambda: readings_of(FROM_JFK), 60, loaded([0] * 99)).unwrap()
+    assert cache.read("large", lambda: readings_of(FROM_JFK), few, loaded([0] * 99)).unwrap()
     assert len(cache._indexes["public", "flights"]) == cache.stats().entries
 
 
 def test_results_past_their_time_leave_the_index() -> None:
     cache = QueryCache("public")
-    cache.read("a", lambda: readings_of(FROM_JFK), 0.001, loaded([1]))
+    cache.read("a", lambda: readings_of(FROM_JFK), tl.read_through(ttl_s=0.001), loaded([1]))
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
-    while cache.read("a", lambda: readings_of(FROM_JFK), 60, loaded([2])).unwrap() == [1]:
+    while cache.read("a", lambda: readings_of(FROM_JFK), KEPT, loaded([2])).unwrap() == [1]:
         assert dt.datetime.now(dt.UTC) < until
     assert len(cache._indexes["public", "flights"]) == 1
 
 
+def test_results_of_a_new_kind_of_strategy_know_the_horizon() -> None:
+    cache = QueryCache("public")
+    kinds = [tl.read_through(ttl_s=60, stale_if_error_s=5, retry_s=s) for s in (1, 2)]
+    cache.read("a", lambda: readings_of(FROM_JFK), kinds[0], loaded([1])).unwrap()
+    cache.serve_until(0.0)
+    for kind in kinds:
+        assert cache.read("a", lambda: readings_of(FROM_JFK), kind, loaded([2])).unwrap() == [2]
+        found = cache.read("a", lambda: readings_of(FROM_JFK), kind, loaded([3]))
+        assert found.unwrap() == [3]
+    assert cache.stats().hits == 0
+
+
 def test_many_rows_are_any_rows() -> None:
     cache = QueryCache("public")
-    cache.read("a", lambda: readings_of(FROM_JFK), 60, loaded([1]))
+    cache.read("a", lambda: readings_of(FROM_JFK), KEPT, loaded([1]))
     away = RowChange(None, changed(origin="LGA"))
     cache.changed(FLIGHTS, [away] * CHANGES_MAX)
     assert cache.reads(FLIGHTS)

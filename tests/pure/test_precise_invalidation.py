@@ -82,6 +82,9 @@ def write(rng: random.Random, entities: list[Any], pool: list[Any]) -> tuple[Any
     return old, new
 
 
+KEPT = tl.read_through(ttl_s=1000)
+
+
 def check(
     table: tl.Table[Any, Any], values: list[Any], queries: list[Any], seed: int, tally: Tally
 ) -> None:
@@ -93,7 +96,7 @@ def check(
     def read(n: int) -> Any:
         query = queries[n]
         return cache.read(
-            n, lambda: readings_of(query), 1000, lambda: tl.evaluate(query, {table: entities})
+            n, lambda: readings_of(query), KEPT, lambda: tl.evaluate(query, {table: entities})
         )
 
     before = [read(n) for n in range(len(queries))]

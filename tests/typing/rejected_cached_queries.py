@@ -12,6 +12,8 @@ CACHED = tl.cached_query(LARGE, ttl_s=60)
 def no_queries() -> None:
     tl.cached_query(PLANES, ttl_s=60)  # rejected
     tl.cached_query(LARGE)  # rejected
+    tl.cached_query(LARGE, ttl_s=60, strategy=tl.read_through(ttl_s=60))  # rejected
+    tl.cached_query(LARGE, strategy=tl.cache_aside())  # rejected
     tl.cached_query(LARGE, 60)  # rejected
     tl.cached_query(LARGE, ttl_s="60")  # rejected
     tl.cached_query(CACHED, ttl_s=60)  # rejected
@@ -28,5 +30,7 @@ def not_read_so(store: tl.Store) -> None:
     tl.batch(CACHED)  # rejected
     store.execute(CACHED)  # rejected
     store.fetch_all(CACHED, fresh="yes")  # rejected
+    store.fetch_all(CACHED, ttl_s="5")  # rejected
+    store.count(CACHED, stale_ok_s="5")  # rejected
     tl.limit(CACHED, 1)  # rejected
     tl.evaluate(CACHED, [])  # rejected

@@ -37,6 +37,12 @@ def queries(store: tl.Store, tx: tl.Transaction) -> None:
     assert_type(store.fetch_maybe(large, seats=1), tl.Result[Plane | None, tl.RepositoryError])
     assert_type(store.count(large, seats=1), tl.Result[int, tl.RepositoryError])
     assert_type(store.exists(large, fresh=True, seats=1), tl.Result[bool, tl.RepositoryError])
+    assert_type(store.count(large, ttl_s=5, seats=1), tl.Result[int, tl.RepositoryError])
+    robust = tl.cached_query(LARGE, strategy=tl.read_through(ttl_s=60, stale_if_error_s=600))
+    assert_type(robust, tl.CachedQuery[Plane])
+    assert_type(
+        tx.fetch_all(robust, stale_ok_s=5, seats=1), tl.Result[list[Plane], tl.RepositoryError]
+    )
 
 
 def shapes(store: tl.Store) -> None:

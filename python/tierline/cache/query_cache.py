@@ -12,21 +12,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.query_index import Slot, TableIndex
-from tierline.cache.sharing import OwnDeadlineError, ended_by_own_deadline
-from tierline.cache.strategy import TTL_S_MIN
+from tierline.cache.resilience import Resilience, early_s
+from tierline.cache.sharing import Fetched, sharing
+from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.errors import RepositoryError, TimeoutError  # noqa: A004
 from tierline.query.readings import Reading, RowChange
 
-Loaded: TypeAlias = Success[list[Any]] | Failure[RepositoryError]
-
-ROWS_MAX = 1_000_000
-"""The most rows that a store keeps as results, each result counting as one more."""
+Loaded: TypeAlias = Fetched[list[Any]]
 
 CHANGES_MAX = 1_000
 """Rows of one write that are looked at one by one; more are any rows of the table."""
@@ -38,13 +36,15 @@ class QueryStats(NamedTuple):
     """Counters since the store was opened.
 
     Attributes:
-        hits: Reads answered with a kept result.
+        hits: Reads answered with a kept result that was fresh.
         misses: The other reads.
         loads: Results that were read, those not kept too.
         evictions: Results dropped for lack of room or age.
         invalidated: Results dropped because a change concerned them.
         spared: How often a result stayed although a table that it reads was changed.
         entries: Results kept now.
+        stale: Those of `misses` that were answered with a result past its time.
+        stale_age_s_max: How many seconds past its time the oldest of them was.
     """
 
     hits: int
@@ -54,27 +54,40 @@ class QueryStats(NamedTuple):
     invalidated: int
     spared: int
     entries: int
+    stale: int
+    stale_age_s_max: float
 
 
 class _Entry:
     """A result, or one that is being read."""
 
-    __slots__ = ("is_live", "key", "rows", "slots", "until_s")
+    __slots__ = ("is_live", "key", "l1", "rows", "slots")
 
-    def __init__(self, key: Any, readings: Iterable[Reading], until_s: float) -> None:
+    def __init__(self, key: Any, l1: _L1, readings: Iterable[Reading]) -> None:
         self.key = key
+        self.l1 = l1
         self.slots = [Slot(self, reading) for reading in readings]
-        self.until_s = until_s
         self.rows: list[Any] = []
         self.is_live = False
 
 
-class _NotLoadedError(Exception):
-    """The read came to a Failure, which is nobody's to keep."""
+_L1: TypeAlias = Cache[Any, Fetched[_Entry]]
 
-    def __init__(self, failure: Failure[RepositoryError]) -> None:
-        super().__init__()
-        self.failure = failure
+
+class _Shelf:
+    """The results of all queries under strategies that differ in their `ttl_s` only."""
+
+    def __init__(self, strategy: ReadThrough, left: Callable[[Any, Any, str], None]) -> None:
+        self.l1: _L1 = Cache(
+            strategy.max_entries,
+            weigher=_weight,
+            ttl_s=strategy.ttl_s,
+            ttl_jitter=strategy.ttl_jitter,
+            stale_if_error_s=strategy.kept_s,
+            retry_s=strategy.retry_s,
+            listener=left,
+        )
+        self.resilience: Resilience[_Entry, Any] = Resilience(self.l1, strategy)
 
 
 class QueryCache:
@@ -90,77 +103,100 @@ class QueryCache:
         self._indexes: dict[_TableId, TableIndex] = {}
         # From a table to those whose rows its deletions may change.
         self._dependents: dict[_TableId, set[_TableId]] = {}
+        self._shelves: dict[ReadThrough, _Shelf] = {}
+        self._horizon_s: float | None = None
         self._invalidated = 0
         self._spared = 0
         self._loads = 0
-        self._looks = [0, 0]
-        self._l1: Cache[Any, _Entry] = Cache(
-            ROWS_MAX, weigher=_weight, ttl_s=_rest_s, listener=self._left
-        )
+        self._fresh = 0
 
     def read(
         self,
         key: Any,
         readings: Callable[[], Sequence[Reading]],
-        ttl_s: float,
+        strategy: ReadThrough,
         load: Callable[[], Loaded],
-        *,
-        fresh: bool = False,
+        options: ReadOptions = PLAIN,
     ) -> Loaded:
-        """The rows of a result, which are not to be changed; read if none are kept.
+        """The rows of a result, which are not to be changed; read if none are kept that will do.
 
         Args:
             key: What tells the result from others: the statement, its values, and what is made
                 of the rows.
             readings: What it reads of each table, parameters filled in; asked for on a miss.
-            ttl_s: Seconds after which it is no longer served, from the beginning of the read.
+            strategy: How it is kept; its time to live counts from the beginning of the read.
             load: Reads it, from a server that lacks no change that `changed` was told of.
-            fresh: Forget what is kept, and read.
+            options: Of the call.
         """
-        if fresh:
-            self._l1.invalidate(key)
-        while True:
-            try:
-                return self._read(key, readings, ttl_s, load)
-            except OwnDeadlineError:
-                # Whoever loaded had less time than this caller.
-                continue
-            except TimeoutError as error:
-                return Failure(error)
+        shelf = self._shelf(strategy)
+        ttl_s = options.ttl_s or strategy.ttl_s
 
-    def _read(
+        def loaded(key: Any) -> Fetched[_Entry]:
+            return self._load(shelf, key, readings, load, strategy=strategy, ttl_s=ttl_s)
+
+        found: Fetched[_Entry] | None
+        if options.fresh:
+            # A load that began before must not replace what this one reads.
+            shelf.l1.refuse_loads(key)
+            with self._lock:
+                self._fresh += 1
+            found = loaded(key)
+        else:
+            found = shelf.l1.get(key)
+            if found is None and options.stale_ok_s > 0:
+                found = shelf.resilience.stale(key, options.stale_ok_s)
+            if found is None:
+                # Neither says of whose operation; who asked does.
+                shared = sharing(shelf.l1, loaded, None, None)
+                is_plain = not strategy.is_resilient
+                found = shared(key) if is_plain else shelf.resilience.read(key, shared)
+        return found if isinstance(found, Failure) else Success(found.unwrap().rows)
+
+    def _shelf(self, strategy: ReadThrough) -> _Shelf:
+        kind = msgspec.structs.replace(strategy, ttl_s=1.0)
+        shelf = self._shelves.get(kind)
+        if shelf is not None:
+            return shelf
+        with self._lock:
+            shelf = self._shelves.get(kind)
+            if shelf is None:
+                shelf = _Shelf(kind, self._left)
+                shelf.l1.serve_until(self._horizon_s)
+                self._shelves[kind] = shelf
+            return shelf
+
+    def _load(
         self,
+        shelf: _Shelf,
         key: Any,
         readings: Callable[[], Sequence[Reading]],
-        ttl_s: float,
         load: Callable[[], Loaded],
-    ) -> Loaded:
-        mine: list[_Entry] = []
-
-        def loaded(_: Any) -> _Entry:
-            entry = _Entry(key, readings(), time.monotonic() + ttl_s)
-            mine.append(entry)
-            # Before the read: a change from now on finds it.
-            self._enter(entry)
+        *,
+        strategy: ReadThrough,
+        ttl_s: float,
+    ) -> Fetched[_Entry]:
+        token = shelf.l1.begin(key)
+        began_s = time.monotonic()
+        entry = _Entry(key, shelf.l1, readings())
+        # Before the read: a change from now on finds it.
+        self._enter(entry)
+        is_kept = False
+        try:
             found = load()
             if isinstance(found, Failure):
-                own = ended_by_own_deadline(found)
-                raise (OwnDeadlineError if own else _NotLoadedError)(found)
+                return found
             entry.rows = found.unwrap()
-            return entry
-
-        try:
-            entry = self._l1.get_or_load(key, loaded)
-        except _NotLoadedError as error:
-            return error.failure
-        except OwnDeadlineError as error:
-            if mine:
-                return error.failure
-            raise
+            result = Success(entry)
+            # The age counts from before the read, so a slow read does not lengthen a life.
+            took_s = time.monotonic() - began_s
+            rest_s = ttl_s - took_s
+            if rest_s >= TTL_S_MIN:
+                soon_s = early_s(strategy, rest_s, took_s)
+                is_kept = shelf.l1.fill(key, result, token, ttl_s=rest_s, early_s=soon_s)
+            return result
         finally:
-            if mine:
-                self._settle(mine[0])
-        return Success(entry.rows)
+            if not is_kept:
+                self._leave(entry)
 
     def changed(self, table: Table[Any, Any], changes: Sequence[RowChange] | None = None) -> None:
         """Drop the results that a change of a table's rows concerns, wherever it was made.
@@ -179,7 +215,11 @@ class QueryCache:
 
     def serve_until(self, horizon_s: float) -> None:
         """Serve nothing after a monotonic time, which is put off again and again."""
-        self._l1.serve_until(horizon_s)
+        with self._lock:
+            self._horizon_s = horizon_s
+            shelves = list(self._shelves.values())
+        for shelf in shelves:
+            shelf.l1.serve_until(horizon_s)
 
     def deleted(self, table: Table[Any, Any]) -> None:
         """Drop the results of other tables' rows that went with deleted ones, or may have."""
@@ -210,15 +250,20 @@ class QueryCache:
 
     def stats(self) -> QueryStats:
         """The counters."""
-        stats, (found, missed) = self._l1.stats(), self._looks
+        with self._lock:
+            shelves = list(self._shelves.values())
+        kept = [shelf.l1.stats() for shelf in shelves]
+        stale = [shelf.resilience.stats() for shelf in shelves]
         return QueryStats(
-            stats.hits - found,
-            stats.misses - missed,
+            sum(stats.hits for stats in kept),
+            sum(stats.misses for stats in kept) + self._fresh,
             self._loads,
-            stats.evictions + stats.expirations,
+            sum(stats.evictions + stats.expirations for stats in kept),
             self._invalidated,
             self._spared,
-            stats.entries,
+            sum(stats.entries for stats in kept),
+            sum(answers for answers, _ in stale),
+            max((age_s for _, age_s in stale), default=0.0),
         )
 
     def _changed(self, place: _TableId, changes: Sequence[RowChange] | None) -> None:
@@ -249,17 +294,8 @@ class QueryCache:
             return False
         # Refuses the load as well, if the entry is one that is being read. A newer one of the same
         # key may go with it.
-        self._l1.invalidate(entry.key)
+        entry.l1.invalidate(entry.key)
         return True
-
-    def _settle(self, entry: _Entry) -> None:
-        """After a load: what L1 did not keep leaves the index, too."""
-        found = self._l1.get(entry.key)
-        with self._lock:
-            # This look is nobody's read.
-            self._looks[found is None] += 1
-        if found is not entry:
-            self._leave(entry)
 
     def _enter(self, entry: _Entry) -> None:
         with self._lock:
@@ -282,8 +318,8 @@ class QueryCache:
                 self._indexes[self._id(slot.reading.table)].remove(slot)
             return True
 
-    def _left(self, _: Any, entry: _Entry, _cause: str) -> None:
-        self._leave(entry)
+    def _left(self, _: Any, kept: Success[_Entry], _cause: str) -> None:
+        self._leave(kept.unwrap())
 
     def _note_cascades(self, table: Table[Any, Any]) -> None:
         place = self._id(table)
@@ -312,13 +348,8 @@ def _cascading(table: Table[Any, Any]) -> tuple[Table[Any, Any], ...]:
     return cascading
 
 
-def _weight(_: Any, entry: _Entry) -> int:
-    return len(entry.rows) + 1
-
-
-def _rest_s(_: Any, entry: _Entry) -> float:
-    # The age counts from before the read, so a slow read does not lengthen a life.
-    return max(TTL_S_MIN, entry.until_s - time.monotonic())
+def _weight(_: Any, kept: Fetched[_Entry]) -> int:
+    return len(kept.unwrap().rows) + 1
 
 
 def changes_of_keys(table: Table[Any, Any], keys: Sequence[Any]) -> list[RowChange] | None:

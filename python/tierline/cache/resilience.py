@@ -67,12 +67,20 @@ class Resilience(Generic[T, K]):
     Args:
         l1: The cache.
         strategy: With its windows and limits.
-        table: The table's name, for errors.
+        operation: What is said of a wait that ended too late; None if the caller says it.
+        table: The same.
     """
 
-    def __init__(self, l1: Cache[K, Fetched[T]], strategy: ReadThrough, table: str) -> None:
+    def __init__(
+        self,
+        l1: Cache[K, Fetched[T]],
+        strategy: ReadThrough,
+        operation: str | None = None,
+        table: str | None = None,
+    ) -> None:
         self._l1 = l1
         self._strategy = strategy
+        self._operation = operation
         self._table = table
         self._lock = threading.Lock()
         self._tasks: dict[K, _Task[T]] = {}
@@ -183,7 +191,7 @@ class Resilience(Generic[T, K]):
             raise task.error
         if task.found is None:
             error = late_load()
-            error.operation, error.table = "get_by_id", self._table
+            error.operation, error.table = self._operation, self._table
             return Failure(error)
         return task.found
 

@@ -39,21 +39,24 @@ def ended_by_own_deadline(found: Fetched[Any]) -> bool:
     )
 
 
-def late(error: TimeoutError, operation: str, table: str | None) -> Failure[RepositoryError]:
+def late(error: TimeoutError, operation: str | None, table: str | None) -> Failure[RepositoryError]:
     """The answer to whoever waited for another's load until the deadline."""
     error.operation, error.table = operation, table
     return Failure(error)
 
 
 def sharing(
-    l1: Cache[K, Fetched[T]], load: Callable[[K], Fetched[T]], operation: str, table: str
+    l1: Cache[K, Fetched[T]],
+    load: Callable[[K], Fetched[T]],
+    operation: str | None,
+    table: str | None,
 ) -> Callable[[K], Fetched[T]]:
     """A loader that shares its loads.
 
     Args:
         l1: The cache that `load` fills, if it fills one: what is there by then is not loaded.
         load: Loads, and answers with operating errors.
-        operation: What is said of an error.
+        operation: What is said of a wait that ended too late; None if the caller says it.
         table: The same.
     """
 

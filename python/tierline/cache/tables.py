@@ -59,7 +59,7 @@ class TableCache(Generic[T, K]):
             stale_if_error_s=strategy.kept_s,
             retry_s=strategy.retry_s,
         )
-        self.resilience: Resilience[T, K] = Resilience(self.l1, strategy, table.name)
+        self.resilience: Resilience[T, K] = Resilience(self.l1, strategy, "get_by_id", table.name)
         self.beginning = l2_beginning(table, schema)
         self._l2 = l2
         self.leases: Leases | None = None

@@ -51,13 +51,16 @@ def param(name: str, type: Any, /) -> Any:  # noqa: A002 (what it is)
             `tl.optional(int)` where NULL is meant, as a value of `tl.sql`.
 
     Raises:
-        TypeError: The name is no Python name, or the type is no column type.
+        TypeError: The name is no Python name, or that of an option of the verbs (`fresh`, `ttl_s`,
+            `stale_ok_s`), or the type is no column type.
 
     Example:
         ``tl.select(FLIGHTS, where=lambda f: f.origin == tl.param("origin", str))``
     """
     if not isinstance(cast("object", name), str) or not _NAME.fullmatch(name):
         raise TypeError(f"param takes a name such as 'origin', not {name!r}")
+    if name in _TAKEN:
+        raise TypeError(f"param {name!r}: fetch_all and others have an option of this name")
     annotation, nullable = without_none(type)
     try:
         found = column_type(annotation)
@@ -87,6 +90,7 @@ def optional(kind: type[T], /) -> type[T | None]:
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
+_TAKEN = frozenset({"fresh", "ttl_s", "stale_ok_s"})
 
 _CLASSES: dict[str, Any] = {
     "bool": bool,

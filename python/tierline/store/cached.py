@@ -10,6 +10,7 @@ from returns.result import Failure, Success
 
 from tierline.cache.queries import CachedQuery
 from tierline.cache.query_cache import QueryCache
+from tierline.cache.strategy import ReadOptions
 from tierline.entity import ColumnType
 from tierline.errors import RepositoryError
 from tierline.query.readings import Reading, bound
@@ -62,7 +63,7 @@ def cached_rows(
     operation: str,
     parameters: Mapping[str, object],
     *,
-    fresh: bool,
+    options: ReadOptions,
 ) -> Result[list[Any], RepositoryError]:
     """The rows that an operation of a cached query answers with, kept or read.
 
@@ -82,9 +83,9 @@ def cached_rows(
     found = queries.read(
         key,
         readings,
-        cached.ttl_s,
+        cached.strategy,
         lambda: database.fetch_latest(run.statement, values),
-        fresh=fresh,
+        options,
     )
     if isinstance(found, Failure):
         error = found.failure()

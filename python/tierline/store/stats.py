@@ -138,6 +138,8 @@ def query_stats(stats: QueryStats) -> TierStats:
         invalidations=stats.invalidated,
         spared=stats.spared,
         entries=stats.entries,
+        stale=stats.stale,
+        stale_age_s_max=stats.stale_age_s_max,
     )
 
 

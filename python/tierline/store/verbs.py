@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 from returns.result import Failure, Success
 
 from tierline.cache.queries import CachedQuery
+from tierline.cache.strategy import ReadOptions, read_options
 from tierline.entity import Table
 from tierline.errors import NotFoundError, QueryError, RepositoryError
 from tierline.query import Query, Returning, Write
@@ -85,7 +86,14 @@ class Verbs(ABC, Generic[D, C]):
         """Run a function so that what it does is kept as a whole, if it succeeds, or not at all."""
 
     def fetch_all(
-        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
+        self,
+        query: Readable[T],
+        /,
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+        **parameters: object,
     ) -> Result[list[T], RepositoryError]:
         """Every row of a query, or of a write with `returning`.
 
@@ -93,21 +101,35 @@ class Verbs(ABC, Generic[D, C]):
             query: From `tl.select`, `tl.project`, `tl.sql` or `tl.returning`, or `tl.cached_query`.
             fresh: Read a cached query's result anew, whatever is kept. In a transaction, and of
                 other queries, every read does.
+            ttl_s: Seconds for which a cached query's result, if it is read now, is fresh.
+            stale_ok_s: Seconds past its time up to which a cached query's result that is still kept
+                is the answer; nothing is kept beyond the strategy's windows.
             **parameters: A value for each `tl.param` in it.
 
         Raises:
-            TypeError: A parameter is missing, unknown or of another type.
+            TypeError: A parameter is missing, unknown or of another type; an option of caching
+                without `tl.cached_query`; `fresh=` with `stale_ok_s=`.
+            ValueError: An option is out of range.
         """
-        return self._rows(query, "fetch_all", parameters, fresh=fresh)
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        return self._rows(query, "fetch_all", parameters, options)
 
     def fetch_one(
-        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
+        self,
+        query: Readable[T],
+        /,
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+        **parameters: object,
     ) -> Result[T, RepositoryError]:
         """The only row of a query, or of a write; arguments as for `fetch_all`.
 
         Errors: `NotFoundError` if there is none, `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_one", parameters, fresh=fresh)
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        found = self._at_most_one(query, "fetch_one", parameters, options)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
@@ -118,13 +140,21 @@ class Verbs(ABC, Generic[D, C]):
         )
 
     def fetch_maybe(
-        self, query: Readable[T], /, *, fresh: bool = False, **parameters: object
+        self,
+        query: Readable[T],
+        /,
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+        **parameters: object,
     ) -> Result[T | None, RepositoryError]:
         """The only row of a query, or of a write, or None; arguments as for `fetch_all`.
 
         Errors: `QueryError` if there are more.
         """
-        found = self._at_most_one(query, "fetch_maybe", parameters, fresh=fresh)
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        found = self._at_most_one(query, "fetch_maybe", parameters, options)
         if isinstance(found, Failure):
             return found
         rows = found.unwrap()
@@ -156,10 +186,13 @@ class Verbs(ABC, Generic[D, C]):
         /,
         *,
         fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
         **parameters: object,
     ) -> Result[int, RepositoryError]:
         """How many rows a query has; the other arguments as for `fetch_all`."""
-        return self._scalar(query, "count", parameters, fresh=fresh)
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        return self._scalar(query, "count", parameters, options)
 
     def exists(
         self,
@@ -167,10 +200,13 @@ class Verbs(ABC, Generic[D, C]):
         /,
         *,
         fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
         **parameters: object,
     ) -> Result[bool, RepositoryError]:
         """Whether a query has any row; the other arguments as for `fetch_all`."""
-        return self._scalar(query, "exists", parameters, fresh=fresh)
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        return self._scalar(query, "exists", parameters, options)
 
     def execute(
         self, statement: Write | RawSql, /, **parameters: object
@@ -290,8 +326,7 @@ class Verbs(ABC, Generic[D, C]):
         query: Readable[T],
         operation: str,
         parameters: dict[str, object],
-        *,
-        fresh: bool = False,
+        options: ReadOptions,
     ) -> Result[list[T], RepositoryError]:
         if isinstance(query, Returning):
             return perform_returning(self, query, operation, parameters)
@@ -301,19 +336,28 @@ class Verbs(ABC, Generic[D, C]):
             if queries is not None:
                 # What keeps results reads them of a store's own database.
                 database = cast("CurrentPort", self.database)
-                return cached_rows(queries, database, cached, operation, parameters, fresh=fresh)
+                return cached_rows(
+                    queries, database, cached, operation, parameters, options=options
+                )
             query = cached.query
+        elif options.ttl_s is not None or options.stale_ok_s > 0:
+            raise TypeError(
+                f"{operation}: ttl_s= and stale_ok_s= are of tl.cached_query; this query is "
+                "asked each time"
+            )
         run = runnable(query, operation)
         if isinstance(run, Failure):
             return run
         return self.database.fetch(run.statement, run.bind(parameters))
 
     def _at_most_one(
-        self, query: Readable[T], operation: str, parameters: dict[str, object], *, fresh: bool
+        self,
+        query: Readable[T],
+        operation: str,
+        parameters: dict[str, object],
+        options: ReadOptions,
     ) -> Result[list[T], RepositoryError]:
-        result: Result[list[T], RepositoryError] = self._rows(
-            query, operation, parameters, fresh=fresh
-        )
+        result: Result[list[T], RepositoryError] = self._rows(query, operation, parameters, options)
         if isinstance(result, Success) and len(result.unwrap()) > 1:
             return Failure(
                 QueryError(
@@ -332,13 +376,12 @@ class Verbs(ABC, Generic[D, C]):
         query: Query[Any] | CachedQuery[Any],
         operation: str,
         parameters: dict[str, object],
-        *,
-        fresh: bool,
+        options: ReadOptions,
     ) -> Result[Any, RepositoryError]:
         if isinstance(query, CachedQuery) and isinstance(query.query, RawSql):
             raise TypeError(f"{operation} takes no SQL; write the SQL that {operation}s")
         result: Result[list[Any], RepositoryError] = self._rows(
-            query, operation, parameters, fresh=fresh
+            query, operation, parameters, options
         )
         return result if isinstance(result, Failure) else Success(result.unwrap()[0])
 
