@@ -528,6 +528,16 @@ class Memo:
         """The key under which the result of these arguments is kept."""
     def cache_invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """`Cache.invalidate` of these arguments' key."""
+    def reconsider(self, key: Any, /) -> tuple[Any, bool] | None:
+        """After a miss: the stale result that will do all the same; the miss becomes a hit.
+
+        With it comes whether the caller is to load another.
+        """
+    def rescue(self, key: Any, answers: bool, /) -> tuple[Any] | None:
+        """The result that may stand in for a load that failed; none is tried for a while.
+
+        If `answers`, as opposed to a load that nobody waits for, it is counted.
+        """
     def count_load(self, ok: bool, elapsed_ns: int, /) -> None:
         """Count a load that was made elsewhere: how it ended and the nanoseconds it took."""
     def __reduce__(self) -> str: ...

@@ -203,6 +203,7 @@ def opening(store: tl.Store) -> None:
     tl.read_through(ttl_s=60, stale_if_error=600)  # rejected
     tl.repository(store, READ)  # rejected
     tl.cached(ttl_s="60")  # rejected
+    tl.cached(ttl_s=60, stale_if_error_s="3600")  # rejected
 
 
 def encrypting(key: bytes) -> None:

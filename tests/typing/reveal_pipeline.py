@@ -61,7 +61,7 @@ def caching_options_are_values() -> None:
     assert_type(tl.read_through(ttl_s=60), tl.ReadThrough)
     assert_type(tl.read_through(ttl_s=60, lease_s=1).lease_s, float | None)
 
-    @tl.cached(ttl_s=60)
+    @tl.cached(ttl_s=60, ttl_jitter=0.1, stale_while_revalidate_s=5, stale_if_error_s=600)
     def size(text: str, /) -> int:
         return len(text)
 

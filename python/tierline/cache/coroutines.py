@@ -26,13 +26,17 @@ class _Flight:
     Attributes:
         loop: Where the task runs.
         token: The fill token under which it began.
+        is_reload: Whether who asked has been answered already, with a stale result.
         task: The task, from the moment it exists.
         outcome: For those who await it in other threads' loops.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, token: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, token: int, *, is_reload: bool = False
+    ) -> None:
         self.loop = loop
         self.token = token
+        self.is_reload = is_reload
         self.task: asyncio.Task[Any] | None = None
         self.outcome: Future[Any] = Future()
 
@@ -46,56 +50,87 @@ class _Flight:
             self.outcome.set_result(task.result())
 
 
-def remembering(
-    function: Callable[..., Coroutine[Any, Any, Any]], memo: Memo
-) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A coroutine function that asks the memo's cache first."""
-    cache = memo.cache
-    flights: dict[Any, _Flight] = {}
+class _Flights:
+    """The calls of one function that are under way."""
 
-    async def load(key: Any, flight: _Flight, call: Callable[[], Any]) -> Any:
+    def __init__(self, function: Callable[..., Coroutine[Any, Any, Any]], memo: Memo) -> None:
+        self._function = function
+        self._memo = memo
+        self._cache = memo.cache
+        self._flights: dict[Any, _Flight] = {}
+
+    def board(
+        self, key: Any, loop: asyncio.AbstractEventLoop, *, is_reload: bool = False
+    ) -> tuple[_Flight, bool]:
+        """The flight to await, and whether the caller leads it."""
+        token = self._cache.begin(key)
+        mine = _Flight(loop, token, is_reload=is_reload)
+        flight = self._flights.setdefault(key, mine)
+        stale = not flight.loop.is_running() or not self._cache.is_current(key, flight.token)
+        if flight is not mine and stale:
+            # Its key was invalidated since it began, or nobody runs it any more.
+            flight = self._flights[key] = mine
+        return flight, flight is mine
+
+    def depart(self, key: Any, flight: _Flight, call: Callable[[], Any]) -> None:
+        """Begin the call of a flight that the caller leads."""
+        flight.task = flight.loop.create_task(self._load(key, flight, call))
+        flight.task.add_done_callback(flight.land)
+
+    def leave(self, key: Any, flight: _Flight) -> None:
+        """Forget a flight."""
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    async def _load(self, key: Any, flight: _Flight, call: Callable[[], Any]) -> Any:
         began_ns, ok = perf_counter_ns(), False
         try:
             value = await call()
             ok = True
             # Kept before it lands: whoever comes after finds the one or the other.
-            cache.fill(key, value, flight.token)
+            self._cache.fill(key, value, flight.token)
+        except Exception as error:
+            stand_in = self._memo.rescue(key, not flight.is_reload)
+            if stand_in is None:
+                raise
+            said = f"{self._function!r} failed; what it returned before stands in"
+            flight.loop.call_exception_handler({"message": said, "exception": error})
+            (value,) = stand_in
         finally:
-            memo.count_load(ok, perf_counter_ns() - began_ns)
-            leave(key, flight)
+            self._memo.count_load(ok, perf_counter_ns() - began_ns)
+            self.leave(key, flight)
         return value
 
-    def leave(key: Any, flight: _Flight) -> None:
-        if flights.get(key) is flight:
-            del flights[key]
 
-    def board(key: Any, loop: asyncio.AbstractEventLoop) -> tuple[_Flight, bool]:
-        """The flight to await, and whether the caller leads it."""
-        token = cache.begin(key)
-        mine = _Flight(loop, token)
-        flight = flights.setdefault(key, mine)
-        stale = not flight.loop.is_running() or not cache.is_current(key, flight.token)
-        if flight is not mine and stale:
-            # Its key was invalidated since it began, or nobody runs it any more.
-            flight = flights[key] = mine
-        return flight, flight is mine
+def remembering(
+    function: Callable[..., Coroutine[Any, Any, Any]], memo: Memo
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A coroutine function that asks the memo's cache first."""
+    cache, flights = memo.cache, _Flights(function, memo)
 
     async def remembered(*args: Any, **kwargs: Any) -> Any:
         key = memo.cache_key(*args, **kwargs)
         value = cache.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        call = functools.partial(function, *args, **kwargs)
+        if (stale := memo.reconsider(key)) is not None:
+            value, is_to_reload = stale
+            if is_to_reload:
+                flight, leads = flights.board(key, asyncio.get_running_loop(), is_reload=True)
+                if leads:
+                    flights.depart(key, flight, call)
         while value is _MISSING:
             loop = asyncio.get_running_loop()
-            flight, leads = board(key, loop)
+            flight, leads = flights.board(key, loop)
             if leads and key in cache:
                 # Another thread's flight has landed since the miss.
-                leave(key, flight)
+                flights.leave(key, flight)
                 flight.outcome.cancel()
                 value = cache.get(key, _MISSING)
                 continue
             if leads:
-                call = functools.partial(function, *args, **kwargs)
-                flight.task = loop.create_task(load(key, flight, call))
-                flight.task.add_done_callback(flight.land)
+                flights.depart(key, flight, call)
             value = await _in_time(flight, loop)
         return value
 

@@ -106,6 +106,10 @@ def cached(
     *,
     maxsize: int = MAXSIZE,
     ttl_s: float | None = None,
+    ttl_jitter: float = 0.0,
+    stale_while_revalidate_s: float = 0.0,
+    stale_if_error_s: float = 0.0,
+    retry_s: float = 1.0,
     key: Callable[..., Hashable] | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cached(
@@ -114,6 +118,10 @@ def cached(
     *,
     maxsize: int = MAXSIZE,
     ttl_s: float | None = None,
+    ttl_jitter: float = 0.0,
+    stale_while_revalidate_s: float = 0.0,
+    stale_if_error_s: float = 0.0,
+    retry_s: float = 1.0,
     key: Callable[..., Hashable] | None = None,
 ) -> CachedFunction[P, R] | Callable[[Callable[P, R]], CachedFunction[P, R]]:
     """Remember what a function, method or coroutine function returns.
@@ -125,16 +133,32 @@ def cached(
     Args:
         function: What to decorate, if nothing else is given: `@tl.cached`.
         maxsize: The most results kept.
-        ttl_s: Seconds a result is kept, or None for no limit.
+        ttl_s: Seconds a result is fresh, or None for no limit.
+        ttl_jitter: The part of each time to live, 0 to 1, up to which chance shortens it.
+        stale_while_revalidate_s: Seconds after `ttl_s` during which a result is still returned, at
+            once, while one call in the background (a thread, or a task of the same loop) makes
+            another.
+        stale_if_error_s: Seconds after `ttl_s` during which a result stands in for a call that
+            raises an `Exception`, which then goes to `sys.unraisablehook`, or of a coroutine to its
+            loop's exception handler.
+        retry_s: Seconds between two tries to make a stale result anew; until then it is returned.
         key: Makes the key of a call from its arguments, instead of the arguments themselves.
 
     Raises:
-        ValueError: `maxsize` or `ttl_s` is out of range.
+        ValueError: A number is out of range.
         TypeError: What is decorated cannot be called.
     """
 
     def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
-        made: CachedFunction[P, R] = _decorated(function, Cache(maxsize, ttl_s=ttl_s), key)
+        cache: Cache[Any, Any] = Cache(
+            maxsize,
+            ttl_s=ttl_s,
+            ttl_jitter=ttl_jitter,
+            stale_while_revalidate_s=stale_while_revalidate_s,
+            stale_if_error_s=stale_if_error_s,
+            retry_s=retry_s,
+        )
+        made: CachedFunction[P, R] = _decorated(function, cache, key)
         return made
 
     return decorate if function is None else decorate(function)

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyInt, PyString, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple};
 
 use super::compare::compare;
 use super::loader;
@@ -14,6 +14,8 @@ use crate::core::hash::{TupleHash, spread};
 
 /// Stands between positional and named arguments in a key.
 static MARK: PyOnceLock<Object> = PyOnceLock::new();
+
+static PARTIAL: PyOnceLock<Object> = PyOnceLock::new();
 
 pub fn mark(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let mark = MARK.get_or_try_init(py, || py.get_type::<PyAny>().call0().map(Bound::unbind))?;
@@ -90,6 +92,27 @@ impl Arguments {
             }
             Ok(key)
         }
+    }
+
+    /// A function that calls another with them, when they are borrowed no more.
+    pub fn later<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = function.py();
+        let named = PyDict::new(py);
+        let mut values = vec![function.clone()];
+        // SAFETY: Python passes as many values as it says, each alive for the time of the call,
+        // and as many more as there are names; the names are a tuple.
+        unsafe {
+            let positional = ffi::PyVectorcall_NARGS(self.flagged_count);
+            let value = |at: isize| Bound::from_borrowed_ptr(py, *self.values.offset(at));
+            values.extend((0..positional).map(value));
+            let count = if self.names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(self.names) };
+            for nth in 0..count {
+                let name = ffi::PyTuple_GET_ITEM(self.names, nth);
+                named.set_item(Bound::from_borrowed_ptr(py, name), value(positional + nth))?;
+            }
+        }
+        let partial = PARTIAL.import(py, "functools", "partial")?;
+        partial.call(PyTuple::new(py, values)?, Some(&named))
     }
 
     /// Calls a function with them.

@@ -66,9 +66,14 @@ impl Lives {
         Self { rule, ..*self }
     }
 
+    /// Whether values may be of use past their time.
+    pub const fn has_windows(&self) -> bool {
+        self.stale_ms != 0 || self.error_ms != 0
+    }
+
     /// How entries are stored, as far as time is concerned.
     pub fn manner(&self) -> Manner {
-        let bare = self.jitter == 0.0 && self.stale_ms == 0 && self.error_ms == 0;
+        let bare = self.jitter == 0.0 && !self.has_windows();
         match self.rule {
             Rule::None if bare => Manner::Plain(None),
             Rule::Fixed(ttl) if bare => Manner::Plain(Some(ttl)),

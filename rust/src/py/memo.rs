@@ -17,10 +17,11 @@ use pyo3::{PyTraverseError, PyTypeInfo};
 use super::arguments::{Arguments, compare_items, hash_items, mark, stands_for_itself};
 use super::cache::Cache;
 use super::flight::{Wish, fly};
-use super::lookup::Raised;
+use super::lookup::{Raised, hash};
 use super::native::{catch, counted};
 use super::objects::release;
 use super::reading::Found;
+use super::reload::{self, Reload};
 use super::state::Object;
 use crate::core::cache::Undecided;
 
@@ -114,6 +115,24 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<bool> {
         self.cache.get().invalidate(&self.cache_key(args, kwargs)?)
+    }
+
+    #[pyo3(signature = (key, /))]
+    fn reconsider<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, bool)>> {
+        self.cache.get().reconsider(key)
+    }
+
+    #[pyo3(signature = (key, answers, /))]
+    fn rescue<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        answers: bool,
+    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        let found = self.cache.get().rescue(key, hash(key)?, answers)?;
+        Ok(found.map(|value| (value,)))
     }
 
     #[pyo3(signature = (ok, elapsed_ns, /))]
@@ -227,16 +246,29 @@ impl Memo {
     #[inline(never)]
     fn load(&self, key: &Bound<'_, PyAny>, arguments: Arguments) -> *mut ffi::PyObject {
         let py = key.py();
-        counted(|| {
-            let call = || arguments.pass(self.function.bind(py));
-            match fly(self.cache.bind(py), key, &Wish::default(), call) {
-                Ok(value) => value.into_ptr(),
-                Err(error) => {
-                    error.restore(py);
-                    ptr::null_mut()
-                }
+        counted(|| match self.stale_or_loaded(key, arguments) {
+            Ok(value) => value.into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
             }
         })
+    }
+
+    fn stale_or_loaded<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        arguments: Arguments,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = key.py();
+        let (cache, function) = (self.cache.bind(py), self.function.bind(py));
+        let Some((value, reload)) = self.cache.get().reconsider(key)? else {
+            return fly(cache, key, &Wish::default(), || arguments.pass(function));
+        };
+        if reload {
+            reload::start(Reload::call(cache, key, &arguments.later(function)?), py)?;
+        }
+        Ok(value)
     }
 }
 

@@ -91,6 +91,22 @@ impl Cache {
         Ok(answer)
     }
 
+    /// After a miss: the stale value that will do all the same, and whether the caller is to load
+    /// another.
+    pub fn reconsider<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, bool)>> {
+        if !self.settings.lives.has_windows() {
+            return Ok(None);
+        }
+        let hash = hash(key)?;
+        Ok(with_slot(self.shard(hash), key, hash, |state, at| {
+            let (value, reload) = state.cache.reconsider(at?, &CLOCK)?;
+            Some((value.bind(key.py()).clone(), reload))
+        })?)
+    }
+
     /// What is fresh under a key, a value or nothing; counts nothing.
     pub fn peek<'py>(&self, key: &Bound<'py, PyAny>, hash: u64) -> Result<Answer<'py>, Raised> {
         with_slot(self.shard(hash), key, hash, |state, at| {

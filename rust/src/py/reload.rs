@@ -33,6 +33,8 @@ pub struct Reload {
 
 enum What {
     One(Object),
+    /// The loader knows its arguments.
+    Call(Object),
     Many(Py<PyList>),
 }
 
@@ -44,6 +46,15 @@ impl Reload {
         wish: Wish,
     ) -> Self {
         Self::new(cache, What::One(key.clone().unbind()), loader, wish)
+    }
+
+    /// Of a key, by a function that is called without arguments.
+    pub fn call(
+        cache: &Bound<'_, Cache>,
+        key: &Bound<'_, PyAny>,
+        loader: &Bound<'_, PyAny>,
+    ) -> Self {
+        Self::new(cache, What::Call(key.clone().unbind()), loader, Wish::default())
     }
 
     pub fn many(
@@ -68,6 +79,9 @@ impl Reload {
                 let key = key.bind(py);
                 fly_once(cache, key, &self.wish, || loader::call(loader, key))
             }
+            What::Call(key) => {
+                fly_once(cache, key.bind(py), &self.wish, || loader::call_with(loader, []))
+            }
             What::Many(keys) => load_missing(cache, keys.bind(py), loader, &self.wish),
         }
     }
@@ -86,7 +100,7 @@ impl Reload {
         visit.call(&self.cache)?;
         visit.call(&self.loader)?;
         match &self.what {
-            What::One(key) => visit.call(key),
+            What::One(key) | What::Call(key) => visit.call(key),
             What::Many(keys) => visit.call(keys),
         }
     }

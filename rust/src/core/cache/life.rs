@@ -173,6 +173,26 @@ impl<K, V> Cache<K, V> {
         }
     }
 
+    /// After a miss that was counted: the stale value that will do all the same, and whether the
+    /// caller is to load another. The miss becomes a hit.
+    pub fn reconsider(&mut self, slot: Slot, clock: &impl Clock) -> Option<(&V, bool)> {
+        let now_ms = clock.now_ms();
+        let will_do = match self.phase(slot.0, now_ms) {
+            Phase::Stale => true,
+            Phase::Spare => !self.may_try(slot, now_ms),
+            Phase::Fresh | Phase::Absent | Phase::Dead(_) => false,
+        };
+        if !will_do || self.is_beyond_horizon(now_ms) {
+            return None;
+        }
+        // Counted anew, as what it is after all.
+        self.stats.misses = self.stats.misses.saturating_sub(1);
+        match self.consult(Some(slot), clock) {
+            Consulted::Stale { value, reload } => Some((value, reload)),
+            _ => None,
+        }
+    }
+
     /// The value that may stand in for a load that failed; there will be no other try for a while.
     /// Counts a stale hit if it is stale and `answers` somebody, as a reload does not.
     pub fn rescue(&mut self, slot: Slot, answers: bool, clock: &impl Clock) -> Option<&V> {

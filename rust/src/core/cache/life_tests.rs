@@ -17,6 +17,8 @@ enum Step {
     Fill(u8, Kind, usize),
     Begin,
     Get(u8),
+    /// A read that takes what is stale on second thoughts.
+    Reconsider(u8),
     Consult(u8),
     Rescue(u8),
     Prolong(u8, Kind),
@@ -54,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Begin),
         4 => key.clone().prop_map(Step::Get),
         6 => key.clone().prop_map(Step::Consult),
+        4 => key.clone().prop_map(Step::Reconsider),
         3 => key.clone().prop_map(Step::Rescue),
         1 => (key.clone(), kind()).prop_map(|(key, kind)| Step::Prolong(key, kind)),
         1 => key.clone().prop_map(Step::Remove),
@@ -160,6 +163,30 @@ impl Both {
         Ok(())
     }
 
+    fn reconsider(&mut self, key: u8) -> Result<(), TestCaseError> {
+        let will_do = match self.model.phase(key) {
+            Some((Phase::Stale, _)) => true,
+            Some((Phase::Spare, item)) => self.model.now < item.retry_at,
+            _ => false,
+        };
+        let slot = self.subject.locate(key);
+        let Subject { cache, clock, .. } = &mut self.subject;
+        let got = cache.get(slot, clock);
+        if !matches!(got, Read::Miss | Read::Expired(_)) {
+            let _ = self.model.get(key);
+            return Ok(());
+        }
+        let found = slot.and_then(|slot| cache.reconsider(slot, clock));
+        let found = found.map(|(value, reload)| (Some(*value), reload));
+        if will_do {
+            prop_assert_eq!(found, Some(self.model.consult(key)));
+        } else {
+            prop_assert_eq!(found, None);
+            prop_assert_eq!(self.model.get(key), None);
+        }
+        Ok(())
+    }
+
     fn rescue(&mut self, key: u8) -> Result<(), TestCaseError> {
         let Subject { cache, clock, .. } = &mut self.subject;
         let same = |&stored: &u8| if stored == key { Match::Equal } else { Match::Different };
@@ -240,6 +267,7 @@ impl Both {
             Step::Fill(key, kind, at) => return self.fill(key, value, &kind, at),
             Step::Begin => self.begin(),
             Step::Get(key) => return self.get(key),
+            Step::Reconsider(key) => return self.reconsider(key),
             Step::Consult(key) => {
                 prop_assert_eq!(self.subject.consult(key), self.model.consult(key));
             }
