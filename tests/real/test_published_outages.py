@@ -129,7 +129,7 @@ def test_a_read_that_began_before_the_line_was_cut_is_not_kept(
     pages.update(page(1, 7)).unwrap()
     wait_until(lambda: starts(other) == 2)
     caught_up(other)
-    assert not cache._fill_seen(1, rows[0], load, PLAIN)
+    assert not cache._fill_l1_seen(1, rows[0], load, PLAIN)
     assert others.get_by_id(1) == tl.Success(page(1, 7))
 
 
