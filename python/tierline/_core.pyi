@@ -21,6 +21,7 @@ __all__ = [
     "CopyEncoder",
     "EntityChecker",
     "FrameKeys",
+    "FrameReader",
     "Libpq",
     "Memo",
     "RowDecoder",
@@ -564,6 +565,60 @@ class FrameKeys:
     """
 
     def __new__(cls, current: str, keys: dict[str, bytes]) -> FrameKeys: ...
+
+@final
+class FrameReader:
+    """How the frames of one table become values that a cache keeps.
+
+    Args:
+        fingerprint: As in `unpack_frame`.
+        decode: Makes a value of a payload.
+        undecodable: What it raises of bytes that are none of ours: they are no value.
+        holder: The class of what is kept.
+        slot: The attribute in which an instance holds a value. Its own `__new__` and `__init__` are
+            not called.
+        keys: As in `unpack_frame`.
+    """
+
+    def __new__(
+        cls,
+        fingerprint: int,
+        decode: Callable[[bytes], Any],
+        *,
+        undecodable: tuple[type[Exception], ...],
+        holder: type[Any],
+        slot: str,
+        keys: FrameKeys | None = None,
+    ) -> FrameReader: ...
+    def take(
+        self,
+        cache: Cache[Any, Any],
+        into: dict[Any, Any],
+        keys: list[Any],
+        tokens: list[int],
+        names: list[str],
+        frames: list[bytes | None],
+        /,
+        *,
+        beginning: str,
+        now_s: float,
+        ttl_s: float,
+        rest_s: float,
+    ) -> int:
+        """Fill a cache with what frames hold; how many there are.
+
+        Args:
+            cache: What keeps an instance of the holder for each value, as `fill` would.
+            into: Where each value is put, whether it is kept or not.
+            keys: Under which.
+            tokens: From `begin`.
+            names: The place of each frame is the beginning and its name.
+            frames: None where there is none.
+            beginning: Of every place.
+            now_s: Unix seconds now.
+            ttl_s: Seconds that a value is good for; one written later than now is new.
+            rest_s: Seconds that it is kept at most.
+        """
 
 def pack_frame(
     payload: bytes,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
-from returns.primitives.container import BaseContainer
 from returns.result import Failure, Success
 
 from tierline._core import Cache
@@ -21,8 +20,8 @@ K = TypeVar("K")
 K_contra = TypeVar("K_contra", contravariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
-_NEW: Any = Success.__new__
-_SET_VALUE: Any = cast("Any", BaseContainer)._inner_value.__set__  # noqa: SLF001 (what it sets itself)
+HELD_IN = "_inner_value"
+"""The attribute in which a `Success` holds its value."""
 
 
 class ReadByKey(Protocol[K_contra, T_co]):
@@ -117,12 +116,14 @@ def kept(
     entities = {
         key: result.unwrap() for key, result in found.items() if isinstance(result, Success)
     }
+    if options.stale_ok_s == 0:
+        # Or known not to be there.
+        return entities, [key for key in wanted if key not in found]
     missing: list[K] = []
     for key in wanted:
         if key in found:
-            # Or known not to be there.
             continue
-        stale = cache.resilience.stale(key, options.stale_ok_s) if options.stale_ok_s > 0 else None
+        stale = cache.resilience.stale(key, options.stale_ok_s)
         if stale is None:
             missing.append(key)
         else:
@@ -133,11 +134,3 @@ def kept(
 def no_row(table: Table[Any, Any]) -> Failure[RepositoryError]:
     """The answer to a key that no row has."""
     return Failure(NotFoundError("no row has this key", operation="get_by_id", table=table.name))
-
-
-def successes(values: list[T]) -> list[Fetched[T]]:
-    """`Success` of each value, without the two calls that its constructor makes of it."""
-    made: list[Any] = [_NEW(Success) for _ in values]
-    for success, value in zip(made, values, strict=True):
-        _SET_VALUE(success, value)
-    return made

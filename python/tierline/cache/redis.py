@@ -17,11 +17,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from tierline._core import FrameKeys, pack_frame, unpack_frame, unpack_frames
+from tierline._core import FrameKeys, pack_frame, unpack_frame
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.l2_names import keys_of, mark_key, value_key
 from tierline.cache.redis_calls import Reply, Script
@@ -29,10 +29,7 @@ from tierline.cache.redis_client import RedisClient
 from tierline.cache.redis_faults import RedisFaultError
 from tierline.cache.redis_frames import (
     COMPRESS_FROM_BYTES,
-    Many,
     decoded,
-    decoded_many,
-    joined,
 )
 from tierline.cache.redis_limits import LIMIT_S_MIN, limit_s
 from tierline.cache.redis_patterns import glob_literal
@@ -68,6 +65,23 @@ for i = 1, #KEYS, 2 do
 end
 return 0
 """
+
+
+class Take(Protocol):
+    """Takes what a server answers of many keys."""
+
+    def __call__(self, places: Sequence[int], frames: list[bytes | None], reign: str, /) -> int:
+        """Take frames.
+
+        Args:
+            places: Where their keys stand among all that were asked for.
+            frames: None where there is none.
+            reign: The server's; every frame's place begins with it.
+
+        Returns:
+            How many were of use.
+        """
+        ...
 
 
 class FillToken(msgspec.Struct, frozen=True):
@@ -165,56 +179,29 @@ class RedisTier:
             return None
         return value_key(self._base, name), mark_key(self._base, name)
 
-    def get_many(
-        self, names: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
-    ) -> Many[_R]:
-        """As `get`, for many names at once."""
-        asked = names
-        if self._pending:
-            asked = [name for name in names if self._is_told(name)]
-        start, end = f"{self._base}:{{", "}"
-        keys = [start + name + end for name in asked]
-        parts = [
-            self._get_part(keys[at : at + _KEYS_A_CALL], fingerprint, decode, ttl_s)
-            for at in range(0, len(keys), _KEYS_A_CALL)
-        ]
-        many = parts[0] if len(parts) == 1 else joined(parts)
-        if len(asked) == len(names):
-            return many
-        told = dict(zip(asked, zip(many.values, many.lives_s, strict=True), strict=True))
-        found = [told.get(name, (None, 0.0)) for name in names]
-        return Many([value for value, _ in found], [life_s for _, life_s in found], many.hits)
+    def get_many(self, keys: list[str], take: Take) -> None:
+        """What is kept under many keys, of values; all in one round trip to each server.
 
-    def _get_part(
-        self, keys: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
-    ) -> Many[_R]:
-        whole: Many[_R] = Many([None] * len(keys), [0.0] * len(keys), 0)
-        asked = hits = 0
-        for answer in self.client.get_many(keys):
-            if isinstance(answer, RedisFaultError):
-                self.failed(answer)
-                continue
-            is_whole = len(answer.indices) == len(keys)
-            payloads, lives_s = unpack_frames(
-                answer.values,
-                keys if is_whole else [keys[index] for index in answer.indices],
-                fingerprint=fingerprint,
-                beginning=f"{answer.reign} ",
-                now_s=time.time(),
-                ttl_s=ttl_s,
-                keys=self.keys,
-            )
-            values = decoded_many(payloads, decode)
-            asked += len(values)
-            hits += len(values) - values.count(None)
-            if is_whole:
-                whole = Many(values, lives_s, hits)
-                continue
-            for index, value, life_s in zip(answer.indices, values, lives_s, strict=True):
-                whole.values[index], whole.lives_s[index] = value, life_s
-        self.count("hits", hits)
-        self.count("misses", asked - hits)
-        return whole._replace(hits=hits)
+        Args:
+            keys: From `value_key`.
+            take: Called with what each server answers.
+        """
+        places: Sequence[int] = range(len(keys))
+        if self._pending:
+            beginning = len(value_key(self._base, "")) - 1
+            places = [at for at, key in enumerate(keys) if self._is_told(key[beginning:-1])]
+        for start in range(0, len(places), _KEYS_A_CALL):
+            part = places[start : start + _KEYS_A_CALL]
+            asked = keys if len(part) == len(keys) else [keys[at] for at in part]
+            for answer in self.client.get_many(asked):
+                if isinstance(answer, RedisFaultError):
+                    self.failed(answer)
+                    continue
+                whole = len(answer.values) == len(part)
+                told = part if whole else [part[at] for at in answer.indices]
+                hits = take(told, answer.values, answer.reign)
+                self.count("hits", hits)
+                self.count("misses", len(told) - hits)
 
     def begin(self, name: str) -> FillToken | None:
         """Note the write mark before L3 is read; None if L2 is not to be filled.

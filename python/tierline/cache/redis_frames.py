@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -16,29 +16,6 @@ COMPRESS_FROM_BYTES = 1_024
 
 # A payload marked as our schema but not written by us is a miss: L3 has the truth.
 UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
-
-
-class Many(NamedTuple, Generic[_R]):
-    """What is kept for many names.
-
-    Attributes:
-        values: In their order; None where there is none.
-        lives_s: The seconds until each is too old.
-        hits: How many there are.
-    """
-
-    values: list[_R | None]
-    lives_s: list[float]
-    hits: int
-
-
-def joined(parts: Sequence[Many[_R]]) -> Many[_R]:
-    """One answer of several, in their order."""
-    return Many(
-        [value for part in parts for value in part.values],
-        [life_s for part in parts for life_s in part.lives_s],
-        sum(part.hits for part in parts),
-    )
 
 
 def decoded_many(

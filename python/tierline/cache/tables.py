@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
 
-from tierline._core import Cache
-from tierline.cache.l2_names import l2_beginning, l2_name
+from tierline._core import Cache, FrameReader
+from tierline.cache.l2_names import l2_beginning, l2_name, value_key
 from tierline.cache.leases import Asked, Leases, ask
-from tierline.cache.reading import ReadByKey, kept, no_row, reading, successes
+from tierline.cache.reading import HELD_IN, ReadByKey, kept, no_row, reading
 from tierline.cache.redis import MARK_TTL_MS, FillToken, RedisTier
+from tierline.cache.redis_frames import UNDECODABLE
 from tierline.cache.resilience import Resilience, early_s
 from tierline.cache.sharing import Fetched
 from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
@@ -67,6 +68,14 @@ class TableCache(Generic[T, K]):
             self.leases = Leases(l2, strategy.lease_s, mark_ms=MARK_TTL_MS)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(table.entity).decode
+        self._reader = FrameReader(
+            table.fingerprint,
+            self._decode,
+            undecodable=UNDECODABLE,
+            holder=Success,
+            slot=HELD_IN,
+            keys=None if l2 is None else l2.keys,
+        )
 
     def reader(
         self, fetch: Callable[[K], Fetched[T]], look: Look[K] | None = None
@@ -100,36 +109,36 @@ class TableCache(Generic[T, K]):
         entities, asked = kept(self, keys, options)
         if not asked:
             return Success(entities)
-        tokens = dict(zip(asked, self.l1.begin_many(asked), strict=True))
-        names = {} if self._l2 is None else self._names(tokens)
+        tokens = self.l1.begin_many(asked)
         if self._l2 is not None and not options.fresh:
-            from_l2 = self._from_l2(self._l2, names, tokens, options)
-            if not entities and len(from_l2) == len(tokens):
-                return Success(from_l2)
+            from_l2 = self._from_l2(self._l2, asked, tokens, options)
+            if len(from_l2) == len(asked):
+                return Success(entities | from_l2 if entities else from_l2)
             entities |= from_l2
-        missing = [key for key in tokens if key not in entities]
+        missing = {
+            key: token for key, token in zip(asked, tokens, strict=True) if key not in entities
+        }
         if not missing:
             return Success(entities)
+        names: dict[K, str] = {}
         l2_tokens: dict[str, FillToken] = {}
         if self._l2 is not None:
-            l2_tokens = self._l2.begin_many([names[key] for key in missing if key in names])
-        fetched = fetch(missing)
+            names = self._names(missing)
+            l2_tokens = self._l2.begin_many(names.values())
+        fetched = fetch(list(missing))
         if isinstance(fetched, Failure):
             return self.resilience.many(entities, missing, fetched, options)
         rows = fetched.unwrap()
-        for key in missing:
+        for key, token in missing.items():
             result = Success(rows[key]) if key in rows else no_row(self.table)
-            self._fill_l1(key, result, tokens[key], began_s, options)
+            self._fill_l1(key, result, token, began_s, options)
         if self._l2 is not None and l2_tokens:
             named = [(names[key], entity) for key, entity in rows.items() if key in names]
             self._fill_l2(self._l2, named, l2_tokens, options)
         return Success(entities | rows)
 
-    def _names(self, keys: Collection[K]) -> dict[K, str]:
+    def _names(self, keys: Iterable[K]) -> dict[K, str]:
         """The L2 name of each key that a row can have."""
-        if self.table.has_integer_key and set(map(type, keys)) == {int}:
-            # The common case, as `l2_name` would write it.
-            return {key: f"{self.beginning}[{key}]" for key in keys}
         names: dict[K, str] = {}
         for key in keys:
             with suppress(ValueError):
@@ -137,22 +146,41 @@ class TableCache(Generic[T, K]):
         return names
 
     def _from_l2(
-        self, l2: RedisTier, names: dict[K, str], tokens: dict[K, int], options: ReadOptions
+        self, l2: RedisTier, keys: list[K], tokens: list[int], options: ReadOptions
     ) -> dict[K, T]:
-        fingerprint, ttl_s = self.table.fingerprint, self.strategy.ttl_s
-        keys = list(names)
-        many = l2.get_many(list(names.values()), fingerprint, self._decode, ttl_s)
-        values, lives_s = many.values, many.lives_s
-        if many.hits < len(keys):
-            there = [index for index, value in enumerate(values) if value is not None]
-            keys = [keys[index] for index in there]
-            values = [values[index] for index in there]
-            lives_s = [lives_s[index] for index in there]
-        if options.ttl_s is not None:
-            lives_s = [min(life_s, options.ttl_s) for life_s in lives_s]
-        entities = cast("list[T]", values)
-        self.l1.fill_many(keys, successes(entities), [tokens[key] for key in keys], lives_s)
-        return dict(zip(keys, entities, strict=True))
+        """What L2 has of keys whose loads have begun; L1 has it then, too."""
+        if self.table.has_integer_key and set(map(type, keys)) == {int}:
+            # The common case, as the rest would write it.
+            start = value_key(l2.base, self.beginning).removesuffix("}")
+            asked = [f"{start}[{key}]}}" for key in keys]
+        else:
+            names = self._names(keys)
+            tokens = [token for key, token in zip(keys, tokens, strict=True) if key in names]
+            keys = [key for key in keys if key in names]
+            asked = [value_key(l2.base, names[key]) for key in keys]
+        entities: dict[K, T] = {}
+
+        def take(places: Sequence[int], frames: list[bytes | None], reign: str) -> int:
+            own, theirs, names = keys, tokens, asked
+            if len(places) < len(keys):
+                own = [keys[at] for at in places]
+                theirs = [tokens[at] for at in places]
+                names = [asked[at] for at in places]
+            return self._reader.take(
+                self.l1,
+                entities,
+                own,
+                theirs,
+                names,
+                frames,
+                beginning=f"{reign} ",
+                now_s=time.time(),
+                ttl_s=self.strategy.ttl_s,
+                rest_s=options.ttl_s or self.strategy.ttl_s,
+            )
+
+        l2.get_many(asked, take)
+        return entities
 
     def _load(
         self, key: K, fetch: Callable[[K], Fetched[T]], options: ReadOptions = PLAIN

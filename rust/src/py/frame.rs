@@ -9,10 +9,10 @@ use crate::core::frame::{self, BadKeys, Keyring, Stamp, Unsealed};
 /// From this many bytes on other threads run meanwhile.
 const LONG: usize = 1 << 15;
 /// The cache counts time in milliseconds.
-const LIFE_S_MIN: f64 = 0.001;
+pub const LIFE_S_MIN: f64 = 0.001;
 
 #[pyclass(frozen, module = "tierline._core")]
-pub struct FrameKeys(Keyring);
+pub struct FrameKeys(pub(super) Keyring);
 
 #[pymethods]
 impl FrameKeys {

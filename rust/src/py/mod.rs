@@ -16,6 +16,7 @@ mod exact;
 mod fields;
 mod flight;
 mod frame;
+mod frame_reader;
 mod get;
 mod items;
 mod layout;
@@ -62,6 +63,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<libpq::Libpq>()?;
     module.add_class::<decode::RowDecoder>()?;
     module.add_class::<frame::FrameKeys>()?;
+    module.add_class::<frame_reader::FrameReader>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frames, module)?)?;
