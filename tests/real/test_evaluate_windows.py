@@ -79,7 +79,9 @@ def framed(value: Any, order: Any, partition: Any) -> tl.Query[Any]:
 
 
 @pytest.mark.parametrize(
-    "function", [tl.rank, tl.dense_rank, tl.percent_rank, tl.cume_dist, tl.count], ids=lambda f: f.__name__
+    "function",
+    [tl.rank, tl.dense_rank, tl.percent_rank, tl.cume_dist, tl.count],
+    ids=lambda function: function.__name__,
 )
 @pytest.mark.parametrize("nulls", [None, "first", "last"])
 @pytest.mark.parametrize("direction", [tl.asc, tl.desc])
