@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import pytest
 from redis import Redis
 from tests.chaos.conftest import ENTRIES, Entry
 from tests.chaos.lengths import IS_LONG, times
-from tests.chaos.observer import Behind, Failed, Note, Options, Seen, Written
+from tests.chaos.observer import Behind, Failed, Note, Options, Written
+from tests.chaos.staleness import histogram, staleness
 from tests.real.helpers import wait_until
 from tests.stalls import Stalls
 
@@ -205,7 +206,9 @@ FAULTS: tuple[Callable[[World], None], ...] = (
 )
 
 
-def test_nothing_older_than_the_bound_is_seen_whatever_breaks(world: World, stalls: Stalls) -> None:
+def test_nothing_older_than_the_bound_is_seen_whatever_breaks(
+    world: World, stalls: Stalls, record_property: Callable[[str, object], None]
+) -> None:
     for _ in range(times(1, 60)):
         for fault in FAULTS:
             fault(world)
@@ -220,36 +223,11 @@ def test_nothing_older_than_the_bound_is_seen_whatever_breaks(world: World, stal
     ages = staleness(notes)
     assert not behind, f"{len(behind)} reads lacked their own process's writes: {behind[:3]}"
     assert not failed, f"{len(failed)} reads failed: {failed[:3]}"
-    counted = f"of {len(ages):,} versions the oldest was {max(ages):.3f} s old"
-    assert max(ages) <= STALENESS_S, counted
+    writes = sum(isinstance(note, Written) for note in notes)
+    record_property("ages", histogram(ages, writes))
+    assert max(ages) <= STALENESS_S, histogram(ages, writes)
     healed = max(staleness(notes, healed_s))
     assert healed <= 0.5 * STALENESS_S + stalls.seconds(healed_s, healed_s + 1.0)
     # Something was seen, in every process, and of every writer.
     assert len({note.row for note in notes if isinstance(note, Written)}) == len(ROWS)
     assert len(ages) > times(500, 50_000)
-
-
-def staleness(notes: Iterable[Note], from_s: float = 0.0) -> list[float]:
-    """How old each version was at most when it was read, in reads that began after a moment."""
-    acknowledged: dict[int, list[tuple[int, float]]] = {}
-    for note in notes:
-        if isinstance(note, Written):
-            acknowledged.setdefault(note.row, []).append((note.n, note.acknowledged_s))
-    ended: dict[int, dict[int, float]] = {}
-    for row, found in acknowledged.items():
-        # The first acknowledgement of any later version: one may have been lost.
-        sooner = float("inf")
-        ends: dict[int, float] = {}
-        for n, when_s in sorted(found, reverse=True):
-            ends[n] = sooner
-            sooner = min(sooner, when_s)
-        ends[-1] = sooner
-        ended[row] = ends
-    ages: list[float] = []
-    for note in notes:
-        if not isinstance(note, Seen) or note.began_s < from_s:
-            continue
-        ends = ended.get(note.row, {})
-        known = note.n if note.n in ends else max((n for n in ends if n < note.n), default=-1)
-        ages.append(max(0.0, note.began_s - ends[known]))
-    return ages
