@@ -599,6 +599,12 @@ def test_what_write_behind_is_not_for_is_refused(open_behind: Open, pg_url: str)
     store.transaction(inside).unwrap()
     with tl.open(pg_url) as without, pytest.raises(tl.ConfigurationError, match="redis="):
         tl.repository(without, ITEMS, cache=BEHIND)
+    several = "redis+sentinel://127.0.0.1:1/tierline"
+    with (
+        tl.open(pg_url, redis=several) as failing_over,
+        pytest.raises(tl.ConfigurationError, match=r"redis\+sentinel:// is of several"),
+    ):
+        tl.repository(failing_over, ITEMS, cache=BEHIND)
     with pytest.raises(TypeError, match="not written behind"):
         store.write_behind.dead_letters(stamped)
     with pytest.raises(TypeError, match="dead_letters"):

@@ -33,6 +33,7 @@ LIMIT_S = 2.0
 
 _LIMIT_S_MIN = 0.05
 _OPERATION = "write_behind"
+_FAIL_OVER = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _RUN_ID = re.compile(rb"run_id:(\w+)")
 
 
@@ -58,11 +59,19 @@ class Line:
         run: Which run of the server the last connection led to; empty before the first.
 
     Raises:
-        ConfigurationError: The URL cannot be read.
+        ConfigurationError: The URL cannot be read, or is not one server's.
     """
 
     def __init__(self, url: str) -> None:
         self.run = b""
+        scheme = url.partition(":")[0]
+        if scheme in _FAIL_OVER:
+            raise ConfigurationError(
+                f"write_behind keeps its journal on one Redis server, and {scheme}:// is of "
+                "several: a failover may lose what was acknowledged; open a store with redis://, rediss:// "
+                "or unix:// for the tables that are written behind",
+                operation=_OPERATION,
+            )
         # redis-py's own annotations leave most of this unknown.
         try:
             self._pool: Any = cast("Any", redis.ConnectionPool).from_url(
