@@ -68,8 +68,8 @@ class Line:
         if scheme in _FAIL_OVER:
             raise ConfigurationError(
                 f"write_behind keeps its journal on one Redis server, and {scheme}:// is of "
-                "several: a failover may lose what was acknowledged; open a store with redis://, rediss:// "
-                "or unix:// for the tables that are written behind",
+                "several: a failover may lose what was acknowledged; open a store with redis://, "
+                "rediss:// or unix:// for the tables that are written behind",
                 operation=_OPERATION,
             )
         # redis-py's own annotations leave most of this unknown.
