@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sabotage_guard import Guard
 from sabotage_servers import SERVERS
+from sabotage_warming import WARMING
 from tierline import _core
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -403,6 +404,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *SERVERS,
+    *WARMING,
 )
 
 

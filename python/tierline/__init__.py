@@ -116,6 +116,9 @@ from tierline.result import Failure, Result, Success, ask, collect, do, flow, th
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
 if TYPE_CHECKING:
+    from tierline.cache.application import ApplicationCache
+    from tierline.cache.application_keys import CacheKey
+    from tierline.cache.spaces import CacheSpace
     from tierline.postgres import (
         Acquired,
         CircuitChanged,
@@ -156,10 +159,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "Acquired",
+    "ApplicationCache",
     "Assignment",
     "Batch",
     "Cache",
     "CacheInfo",
+    "CacheKey",
+    "CacheSpace",
     "CachedFunction",
     "CachedQuery",
     "Change",
@@ -332,6 +338,9 @@ __all__ = [
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
+    "ApplicationCache": "tierline.cache.application",
+    "CacheKey": "tierline.cache.application_keys",
+    "CacheSpace": "tierline.cache.spaces",
     "Acquired": "tierline.postgres",
     "CircuitChanged": "tierline.postgres",
     "Event": "tierline.postgres",

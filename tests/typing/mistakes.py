@@ -229,6 +229,11 @@ def bounding(store: tl.Store) -> None:
     store.on_event(on_ran)  # rejected
 
 
+def remembering(store: tl.Store, book: Book) -> None:
+    store.cache.put("978", book, tags=3)  # rejected
+    store.cached(ttl_s="60")  # rejected
+
+
 def on_ran(event: tl.Ran) -> None:
     _ = event.total_s.hours  # rejected
     event.rows = 3  # rejected

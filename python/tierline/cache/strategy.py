@@ -33,8 +33,17 @@ def read_through(*, ttl_s: float, max_entries: int = 100_000) -> ReadThrough:
     Raises:
         ValueError: An argument is out of range.
     """
-    if not (math.isfinite(ttl_s) and ttl_s >= TTL_S_MIN):
-        raise ValueError(f"ttl_s must be at least {TTL_S_MIN} seconds, not {ttl_s!r}")
     if max_entries < 1:
         raise ValueError(f"max_entries must be at least 1, not {max_entries!r}")
-    return ReadThrough(float(ttl_s), max_entries)
+    return ReadThrough(check_ttl_s(ttl_s), max_entries)
+
+
+def check_ttl_s(ttl_s: float) -> float:
+    """A time to live.
+
+    Raises:
+        ValueError: It is no finite number of seconds, or too few.
+    """
+    if not (math.isfinite(ttl_s) and ttl_s >= TTL_S_MIN):
+        raise ValueError(f"ttl_s must be at least {TTL_S_MIN} seconds, not {ttl_s!r}")
+    return float(ttl_s)

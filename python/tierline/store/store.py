@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
 
+from tierline.cache.application import ApplicationCache
 from tierline.cache.tables import Caches
 from tierline.closing import Closing
 from tierline.entity import Table
@@ -33,10 +34,10 @@ from tierline.sql.backplane import (
 from tierline.sql.idempotency import CREATE, FORGET
 from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.backplane import Backplane, TableSql, run_each
+from tierline.store.caching import Caching
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.running import run_transaction, transaction_mode
-from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats, query_stats
 from tierline.store.transaction import Transaction
 from tierline.store.verbs import Verbs
 
@@ -45,7 +46,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(Verbs[Database, Caches], Closing):
+class Store(Verbs[Database, Caches], Caching, Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -55,6 +56,7 @@ class Store(Verbs[Database, Caches], Closing):
     Attributes:
         database: L3.
         caches: L1 and L2.
+        cache: The application's own keys, in L1 and L2.
         backplane: Hears of changes; None without one.
     """
 
@@ -69,6 +71,7 @@ class Store(Verbs[Database, Caches], Closing):
     ) -> None:
         self.database = database
         self.caches = caches
+        self.cache = ApplicationCache(caches.l2)
         self.backplane = backplane
         self._server = server
         self.subscriptions = Subscriptions(database.schema)
@@ -280,22 +283,6 @@ class Store(Verbs[Database, Caches], Closing):
         Errors: `QueryError` if a table does not exist or is another's.
         """
         return self._announce(tables, "uninstall_backplane", uninstall_backplane_sql)
-
-    def stats(self) -> Stats:
-        """Hits, misses, loads and evictions of each tier since the store was opened."""
-        tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
-        queries = self.caches.queries.stats()
-        if queries.loads:
-            tiers.append(query_stats(queries))
-        if self.caches.l2 is not None:
-            tiers.append(l2_stats(self.caches.l2))
-        reads = self.database.reads()
-        tiers.append(
-            TierStats(
-                "L3", hits=reads.found, misses=reads.empty, loads=reads.found, errors=reads.errors
-            )
-        )
-        return Stats(tuple(tiers))
 
     def health(self) -> Health:
         """What is known of each PostgreSQL server: role, lag, circuit, pool, version.

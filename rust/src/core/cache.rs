@@ -25,6 +25,7 @@ use super::{
 };
 
 mod announcing;
+mod heat;
 mod life;
 mod storing;
 mod values;

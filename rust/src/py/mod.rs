@@ -16,6 +16,7 @@ mod fields;
 mod flight;
 mod frame;
 mod get;
+mod hottest;
 mod items;
 mod layout;
 mod libpq;
