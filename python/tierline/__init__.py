@@ -137,6 +137,7 @@ if TYPE_CHECKING:
     )
     from tierline.store import (
         Batch,
+        CachedQueryStats,
         Deferred,
         InDoubt,
         Loader,
@@ -168,6 +169,7 @@ __all__ = [
     "CacheSpace",
     "CachedFunction",
     "CachedQuery",
+    "CachedQueryStats",
     "Change",
     "Changed",
     "CircuitChanged",
@@ -357,6 +359,7 @@ _LAZY = {
     "write_token": "tierline.postgres",
     "reads": "tierline.store",
     "Batch": "tierline.store",
+    "CachedQueryStats": "tierline.store",
     "Deferred": "tierline.store",
     "InDoubt": "tierline.store",
     "Loader": "tierline.store",

@@ -301,7 +301,7 @@ def test_a_function_is_called_once_for_the_same_arguments(cache: ApplicationCach
 
 def test_positional_and_named_arguments_do_not_collide(cache: ApplicationCache) -> None:
     kept = remembering(cache, _shown)
-    assert kept((1,), (("x", 2),)) != kept(1, x=2)
+    assert kept((1,), (("x", 2),)) != kept(1, x=2) != kept(1, ("x", 2))
     assert kept(1, 2) != kept((1, 2))
     assert kept() != kept(())
 

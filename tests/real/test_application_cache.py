@@ -25,7 +25,11 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class Berth(msgspec.Struct, frozen=True):
-    row: str
+    """What a seat's bytes could be read as."""
+
+    row: int
+    letter: str
+    deck: int = 1
 
 
 @pytest.fixture
@@ -119,6 +123,8 @@ def test_a_load_that_another_process_overtook_fills_nothing(
         return 1
 
     assert spaces[0].get_or_load("k", load, tags=["t"]) == 1
+    # What L2 has, that is.
+    spaces[1]._shelf.l1.clear()
     assert spaces[1].get("k") == (2 if forget == "put" else None)
 
 

@@ -182,14 +182,24 @@ class FloorTier:
         data = self._call(lambda client: client.get(spot.value) or b"")
         found = None if not data else read_value(data, fingerprint, decode, ttl_s)
         self._redis.count("misses" if found is None else "hits")
+        self._redis.count("bytes_read", len(data or b""))
         return found
 
-    def fill(self, spot: Spot, value: bytes, ttl_s: float) -> bool | None:
-        """Keep a value, unless the floor refuses it; whether it is kept."""
+    def fill(self, spot: Spot, value: bytes, ttl_s: float, payload_bytes: int = 0) -> bool | None:
+        """Keep a value, unless the floor refuses it; whether it is kept.
+
+        Args:
+            spot: Where.
+            value: From `write_value`.
+            ttl_s: Seconds that it is kept.
+            payload_bytes: What it was made of, for the statistics.
+        """
         args = [value, max(1, int(ttl_s * 1000))]
         stored = self._call(lambda _: self._fill(keys=list(spot), args=args))
         if stored is not None:
             self._redis.count("fills" if stored else "refused_fills")
+            self._redis.count("bytes_written", len(value))
+            self._redis.count("payload_bytes", payload_bytes)
         return None if stored is None else bool(stored)
 
     def raise_floor(self, spot: Spot, xids: Sequence[int]) -> bool | None:

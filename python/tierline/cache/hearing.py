@@ -276,4 +276,4 @@ class HearingCache(TableCache[T, K]):
             snapshot=seen.snapshot,
             standby=seen.standby,
         )
-        self._floors.fill(spot, value, self.strategy.ttl_s)
+        self._floors.fill(spot, value, self.strategy.ttl_s, len(payload))

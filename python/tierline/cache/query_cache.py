@@ -17,6 +17,7 @@ from returns.result import Failure, Success
 from tierline._core import Cache
 from tierline.cache.query_index import Slot, TableIndex
 from tierline.cache.strategy import TTL_S_MIN
+from tierline.cache.tallies import Tallies, Tally
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import RepositoryError
@@ -58,10 +59,11 @@ class QueryStats(NamedTuple):
 class _Entry:
     """A result, or one that is being read."""
 
-    __slots__ = ("is_live", "key", "rows", "slots", "until_s")
+    __slots__ = ("is_live", "key", "rows", "slots", "tally", "until_s")
 
-    def __init__(self, key: Any, readings: Iterable[Reading], until_s: float) -> None:
+    def __init__(self, key: Any, readings: Iterable[Reading], until_s: float, tally: Tally) -> None:
         self.key = key
+        self.tally = tally
         self.slots = [Slot(self, reading) for reading in readings]
         self.until_s = until_s
         self.rows: list[Any] = []
@@ -79,6 +81,9 @@ class _NotLoadedError(Exception):
 class QueryCache:
     """The results of one store's cached queries; safe to share between threads.
 
+    Attributes:
+        tallies: Counters of each query.
+
     Args:
         schema: The schema that tables without one lie in.
     """
@@ -93,6 +98,7 @@ class QueryCache:
         self._spared = 0
         self._loads = 0
         self._looks = [0, 0]
+        self.tallies = Tallies()
         self._l1: Cache[Any, _Entry] = Cache(
             ROWS_MAX, weigher=_weight, ttl_s=_rest_s, listener=self._left
         )
@@ -121,11 +127,13 @@ class QueryCache:
         mine: list[_Entry] = []
 
         def loaded(_: Any) -> _Entry:
-            entry = _Entry(key, readings(), time.monotonic() + ttl_s)
+            began_s = time.monotonic()
+            entry = _Entry(key, readings(), began_s + ttl_s, self.tallies.of(key))
             mine.append(entry)
             # Before the read: a change from now on finds it.
             self._enter(entry)
             found = load()
+            entry.tally.load_s += time.monotonic() - began_s
             if isinstance(found, Failure):
                 raise _NotLoadedError(found)
             entry.rows = found.unwrap()
@@ -138,6 +146,8 @@ class QueryCache:
         finally:
             if mine:
                 self._settle(mine[0])
+        if not mine:
+            entry.tally.hits += 1
         return Success(entry.rows)
 
     def changed(self, table: Table[Any, Any], changes: Sequence[RowChange] | None = None) -> None:
@@ -221,6 +231,7 @@ class QueryCache:
         # Refuses the load as well, if the entry is one that is being read. A newer one of the same
         # key may go with it.
         self._l1.invalidate(entry.key)
+        entry.tally.invalidated += 1
         return True
 
     def _settle(self, entry: _Entry) -> None:
@@ -235,6 +246,7 @@ class QueryCache:
     def _enter(self, entry: _Entry) -> None:
         with self._lock:
             self._loads += 1
+            entry.tally.loads += 1
             entry.is_live = True
             for slot in entry.slots:
                 place = self._id(slot.reading.table)

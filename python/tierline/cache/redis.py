@@ -71,7 +71,21 @@ class FillToken(msgspec.Struct, frozen=True):
 
 
 class L2Stats(msgspec.Struct, frozen=True):
-    """L2's counters since the store was opened."""
+    """L2's counters since the store was opened.
+
+    Attributes:
+        hits: Reads it answered.
+        misses: Reads it could not answer.
+        fills: Values it took.
+        refused_fills: Values that came too late.
+        invalidations: Names it was told to forget.
+        errors: Calls that failed.
+        skipped: Calls that were not made: it is left alone, or the deadline is near.
+        round_trips: Calls that were made.
+        bytes_read: Of the values it answered with, as it keeps them.
+        bytes_written: Of the values it was given, as it keeps them.
+        payload_bytes: The same before they were framed, compressed and encrypted.
+    """
 
     hits: int
     misses: int
@@ -80,6 +94,10 @@ class L2Stats(msgspec.Struct, frozen=True):
     invalidations: int
     errors: int
     skipped: int
+    round_trips: int
+    bytes_read: int
+    bytes_written: int
+    payload_bytes: int
 
 
 class RedisTier:
@@ -128,7 +146,11 @@ class RedisTier:
             return None
         frame = self._get(name)
         found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
-        self._count("misses" if found is None else "hits")
+        with self._lock:
+            counts = self._counts
+            counts["misses" if found is None else "hits"] += 1
+            counts["round_trips"] += 1
+            counts["bytes_read"] += len(frame or b"")
         return found
 
     def _get(self, name: str) -> bytes | None:
@@ -171,6 +193,8 @@ class RedisTier:
         stored = self._try(lambda space: self._fill(keys=_keys(space, [name]), args=args))
         if stored is not None:
             self._count("fills" if stored else "refused_fills")
+            self._count("bytes_written", len(frame))
+            self._count("payload_bytes", len(payload))
 
     def invalidate(self, names: Iterable[str]) -> None:
         """Drop what is kept for the names, and every fill of them that has begun.
@@ -215,9 +239,9 @@ class RedisTier:
         """What a call of the client answers; None if Redis does not answer."""
         return self._try(lambda _: call(self._client)) if self._available() else None
 
-    def count(self, name: str) -> None:
+    def count(self, name: str, number: int = 1) -> None:
         """Count something by its name in `L2Stats`."""
-        self._count(name)
+        self._count(name, number)
 
     def stats(self) -> L2Stats:
         """The counters."""
@@ -291,6 +315,7 @@ class RedisTier:
         The call is given the key space. If a connection made for it led to another run of the
         server, its answer is of the wrong space, and it is made again.
         """
+        self._count("round_trips")
         try:
             space = self._space
             answer = call(space)
@@ -306,9 +331,9 @@ class RedisTier:
         self._closed_until_s = time.monotonic() + _COOL_DOWN_S
         self._count("errors")
 
-    def _count(self, name: str) -> None:
+    def _count(self, name: str, number: int = 1) -> None:
         with self._lock:
-            self._counts[name] += 1
+            self._counts[name] += number
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"

@@ -11,13 +11,14 @@ from tierline.store.coordination import (
 )
 from tierline.store.loader import Deferred, Loader
 from tierline.store.opening import connect, open, reads  # noqa: A004 (the field's word)
-from tierline.store.stats import Stats, TierStats
+from tierline.store.stats import CachedQueryStats, Stats, TierStats
 from tierline.store.store import Store
 from tierline.store.streams import Stream
 from tierline.store.transaction import Transaction
 
 __all__ = [
     "Batch",
+    "CachedQueryStats",
     "Deferred",
     "InDoubt",
     "Loader",

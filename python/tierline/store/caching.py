@@ -13,7 +13,7 @@ from tierline.cache.spaces import MAX_ENTRIES
 from tierline.cache.tables import Caches
 from tierline.postgres import Database
 from tierline.store.backplane import Backplane
-from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats, query_stats
+from tierline.store.stats import Stats, all_tiers, each_query
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,17 +72,13 @@ class Caching:
         return decorate
 
     def stats(self) -> Stats:
-        """Hits, misses, loads and evictions of each tier since the store was opened."""
-        tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in self.caches.all()]
-        queries = self.caches.queries.stats()
-        if queries.loads:
-            tiers.append(query_stats(queries))
-        if self.caches.l2 is not None:
-            tiers.append(l2_stats(self.caches.l2))
-        reads = self.database.reads()
-        tiers.append(
-            TierStats(
-                "L3", hits=reads.found, misses=reads.empty, loads=reads.found, errors=reads.errors
-            )
+        """The counters of each tier, table and cached query, the horizon and the servers.
+
+        They are counted since the store was opened. Asking reads counters that are kept anyway.
+        """
+        return Stats(
+            all_tiers(self.caches, self.cache, self.database.reads()),
+            each_query(self.caches.queries),
+            None if self.backplane is None else self.backplane.health(),
+            self.database.health(),
         )
-        return Stats(tuple(tiers))
