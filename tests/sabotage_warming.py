@@ -6,6 +6,7 @@ from sabotage_guard import Guard
 
 CORE = "core/test_application_cache.py"
 REAL = "real/test_application_cache.py"
+WARM = "real/test_warming.py"
 
 WARMING = (
     Guard(
@@ -101,5 +102,67 @@ WARMING = (
         "cache/application.py",
         (("        if known is not None:\n            shelf.clear()\n", ""),),
         f"{REAL}::test_a_function_defined_anew_does_not_find_the_old_results_in_redis",
+    ),
+    Guard(
+        "warming: the rate counts a batch before it is read",
+        "store/warming.py",
+        (("self._began_s + (self._keys + count) / self._rate", "self._began_s"),),
+        f"{WARM}::test_no_more_rows_a_second_than_the_rate",
+    ),
+    Guard(
+        "warming: the deadline",
+        "store/warming.py",
+        (
+            (
+                "        if pause_s >= rest_s:\n            return False\n        time.sleep(pause_s)\n",
+                "",
+            ),
+        ),
+        f"{WARM}::test_a_deadline_keeps_what_is_done",
+    ),
+    Guard(
+        "warming: Ctrl-C",
+        "store/warming.py",
+        (("except KeyboardInterrupt:", "except ZeroDivisionError:"),),
+        f"{WARM}::test_ctrl_c_keeps_what_is_done",
+    ),
+    Guard(
+        "warming: no more than L1 holds",
+        "store/warming.py",
+        (("return Success(Work(table, keys[:room]))", "return Success(Work(table, keys))"),),
+        f"{WARM}::test_no_more_rows_are_read_than_l1_holds",
+    ),
+    Guard(
+        "hot keys: checksum",
+        "store/hot_key_file.py",
+        (('digest != _digest(text) + b"\\n"', "False"),),
+        f"{WARM}::test_a_broken_file_is_a_failure_and_loses_nothing",
+    ),
+    Guard(
+        "hot keys: a file is replaced as a whole",
+        "store/hot_key_file.py",
+        (
+            ('beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")', "beside = path"),
+            ('beside.open("xb")', 'beside.open("wb")'),
+        ),
+        f"{WARM}::test_a_file_that_cannot_be_written_leaves_the_old_one",
+    ),
+    Guard(
+        "hot keys: nothing hot writes nothing",
+        "store/caching.py",
+        (("        if not count:\n            return Success(0)\n", ""),),
+        f"{WARM}::test_nothing_hot_leaves_the_old_file",
+    ),
+    Guard(
+        "hot keys: keys that JSON would make others",
+        "store/hot_key_file.py",
+        (("if _survives(key, encode, decode)", "if key == key"),),
+        f"{WARM}::test_a_key_that_json_would_make_another_is_left_out",
+    ),
+    Guard(
+        "statistics: queries are counted by themselves up to a bound",
+        "cache/tallies.py",
+        (("if len(self._by_form) >= QUERIES_MAX:", "if False:"),),
+        "pure/test_stats.py::test_queries_beyond_a_thousand_are_counted_together",
     ),
 )

@@ -37,3 +37,14 @@ def of_functions(store: tl.Store) -> None:
     airport.cache_invalidate(1)  # rejected
     store.cached(60)  # rejected
     store.cached(ttl_s=60, tags=1)  # rejected
+
+
+def of_warming(store: tl.Store) -> None:
+    store.warm(AIRPORTS, [1])  # rejected
+    store.warm(AIRPORTS)  # rejected
+    store.warm([1, 2])  # rejected
+    store.warm("hot_keys.txt")  # rejected
+    store.warm(tl.select(AIRPORTS), ["JFK"])  # rejected
+    store.warm(tl.select(AIRPORTS), rate="100")  # rejected
+    store.warm(AIRPORTS, ["JFK"], progress=lambda: None)  # rejected
+    _rows: int = store.warm(AIRPORTS, ["JFK"])  # rejected

@@ -69,3 +69,24 @@ def functions(store: tl.Store) -> None:
         return tl.collect(map(fetched, codes))
 
     assert_type(several(["JFK"]), tl.Result[list[Airport], tl.NotFoundError])
+
+
+def warming(store: tl.Store, hot: tl.HotKeys) -> None:
+    assert_type(
+        store.warm(tl.select(AIRPORTS), rate=100, progress=True),
+        tl.Result[tl.WarmReport, tl.RepositoryError],
+    )
+    assert_type(
+        store.warm(AIRPORTS, ["JFK"], progress=print), tl.Result[tl.WarmReport, tl.RepositoryError]
+    )
+    assert_type(tl.hot_keys("hot_keys.txt"), tl.HotKeys)
+    report = store.warm(hot).unwrap()
+    assert_type(report.rows, int)
+    assert_type(store.save_hot_keys("hot_keys.txt", top=10), tl.Result[int, tl.RepositoryError])
+
+
+def statistics(store: tl.Store) -> None:
+    stats = store.stats()
+    assert_type(stats.queries, tuple[tl.CachedQueryStats, ...])
+    assert_type(stats.tables, dict[str, tl.TierStats])
+    assert_type(stats.tables["airports"].compression, float | None)
