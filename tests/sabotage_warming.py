@@ -7,6 +7,7 @@ from sabotage_guard import Guard
 CORE = "core/test_application_cache.py"
 REAL = "real/test_application_cache.py"
 WARM = "real/test_warming.py"
+TOP = "real/test_top.py"
 
 WARMING = (
     Guard(
@@ -112,12 +113,7 @@ WARMING = (
     Guard(
         "warming: the deadline",
         "store/warming.py",
-        (
-            (
-                "        if pause_s >= rest_s:\n            return False\n        time.sleep(pause_s)\n",
-                "",
-            ),
-        ),
+        (("if pause_s >= rest_s:", "if False:"), ("        time.sleep(pause_s)\n", "")),
         f"{WARM}::test_a_deadline_keeps_what_is_done",
     ),
     Guard(
@@ -164,5 +160,34 @@ WARMING = (
         "cache/tallies.py",
         (("if len(self._by_form) >= QUERIES_MAX:", "if False:"),),
         "pure/test_stats.py::test_queries_beyond_a_thousand_are_counted_together",
+    ),
+    Guard(
+        "top: statistics of another version",
+        "cli/top_stores.py",
+        (("except (msgspec.DecodeError, ValueError):", "except ZeroDivisionError:"),),
+        f"{TOP}::test_what_is_no_statistic_is_left_out",
+    ),
+    Guard(
+        "top: what is no statistic at all",
+        "cache/board.py",
+        (
+            (
+                "except (msgspec.DecodeError, ValueError, RecursionError):",
+                "except ZeroDivisionError:",
+            ),
+        ),
+        f"{TOP}::test_what_is_no_statistic_is_left_out",
+    ),
+    Guard(
+        "top: a process that died",
+        "cache/board.py",
+        (("px=int(ttl_s * 1_000)", ""),),
+        f"{TOP}::test_a_process_that_dies_is_shown_for_seconds_only",
+    ),
+    Guard(
+        "top: a reader that has gone",
+        "cli/top.py",
+        (("except BrokenPipeError:", "except ZeroDivisionError:"),),
+        f"{TOP}::test_a_reader_that_has_enough_ends_it_quietly",
     ),
 )

@@ -124,7 +124,10 @@ def test_ctrl_c_keeps_what_is_done(store: tl.Store, pages: Pages) -> None:
     def interrupted(_: int) -> None:
         raise KeyboardInterrupt
 
-    report = store.warm(PAGES, range(COUNT), progress=interrupted).unwrap()
+    try:
+        report = store.warm(PAGES, range(COUNT), progress=interrupted).unwrap()
+    except KeyboardInterrupt:
+        pytest.fail("Ctrl-C came out of it")
     assert (report.stopped, report.keys, report.rows) == ("interrupt", 500, 500)
     assert entries(store) == 500
 

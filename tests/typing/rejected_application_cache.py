@@ -48,3 +48,4 @@ def of_warming(store: tl.Store) -> None:
     store.warm(tl.select(AIRPORTS), rate="100")  # rejected
     store.warm(AIRPORTS, ["JFK"], progress=lambda: None)  # rejected
     _rows: int = store.warm(AIRPORTS, ["JFK"])  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", publish_stats="yes")  # rejected

@@ -85,7 +85,8 @@ def warming(store: tl.Store, hot: tl.HotKeys) -> None:
     assert_type(store.save_hot_keys("hot_keys.txt", top=10), tl.Result[int, tl.RepositoryError])
 
 
-def statistics(store: tl.Store) -> None:
+def statistics() -> None:
+    store = tl.open("postgresql://h/d", redis="redis://h", publish_stats=True)
     stats = store.stats()
     assert_type(stats.queries, tuple[tl.CachedQueryStats, ...])
     assert_type(stats.tables, dict[str, tl.TierStats])

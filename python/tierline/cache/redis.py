@@ -221,7 +221,7 @@ class RedisTier:
     def _scan(self, beginning: str, space: str) -> set[str]:
         """The names that have a value, or a mark: a fill may have begun where there is no value."""
         start = f"{space}:{{"
-        pattern = f"{_glob_literal(start + beginning)}*"
+        pattern = f"{glob_literal(start + beginning)}*"
         keys: list[bytes] = list(self._client.scan_iter(match=pattern, count=1_000))
         texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
         return {text[len(start) : -1] for text in texts}
@@ -352,7 +352,7 @@ def _keys(space: str, names: Iterable[str]) -> list[str]:
     return [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
 
 
-def _glob_literal(text: str) -> str:
+def glob_literal(text: str) -> str:
     """The text as a pattern of Redis that matches only itself."""
     return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
+from tierline.cache.board import StatsBoard
 from tierline.cache.hearing_caches import HearingCaches
 from tierline.cache.redis import RedisTier
 from tierline.cache.tables import Caches
@@ -26,6 +27,7 @@ from tierline.postgres import (
 from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
 from tierline.store.backplane import Backplane, BackplaneName, last_write_of
+from tierline.store.publishing import Publisher
 from tierline.store.store import Store
 
 
@@ -45,6 +47,7 @@ def connect(
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
+    publish_stats: bool = False,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
 
@@ -71,6 +74,7 @@ def connect(
             at least 0.05.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
+        publish_stats: Show `store.stats()` in Redis every two seconds, for `tierline top`.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
@@ -90,23 +94,28 @@ def connect(
         options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
         _check_backplane(backplane, max_staleness_s)
+        if publish_stats and redis is None:
+            raise ConfigurationError(
+                "publish_stats shows statistics in Redis; give redis= too", operation="open"
+            )
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
         return Failure(error)
     try:
-        return Success(
-            _wire(
-                server,
-                server.conninfo if server else url or "",
-                options,
-                replicas=replicas,
-                reads=reads,
-                redis=redis,
-                prefix=prefix,
-                staleness_s=None if backplane is None else max_staleness_s,
-                cursor_secret=cursor_secret,
-            )
+        store = _wire(
+            server,
+            server.conninfo if server else url or "",
+            options,
+            replicas=replicas,
+            reads=reads,
+            redis=redis,
+            prefix=prefix,
+            staleness_s=None if backplane is None else max_staleness_s,
+            cursor_secret=cursor_secret,
         )
+        if publish_stats and redis is not None:
+            store.publisher = Publisher(store, StatsBoard(redis, prefix=prefix))
+        return Success(store)
     except RepositoryError as error:
         if server is not None:
             server.close()
@@ -129,6 +138,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
     cursor_secret: bytes | None = None,
+    publish_stats: bool = False,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
 
@@ -151,6 +161,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             backplane=backplane,
             max_staleness_s=max_staleness_s,
             cursor_secret=cursor_secret,
+            publish_stats=publish_stats,
         )
     )
 

@@ -37,6 +37,7 @@ from tierline.store.backplane import Backplane, TableSql, run_each
 from tierline.store.caching import Caching
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
+from tierline.store.publishing import Publisher
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.transaction import Transaction
 from tierline.store.verbs import Verbs
@@ -58,6 +59,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
         caches: L1 and L2.
         cache: The application's own keys, in L1 and L2.
         backplane: Hears of changes; None without one.
+        publisher: Shows the statistics in Redis; None unless `publish_stats=True`.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
         self.caches = caches
         self.cache = ApplicationCache(caches.l2)
         self.backplane = backplane
+        self.publisher: Publisher | None = None
         self._server = server
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
@@ -329,6 +332,8 @@ class Store(Verbs[Database, Caches], Caching, Closing):
             return
         self._closed = True
         try:
+            if self.publisher is not None:
+                self.publisher.close()
             if self.backplane is not None:
                 self.backplane.close()
             self.database.close()
