@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -45,9 +46,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Generator[None]:
-    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    """Interrupts reach the tests that send them, and only as Python lets them.
+
+    A shell starts background jobs with SIGINT ignored, and their children inherit that. And Python
+    swallows an interrupt that happens to come while it runs a finaliser, such as a weak set's: it
+    tells `sys.unraisablehook`, which would be a test's failure.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook = sys.unraisablehook
+
+    def tell(found: sys.UnraisableHookArgs) -> None:
+        if found.exc_type is not KeyboardInterrupt:
+            hook(found)
+
+    sys.unraisablehook = tell
     yield
+    sys.unraisablehook = hook
     signal.signal(signal.SIGINT, before)
 
 

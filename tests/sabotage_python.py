@@ -2,19 +2,22 @@
 
     python tests/sabotage_python.py [NAME]
 
-Works on a copy of the package beside the native module of the installed one. Exits with 1 if a
-guard can go without its test noticing, or if the text that it replaces is not there any more.
+Works on copies of the package beside the native module of the installed one. Exits with 1 if a
+guard can go without its test noticing, or if the text that it replaces is not there any more. That
+the tests pass with their guards is seen by `pytest`.
 `sabotage.py` does the same with the core.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sabotage_guard import Guard
@@ -25,6 +28,9 @@ from tierline import _core
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "tierline"
 LIMIT_S = 300
+
+WORKERS = 2
+"""They mostly wait for servers to start."""
 
 
 HOSTILE = "real/test_hostile_text.py"
@@ -413,38 +419,48 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [guard for guard in GUARDS if not arguments or arguments[0] in guard.name]
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "tierline"
-        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "_core*.so"))
-        shutil.copy(str(_core.__file__), package)
-        if (said := failing(package, sorted({guard.test for guard in wanted}))) is not None:
-            print(f"the tests fail as it is: {said}")
-            return 1
-        for guard in wanted:
-            verdict = sabotaged(package, guard)
-            unnoticed += verdict.startswith("NOT NOTICED")
-            print(f"without {guard.name:46} {verdict}", flush=True)
+        packages = [copied(Path(folder) / str(n)) for n in range(WORKERS)]
+        # One that is taken is put back after its guard, for the next.
+        free = queue.SimpleQueue[Path]()
+        for package in packages:
+            free.put(package)
+        with ThreadPoolExecutor(WORKERS) as workers:
+            verdicts = workers.map(lambda guard: sabotaged(free, guard), wanted)
+            for guard, verdict in zip(wanted, verdicts, strict=True):
+                unnoticed += verdict.startswith("NOT NOTICED")
+                print(f"without {guard.name:46} {verdict}", flush=True)
     return int(unnoticed > 0)
 
 
-def sabotaged(package: Path, guard: Guard) -> str:
+def copied(folder: Path) -> Path:
+    """A copy of the package with the native module of the installed one."""
+    package = folder / "tierline"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "_core*.so"))
+    shutil.copy(str(_core.__file__), package)
+    return package
+
+
+def sabotaged(free: queue.SimpleQueue[Path], guard: Guard) -> str:
     """What the test says without the guard."""
+    package = free.get()
     path = package / guard.file
     whole = text = path.read_text(encoding="utf-8")
-    for old, new in guard.edits:
-        if text.count(old) != 1:
-            return f"NOT NOTICED: {guard.file} does not hold the text once: {old[:60]!r}"
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
     try:
-        return failing(package, [guard.test]) or "NOT NOTICED"
+        for old, new in guard.edits:
+            if text.count(old) != 1:
+                return f"NOT NOTICED: {guard.file} does not hold the text once: {old[:60]!r}"
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        return failing(package, guard.test) or "NOT NOTICED"
     finally:
         path.write_text(whole, encoding="utf-8")
+        free.put(package)
 
 
-def failing(package: Path, tests: Sequence[str]) -> str | None:
-    """The first test that fails or never ends, or None."""
+def failing(package: Path, test: str) -> str | None:
+    """How a test fails or never ends, or None."""
     options = ("-x", "-q", "-p", "no:cacheprovider", "--no-header")
-    command = [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)]
+    command = [sys.executable, "-m", "pytest", *options, f"tests/{test}"]
     try:
         done = subprocess.run(
             command,

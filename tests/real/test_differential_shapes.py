@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from decimal import Decimal
 from typing import Any
@@ -15,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from tests.grammar.relations import Shape, query
 from tests.grammar.shapes import cases
-from tests.grammar.tables import table_of
 from tests.real.test_differential import (
     QUERIES,
     QUERIES_EACH,
     TELLING_LEAST,
     Server,
     Tally,
+    ask_everywhere,
     depends_on_order,
     servers,
     spelt,
@@ -30,8 +29,6 @@ from tests.real.test_differential import (
 import tierline as tl
 
 __all__ = ["servers"]
-
-_numbers = itertools.count()
 
 
 @given(case=cases(QUERIES_EACH))
@@ -42,19 +39,7 @@ _numbers = itertools.count()
     suppress_health_check=list(HealthCheck),
 )
 def differential(servers: tuple[Server, ...], tally: Tally, case: Any) -> None:
-    specs, values, shapes = case
-    table = table_of(f"shaped_{next(_numbers)}", specs)
-    entities = [table.entity(n, *fields) for n, fields in enumerate(values)]
-    try:
-        for server in servers:
-            server.store.create_table(table).unwrap()
-            tl.repository(server.store, table).create_many(entities).unwrap()
-        for shape in shapes:
-            for server in servers:
-                compare(server, table, entities, shape, tally)
-    finally:
-        for server in servers:
-            server.store.drop_table(table, missing_ok=True).unwrap()
+    ask_everywhere(servers, case, lambda *asked: compare(*asked, tally))
 
 
 @pytest.mark.timeout(7200)

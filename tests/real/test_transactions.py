@@ -650,9 +650,13 @@ def test_the_deadline_holds_for_waiting_for_a_connection(pg_url: str) -> None:
         assert store.transaction(run).unwrap() < 1
 
 
-def test_an_interrupted_statement_rolls_back(store: tl.Store) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_interrupted_statement_rolls_back(
+    store: tl.Store, caplog: pytest.LogCaptureFixture, *, is_first: bool
+) -> None:
     def run(tx: tl.Transaction) -> Any:
-        create(1)(tx).unwrap()
+        if not is_first:
+            create(1)(tx).unwrap()
         threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         tx.fetch_one(tl.sql("SELECT 1 FROM pg_sleep(20)", into=int))
         return tl.Success(1)
@@ -663,6 +667,8 @@ def test_an_interrupted_statement_rolls_back(store: tl.Store) -> None:
     assert time.monotonic() - began < 10
     assert count(store) == 0
     assert is_idle(store)
+    # psycopg cancels it, and hears from the server that it is: it has nothing to warn of.
+    assert [record.message for record in caplog.records if record.name == "psycopg"] == []
 
 
 def test_the_pool_is_whole_after_exceptions_at_random_points(store: tl.Store, raw: Raw) -> None:

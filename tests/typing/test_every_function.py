@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-from tests.typing.test_types import MARK, differences, mypy_errors, pyright_errors
+from tests.typing.checkers import MARK
 
 import tierline as tl
 
 HERE = Path(__file__).parent
 MISTAKES = HERE / "mistakes.py"
-REVEAL = HERE / "reveal_pipeline.py"
 REVEALS = sorted({*HERE.glob("reveal*.py"), *HERE.glob("*_reveal.py")})
 
 FUNCTIONS = [name for name in tl.__all__ if name[0].islower()]
@@ -48,14 +46,6 @@ def used(path: Path, *, in_mistakes: bool) -> set[str]:
 def used_in(paths: Iterable[Path]) -> set[str]:
     """What is used without a mistake."""
     return {name for path in paths for name in used(path, in_mistakes=False)}
-
-
-@pytest.mark.parametrize("tool", ["mypy", "pyright"])
-def test_both_checkers_find_every_mistake(tool: str, tmp_path: Path) -> None:
-    paths = [MISTAKES, REVEAL]
-    errors = mypy_errors(paths, tmp_path) if tool == "mypy" else pyright_errors(paths)
-    assert differences(MISTAKES, errors) == []
-    assert differences(REVEAL, errors) == []
 
 
 def test_there_are_sixty_and_none_twice() -> None:

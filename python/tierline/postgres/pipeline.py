@@ -150,17 +150,18 @@ def _communicate(connection: Connection, commands: deque[Callable[[], None]]) ->
     return results[:-1]
 
 
-def _rest(pgconn: PGconn) -> Generator[Wait, Ready | int, list[PGresult]]:
+def _rest(pgconn: PGconn) -> Generator[Wait, Ready | int | None, list[PGresult]]:
     """The results up to the end of the batch.
 
     Waits for the server to write: that the socket can be written to is always true, and a loop on
-    that would keep a core busy for as long as the server takes.
+    that would keep a core busy for as long as the server takes. After an interrupt it is gone on
+    with, told nothing, while the statement is cancelled.
     """
     results: list[PGresult] = []
     while not (results and results[-1].status == ExecStatus.PIPELINE_SYNC):
         while pgconn.is_busy():
             ready = yield Wait.RW if pgconn.flush() else Wait.R
-            if ready & Ready.R:
+            if ready and ready & Ready.R:
                 pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
