@@ -346,45 +346,22 @@ __all__ = [
 
 # The store imports the drivers, so it is loaded when first used.
 _LAZY = {
-    "ApplicationCache": "tierline.cache.application",
-    "CacheKey": "tierline.cache.application_keys",
-    "CacheSpace": "tierline.cache.spaces",
-    "Acquired": "tierline.postgres",
-    "CircuitChanged": "tierline.postgres",
-    "Event": "tierline.postgres",
-    "EventSubscription": "tierline.postgres",
-    "FailedOver": "tierline.postgres",
-    "Ran": "tierline.postgres",
-    "Retried": "tierline.postgres",
-    "PoolOptions": "tierline.postgres",
-    "PoolStats": "tierline.postgres",
-    "ReadPolicy": "tierline.postgres",
-    "Health": "tierline.postgres",
-    "NodeHealth": "tierline.postgres",
-    "read_after": "tierline.postgres",
-    "write_token": "tierline.postgres",
-    "reads": "tierline.store",
-    "Batch": "tierline.store",
-    "CachedQueryStats": "tierline.store",
-    "Deferred": "tierline.store",
-    "HotKeys": "tierline.store",
-    "WarmReport": "tierline.store",
-    "hot_keys": "tierline.store",
-    "InDoubt": "tierline.store",
-    "Loader": "tierline.store",
-    "Recovery": "tierline.store",
-    "Stats": "tierline.store",
-    "Store": "tierline.store",
-    "Stream": "tierline.store",
-    "TierStats": "tierline.store",
-    "Transaction": "tierline.store",
-    "batch": "tierline.store",
-    "connect": "tierline.store",
-    "distributed": "tierline.store",
-    "distributed_setup": "tierline.store",
-    "open": "tierline.store",
-    "orphans": "tierline.store",
-    "recover": "tierline.store",
+    name: module
+    for module, names in {
+        "tierline.cache.application": "ApplicationCache",
+        "tierline.cache.application_keys": "CacheKey",
+        "tierline.cache.spaces": "CacheSpace",
+        "tierline.postgres": """
+            Acquired CircuitChanged Event EventSubscription FailedOver Health NodeHealth
+            PoolOptions PoolStats Ran ReadPolicy Retried read_after write_token
+        """,
+        "tierline.store": """
+            Batch CachedQueryStats Deferred HotKeys InDoubt Loader Recovery Stats Store Stream
+            TierStats Transaction WarmReport batch connect distributed distributed_setup
+            hot_keys open orphans reads recover
+        """,
+    }.items()
+    for name in names.split()
 }
 
 

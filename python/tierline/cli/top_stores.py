@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 
 import tierline as tl
 from tierline.cache.board import BoardError, Published, StatsBoard
+from tierline.cache.floors import wall_ms
 from tierline.cli.top_sources import UnreachableError
 
 
@@ -71,7 +71,7 @@ class Stores:
         except (msgspec.DecodeError, ValueError):
             # Of another version.
             return None
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         reads = sum(t.hits + t.misses for t in stats.tiers if t.tier.startswith("L1"))
         at_ms, before = self._before.get(published.process, (published.at_ms, reads))
         self._before[published.process] = (published.at_ms, reads)

@@ -6,13 +6,13 @@ import os
 import secrets
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 from weakref import ref
 
 import msgspec
 
 from tierline.cache.board import Published, StatsBoard
+from tierline.cache.floors import wall_ms
 
 if TYPE_CHECKING:
     from tierline.store.store import Store
@@ -34,7 +34,7 @@ class Publisher:
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._store = ref(store)
         self._board = board
-        self._since_ms = _wall_ms()
+        self._since_ms = wall_ms()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tierline-stats", daemon=True)
         self._thread.start()
@@ -56,11 +56,7 @@ class Publisher:
         if store is None:
             return False
         stats = msgspec.Raw(msgspec.msgpack.encode(store.stats()))
-        shown = Published(self.process, _wall_ms(), self._since_ms, repr(store), stats)
+        shown = Published(self.process, wall_ms(), self._since_ms, repr(store), stats)
         # One that Redis did not take is followed by the next.
         self._board.put(shown, ttl_s=_TTL_S)
         return True
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ use super::state::CLOCK;
 
 #[pymethods]
 impl Cache {
+    #[pyo3(signature = (count, /))]
     fn hottest<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyList>> {
         let mut keys = Vec::new();
         for part in self.state.all() {
