@@ -19,6 +19,7 @@ import msgspec
 import bulk
 import cached
 import compiling
+import facades
 import growth
 import imports
 import invalidation
@@ -35,6 +36,7 @@ from world import World, installed
 WORKLOADS: tuple[Workload, ...] = (
     *l1.WORKLOADS,
     *cached.WORKLOADS,
+    *facades.WORKLOADS,
     *threads.WORKLOADS,
     *growth.WORKLOADS,
     *l2.WORKLOADS,
@@ -47,18 +49,15 @@ WORKLOADS: tuple[Workload, ...] = (
     *imports.WORKLOADS,
 )
 
-NOT_BUILT = (
-    "get_many(100) from L2: at most 1.2 x bare MGET and decode",
-    "query to Arrow: at most 1.0 x ADBC",
-)
+NOT_BUILT = ("query to Arrow: at most 1.0 x ADBC",)
 """Budgets whose subject does not exist yet."""
 
 # Beyond this a contender may have had no quiet round at all, and the ratio may be wrong.
 _NOISE_MAX = 1.5
 
 _PACKAGES = (
-    "asyncpg", "cachebox", "cachetools", "django", "lru", "moka_py", "peewee", "piccolo",
-    "sqlalchemy", "theine",
+    "asyncpg", "cachebox", "cachetools", "cashews", "django", "dogpile", "lru", "moka_py", "peewee",
+    "piccolo", "sqlalchemy", "theine",
 )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 `pytest --long` runs each test to its full figures, with new random examples each time. Without it
 the examples are the same in every run: a change is judged by what it changed.
+
+Tests that take `version` or `pg_url` run on PostgreSQL 18; those marked `each_version` on 16 too,
+and with `--long` those marked `chaos`.
 """
 
 from __future__ import annotations
@@ -17,12 +20,15 @@ import psycopg
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
+from tests.stalls import Stalls, watching_stalls
 
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, RedisServer
 from tierline.testing import postgres_server as run_postgres
 from tierline.testing import redis_server as run_redis
 
 LONG = "TIERLINE_LONG"
+VERSIONS: tuple[Version, ...] = (18, 16)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +50,25 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("tierline")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on each version of PostgreSQL what is marked so."""
+    if "version" in metafunc.fixturenames and _is_for_each_version(metafunc.definition):
+        names = [f"postgres{version}" for version in VERSIONS]
+        metafunc.parametrize("version", VERSIONS, ids=names, indirect=True, scope="module")
+
+
+def _is_for_each_version(test: pytest.Item) -> bool:
+    marks = ("each_version", "chaos") if os.environ.get(LONG) == "1" else ("each_version",)
+    return any(test.get_closest_marker(mark) for mark in marks)
+
+
+@pytest.fixture(scope="module")
+def version(request: pytest.FixtureRequest) -> Version:
+    """The version of PostgreSQL that the test runs on."""
+    found: Version = getattr(request, "param", VERSIONS[0])
+    return found
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Generator[None]:
     """Interrupts reach the tests that send them, and only as Python lets them.
@@ -63,6 +88,13 @@ def interruptible() -> Generator[None]:
     yield
     sys.unraisablehook = hook
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def stalls() -> Generator[Stalls]:
+    """For how long this machine stands still during the test, to be added to bounds on time."""
+    with watching_stalls() as watching:
+        yield watching
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +125,9 @@ def redis_url(redis_server: RedisServer) -> str:
 
 
 @pytest.fixture
-def pg_url(postgres18: PostgresServer) -> Generator[str]:
-    """A URL whose connections land in a new, empty schema of PostgreSQL 18."""
-    with fresh_schema(postgres18) as url:
+def pg_url(request: pytest.FixtureRequest, version: Version) -> Generator[str]:
+    """A URL whose connections land in a new, empty schema of the session's PostgreSQL."""
+    with fresh_schema(request.getfixturevalue(f"postgres{version}")) as url:
         yield url
 
 

@@ -62,6 +62,26 @@ GUARDS = (
         "if token < self.forgotten && false {",
     ),
     Guard("standby's snapshot", "snapshot.rs", "|| !self.standby && xid", "|| xid"),
+    Guard("place of a frame", "frame/mod.rs", "hasher.update(place);", "let _ = place;"),
+    Guard(
+        "place of an encrypted frame",
+        "frame/keys.rs",
+        "[head, &context.concat()].concat()",
+        "{ let _ = context; head.to_vec() }",
+    ),
+    Guard(
+        "no plain frames where there are keys",
+        "frame/mod.rs",
+        "&& (flags & ENCRYPTED != 0) == keys.is_some()",
+        "",
+    ),
+    Guard("size of a bomb", "frame/compression.rs", "length > PLAIN_MAX || ", ""),
+    Guard(
+        "size of what was compressed",
+        "frame/compression.rs",
+        "(size == length).then_some(payload)",
+        "{ let _ = size; Some(payload) }",
+    ),
     Guard(
         "deferred drop",
         "cache.rs",
@@ -94,6 +114,12 @@ GUARDS = (
         "flight.rs",
         "if flying.token >= current {",
         "if flying.token >= current && false {",
+    ),
+    Guard(
+        "waiters that leave",
+        "flight.rs",
+        "Some(waiters.swap_remove(at))",
+        "{ let _ = at; None }",
     ),
     Guard("re-entry", "flight.rs", "if flying.leader == *me {", "if false {"),
     Guard(

@@ -26,7 +26,7 @@ SERVERS = (
     ),
     Guard(
         "the circuit",
-        "postgres/circuit.py",
+        "circuit.py",
         (("return not self.probing and now_s >= self.next_s", "return True"),),
         "pure/test_circuit.py",
     ),
@@ -92,8 +92,8 @@ SERVERS = (
         "sql/transactions.py",
         (
             (
-                "WHEN $2::text IN ('', {_INCARNATION}) THEN",
-                "WHEN $2::text IS NOT NULL AND {_INCARNATION} <> 'x' THEN",
+                "WHEN $2::text IN ('', {INCARNATION}) THEN",
+                "WHEN $2::text IS NOT NULL AND {INCARNATION} <> 'x' THEN",
             ),
         ),
         "chaos/test_reused_ids.py",

@@ -181,7 +181,7 @@ WARMING = (
     Guard(
         "top: a process that died",
         "cache/board.py",
-        (("px=int(ttl_s * 1_000)", ""),),
+        ((', "PX", int(ttl_s * 1_000)', ""),),
         f"{TOP}::test_a_process_that_dies_is_shown_for_seconds_only",
     ),
     Guard(

@@ -19,7 +19,7 @@ RUST = ROOT / "rust" / "src"
 # *describe* -> *compile* -> *perform* -> *compose*: each package stands on a line and sees the
 # lines below it. Packages of one line do not see each other, so performers stay independent.
 LINES = (
-    ("errors", "result", "deadline", "closing", "_core"),
+    ("errors", "result", "deadline", "closing", "circuit", "_core"),
     ("entity",),
     ("query",),
     ("sql",),
@@ -35,7 +35,7 @@ FACES = LINES[-1]
 # The facade gathers what users say as `tl.…`, so it may import anything; only faces may use it.
 FACADE = "tierline"
 
-PURE = ("errors", "result", "entity", "query", "sql")
+PURE = ("errors", "result", "circuit", "entity", "query", "sql")
 
 # What pure packages may import. A list of what is allowed fails closed: a module that does I/O
 # need not be foreseen here.

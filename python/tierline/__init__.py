@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
 from tierline.cache import (
+    CacheAside,
     CachedFunction,
     CachedQuery,
     CacheInfo,
+    EncryptionKeys,
     ReadThrough,
+    WriteBehind,
+    WriteThrough,
+    cache_aside,
     cached,
     cached_query,
     read_through,
+    write_behind,
+    write_through,
 )
 from tierline.deadline import carried, deadline, remaining_s
 from tierline.entity import Change, Table, change, table
@@ -116,12 +123,10 @@ from tierline.result import Failure, Result, Success, ask, collect, do, flow, th
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
 
 if TYPE_CHECKING:
-    from tierline.cache.application import ApplicationCache
-    from tierline.cache.application_keys import CacheKey
-    from tierline.cache.spaces import CacheSpace
     from tierline.postgres import (
         Acquired,
         CircuitChanged,
+        DeadLettered,
         Event,
         EventSubscription,
         FailedOver,
@@ -132,16 +137,22 @@ if TYPE_CHECKING:
         Ran,
         ReadPolicy,
         Retried,
+        WroteBehind,
         read_after,
         write_token,
     )
     from tierline.store import (
+        ApplicationCache,
         Batch,
         CachedQueryStats,
+        CacheKey,
+        CacheSpace,
+        DeadLetter,
         Deferred,
         HotKeys,
         InDoubt,
         Loader,
+        PendingWrites,
         Recovery,
         Stats,
         Store,
@@ -149,6 +160,7 @@ if TYPE_CHECKING:
         TierStats,
         Transaction,
         WarmReport,
+        WriteBehindStats,
         batch,
         connect,
         distributed,
@@ -167,6 +179,7 @@ __all__ = [
     "Assignment",
     "Batch",
     "Cache",
+    "CacheAside",
     "CacheInfo",
     "CacheKey",
     "CacheSpace",
@@ -181,9 +194,12 @@ __all__ = [
     "ConflictError",
     "ConnectionError",
     "ConstraintError",
+    "DeadLetter",
+    "DeadLettered",
     "DecodeError",
     "Deferred",
     "DuplicateError",
+    "EncryptionKeys",
     "Event",
     "EventSubscription",
     "FailedOver",
@@ -204,6 +220,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Page",
     "PageQuery",
+    "PendingWrites",
     "Plan",
     "PlanNode",
     "PoolExhaustedError",
@@ -237,6 +254,10 @@ __all__ = [
     "ValidationError",
     "WarmReport",
     "Write",
+    "WriteBehind",
+    "WriteBehindStats",
+    "WriteThrough",
+    "WroteBehind",
     "__version__",
     "all_",
     "anti_join",
@@ -248,6 +269,7 @@ __all__ = [
     "avg",
     "batch",
     "between",
+    "cache_aside",
     "cached",
     "cached_query",
     "carried",
@@ -341,27 +363,26 @@ __all__ = [
     "update",
     "upsert",
     "where",
+    "write_behind",
+    "write_through",
     "write_token",
 ]
 
 # The store imports the drivers, so it is loaded when first used.
-_LAZY = {
-    name: module
-    for module, names in {
-        "tierline.cache.application": "ApplicationCache",
-        "tierline.cache.application_keys": "CacheKey",
-        "tierline.cache.spaces": "CacheSpace",
-        "tierline.postgres": """
-            Acquired CircuitChanged Event EventSubscription FailedOver Health NodeHealth
-            PoolOptions PoolStats Ran ReadPolicy Retried read_after write_token
-        """,
-        "tierline.store": """
-            Batch CachedQueryStats Deferred HotKeys InDoubt Loader Recovery Stats Store Stream
-            TierStats Transaction WarmReport batch connect distributed distributed_setup
-            hot_keys open orphans reads recover
-        """,
-    }.items()
-    for name in names.split()
+_POSTGRES = (
+    "Acquired", "CircuitChanged", "DeadLettered", "Event", "EventSubscription", "FailedOver",
+    "Health", "NodeHealth", "PoolOptions", "PoolStats", "Ran", "ReadPolicy", "Retried",
+    "WroteBehind", "read_after", "write_token",
+)  # fmt: skip
+_STORE = (
+    "ApplicationCache", "Batch", "CacheKey", "CacheSpace", "CachedQueryStats", "DeadLetter",
+    "Deferred", "HotKeys", "InDoubt", "Loader", "PendingWrites", "Recovery", "Stats", "Store",
+    "Stream", "TierStats", "Transaction", "WarmReport", "WriteBehindStats", "batch", "connect",
+    "distributed", "distributed_setup", "hot_keys", "open", "orphans", "reads", "recover",
+)  # fmt: skip
+_LAZY: dict[str, str] = {
+    **dict.fromkeys(_POSTGRES, "tierline.postgres"),
+    **dict.fromkeys(_STORE, "tierline.store"),
 }
 
 

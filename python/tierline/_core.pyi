@@ -20,6 +20,7 @@ __all__ = [
     "CacheStats",
     "CopyEncoder",
     "EntityChecker",
+    "FrameKeys",
     "Libpq",
     "Memo",
     "RowDecoder",
@@ -28,11 +29,13 @@ __all__ = [
     "advance_clock",
     "pack_frame",
     "unpack_frame",
+    "unpack_frames",
 ]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _D = TypeVar("_D")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _Cause: TypeAlias = Literal["capacity", "expired", "replaced", "invalidated", "cleared"]
 """Why a value leaves a cache."""
@@ -323,8 +326,13 @@ class Cache(MutableMapping[_K, _V]):
         """The live keys of a snapshot; under LRU the least recently used first."""
     def begin(self, key: _K, /) -> int:
         """Note the start of a load of `key`; pass the token to `fill`."""
+    def begin_many(self, keys: Iterable[_K], /) -> list[int]:
+        """As `begin`, of each key in turn."""
     def is_current(self, key: _K, token: int, /) -> bool:
-        """Whether nothing was invalidated or announced of `key` since `begin` gave the token."""
+        """Whether nothing was invalidated or announced of `key` since `begin` gave the token.
+
+        Beyond the horizon that is not known, and so it is not.
+        """
     def fill(
         self,
         key: _K,
@@ -336,6 +344,7 @@ class Cache(MutableMapping[_K, _V]):
         tags: Iterable[str] = (),
         snapshot: bytes | None = None,
         standby: bool = False,
+        early_s: float = 0.0,
     ) -> bool:
         """Store a loaded value unless its data changed since; whether it was stored.
 
@@ -352,9 +361,24 @@ class Cache(MutableMapping[_K, _V]):
             snapshot: `pg_current_snapshot()` of the statement that read the value, in its binary
                 form. Without one a value of an announced key is refused.
             standby: Whether a standby took the snapshot.
+            early_s: Seconds before the end of its time from which on it counts as stale.
 
         Raises:
             ValueError: `snapshot` is not of that form, or `ttl_s` is out of range.
+        """
+    def fill_many(
+        self, keys: list[_K], values: list[_V], tokens: list[int], ttls_s: list[float], /
+    ) -> int:
+        """As `fill`, of many without tags and snapshots; how many were stored.
+
+        Args:
+            keys: What was loaded.
+            values: What each load came to.
+            tokens: From `begin_many`, before the loads.
+            ttls_s: Seconds that each entry is fresh.
+
+        Raises:
+            ValueError: The lists are not of one length, or seconds are out of range.
         """
     def get_or_load(
         self,
@@ -384,6 +408,8 @@ class Cache(MutableMapping[_K, _V]):
             KeyError: It is remembered that there is nothing under the key.
             RuntimeError: The loader asked for the key that it loads, or threads wait for each
                 other's loads in a circle. The loads of the others go on.
+            tierline.errors.TimeoutError: The deadline of this context passed during another
+                thread's load, which goes on.
         """
     def get_or_load_many(
         self,
@@ -402,7 +428,18 @@ class Cache(MutableMapping[_K, _V]):
 
         Raises:
             RuntimeError: As `get_or_load`.
+            tierline.errors.TimeoutError: As `get_or_load`.
             TypeError: The loader's answer is no mapping.
+        """
+    def load_shared(self, key: _K, loader: Callable[[_K], _V], /) -> _V:
+        """What `loader(key)` returns, called once for all threads that ask for the key meanwhile.
+
+        Nothing is kept: the loader keeps what is to be kept, and a value that is there by the time
+        it would be called is the answer. If it raises, the exception is its caller's alone, and one
+        after another of the waiters loads. A load that would wait for itself is made alone.
+
+        Raises:
+            tierline.errors.TimeoutError: As `get_or_load`.
         """
     def invalidate(self, key: _K, /) -> bool:
         """Drop the entry and every load of it that has begun; whether a live entry was there.
@@ -437,11 +474,16 @@ class Cache(MutableMapping[_K, _V]):
         Entries stay and are served again when the horizon moves on. Exact to a tick of the coarse
         clock, on the early side.
         """
-    def reader(self, loader: Callable[[_K], _V], /) -> Callable[[_K], _V]:
+    @overload
+    def reader(self, loader: Callable[[_K], _V], with_options: _F, /) -> _F: ...
+    @overload
+    def reader(
+        self, loader: Callable[[_K], _V], with_options: None = None, /
+    ) -> Callable[[_K], _V]:
         """A native function: the cached value on a hit, else whatever `loader(key)` returns.
 
         The loader fills the cache itself (`begin`, then `fill`), or does not.
-        A hit runs no Python bytecode.
+        A hit runs no Python bytecode. Called with options by name, it is `with_options`.
         """
     def hottest(self, count: int, /) -> list[_K]:
         """The keys that are asked for most, the hottest first; for warming another cache.
@@ -449,6 +491,16 @@ class Cache(MutableMapping[_K, _V]):
         By what the policy knows: under `s3fifo` the frequency, which counts to two, then who would
         have to go last; under `lru` who was used last. Takes time for each entry.
         """
+    def stale(self, key: _K, /) -> tuple[_V, float, bool] | None:
+        """The value that is kept although it is not fresh; None if there is none.
+
+        With it come the seconds since the end of its time, negative if it was stored with `early_s`
+        and only its early end has come, and whether it is time for another try to load it.
+        """
+    def hold_off(self, key: _K, /) -> None:
+        """Leave a stale entry as it is for `retry_s`."""
+    def refuse_loads(self, key: _K, /) -> None:
+        """Refuse every fill of a load of `key` that has begun; what is kept stays."""
     def stats(self) -> CacheStats: ...
 
 @final
@@ -495,20 +547,75 @@ def advance_clock(seconds: float, /) -> None:
         ValueError: Neither 0 nor finite and at least 0.001.
     """
 
-def pack_frame(payload: bytes, /, *, fingerprint: int, written_at_ms: int) -> bytes:
+@final
+class FrameKeys:
+    """Keys for AES-256-GCM that L2 frames are encrypted with.
+
+    Args:
+        current: The id of the key for new frames.
+        keys: 32 bytes by id.
+
+    Raises:
+        ValueError: An id has not 1 to 255 bytes, a key not 32, or `current` is none of them.
+    """
+
+    def __new__(cls, current: str, keys: dict[str, bytes]) -> FrameKeys: ...
+
+def pack_frame(
+    payload: bytes,
+    /,
+    *,
+    fingerprint: int,
+    written_at_ms: int,
+    place: str = "",
+    compress_from: int | None = None,
+    keys: FrameKeys | None = None,
+) -> bytes:
     """Put a payload into an L2 frame.
 
     Args:
         payload: The encoded entity.
         fingerprint: 64-bit fingerprint of the schema it was encoded with.
         written_at_ms: Unix time in milliseconds, by which readers bound its age themselves.
+        place: What the frame is bound to: where it is kept.
+        compress_from: Payloads of so many bytes are compressed, if that makes them shorter.
+        keys: Encrypts it.
     """
 
-def unpack_frame(frame: bytes, /, *, fingerprint: int) -> tuple[bytes, int] | None:
+def unpack_frame(
+    frame: bytes, /, *, fingerprint: int, place: str = "", keys: FrameKeys | None = None
+) -> tuple[bytes, int] | None:
     """The payload and `written_at_ms` of a frame.
 
-    None for any other bytes: not ours, torn, or of another schema, version or flags. The frame's
-    checksum tells accidents, not forgeries by someone who can write to Redis.
+    None for any other bytes: not ours, torn, of another place, schema, version or flags, or not
+    encrypted by one of the keys. Without keys the frame's checksum tells accidents, not forgeries
+    by someone who can write to Redis.
+    """
+
+def unpack_frames(
+    frames: list[bytes | None],
+    names: list[str],
+    /,
+    *,
+    fingerprint: int,
+    beginning: str,
+    now_s: float,
+    ttl_s: float,
+    keys: FrameKeys | None = None,
+) -> tuple[list[bytes | None], list[float]]:
+    """The payloads of many frames, and the seconds that each is still good for.
+
+    Args:
+        frames: None where there is none.
+        names: The place of each is the beginning and its name.
+        fingerprint: As in `unpack_frame`.
+        beginning: Of every place.
+        now_s: Unix seconds now.
+        ttl_s: Seconds that a payload is good for; one that was written later than now is new.
+        keys: As in `unpack_frame`.
+
+    Returns:
+        Lists as long as `frames`. What cannot be unpacked, or is too old, is None and 0.
     """
 
 @final

@@ -32,7 +32,7 @@ from typing import Literal, NamedTuple, final
 
 from returns.result import Failure, Success
 
-TimeoutStage = Literal["acquire", "connect", "statement", "lock", "deadline"]
+TimeoutStage = Literal["acquire", "connect", "statement", "lock", "load", "deadline"]
 
 
 class RepositoryError(Exception):
@@ -221,7 +221,8 @@ class TimeoutError(RepositoryError):  # noqa: A001 (the field's word; reached as
     """A time limit ran out.
 
     Attributes:
-        stage: Which limit: `acquire`, `connect`, `statement`, `lock` or `deadline`.
+        stage: Which limit: `acquire`, `connect`, `statement`, `lock`, `load` (the wait for what
+            another caller loads) or `deadline`.
     """
 
     def __init__(
@@ -238,6 +239,15 @@ class TimeoutError(RepositoryError):  # noqa: A001 (the field's word; reached as
             message, operation=operation, table=table, sqlstate=sqlstate, elapsed_s=elapsed_s
         )
         self.stage: TimeoutStage = stage
+
+
+def late_load() -> TimeoutError:
+    """What a caller is told whose deadline passes while it waits for another caller's load."""
+    return TimeoutError(
+        "the deadline passed while another caller was loading the value; the load goes on and is "
+        "kept: give the deadline more seconds, or ask again",
+        stage="load",
+    )
 
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -10,15 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 import pytest
-from tests.conftest import LONG
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_replica, postgres_server
-
-IS_LONG = os.environ.get(LONG) == "1"
-
-# What is promised is 0.1 s beyond the deadline. A machine that runs other tests is not held to it.
-SLACK_S = 0.1 if IS_LONG else 1.0
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -32,15 +26,10 @@ class Entry(msgspec.Struct, frozen=True):
 ENTRIES = tl.table(Entry, name="entries", key=lambda e: e.id)
 
 
-def times(short: int, long: int) -> int:
-    """How often something is done: in CI, and with `--long`."""
-    return long if IS_LONG else short
-
-
 @pytest.fixture(scope="module")
-def server() -> Generator[PostgresServer]:
+def server(version: Version) -> Generator[PostgresServer]:
     """A server of the module's own."""
-    with postgres_server(18) as own:
+    with postgres_server(version) as own:
         yield own
 
 
@@ -74,9 +63,9 @@ class Trio(NamedTuple):
 
 
 @pytest.fixture
-def trio() -> Generator[Trio]:
+def trio(version: Version) -> Generator[Trio]:
     """Three servers of the test's own, asynchronous."""
-    with make_trio() as servers:
+    with make_trio(version) as servers:
         yield servers
 
 
@@ -84,16 +73,18 @@ class make_trio:  # noqa: N801 - used like a function
     """Three servers for a block.
 
     Args:
+        version: The version of PostgreSQL.
         synchronous: Whether the primary acknowledges only what one replica has.
     """
 
-    def __init__(self, *, synchronous: bool = False) -> None:
+    def __init__(self, version: Version, *, synchronous: bool = False) -> None:
+        self._version: Version = version
         self._synchronous = synchronous
         self._stack = ExitStack()
 
     def __enter__(self) -> Trio:
         settings = {"wal_level": "replica", "wal_receiver_status_interval": "1s"}
-        primary = self._stack.enter_context(postgres_server(18, settings=settings))
+        primary = self._stack.enter_context(postgres_server(self._version, settings=settings))
         first, second = (self._stack.enter_context(postgres_replica(primary)) for _ in range(2))
         with tl.open(primary.url) as store:
             store.create_table(ENTRIES).unwrap()

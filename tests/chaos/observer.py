@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from tests.chaos.conftest import ENTRIES, Entry
@@ -34,6 +34,7 @@ class Options(msgspec.Struct, frozen=True):
         mine: The rows that it writes.
         rows: All rows.
         max_staleness_s: The bound.
+        backplane: Which.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Options(msgspec.Struct, frozen=True):
     mine: list[int]
     rows: list[int]
     max_staleness_s: float
+    backplane: Literal["postgres", "redis"] = "postgres"
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):
@@ -174,7 +176,7 @@ def main() -> None:
         replicas=options.replicas,
         reads=tl.reads("round-robin") if options.replicas else None,
         redis=options.redis,
-        backplane="postgres",
+        backplane=options.backplane,
         max_staleness_s=options.max_staleness_s,
         timeout_s=10,
     ) as store:

@@ -34,6 +34,7 @@ from tests.histories.checker import check
 from tests.histories.history import Transaction
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_server
 
 LONG = os.environ.get("TIERLINE_LONG") == "1"
@@ -44,9 +45,9 @@ DRIVERS = ("psycopg", "store")
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[PostgresServer]:
+def server(version: Version) -> Generator[PostgresServer]:
     """A server that may be killed; deadlocks, which hot keys make all the time, are soon found."""
-    with postgres_server(18, settings={"deadlock_timeout": "5ms"}) as started:
+    with postgres_server(version, settings={"deadlock_timeout": "5ms"}) as started:
         yield started
 
 

@@ -10,16 +10,18 @@ import pytest
 from tests.real.helpers import OWNERS, Owner
 
 import tierline as tl
+from tierline.postgres.embedded.binaries import Version
 from tierline.testing import PostgresServer, postgres_server
 
 
 @pytest.fixture
-def server() -> Generator[PostgresServer]:
-    with postgres_server(18) as started:
+def server(version: Version) -> Generator[PostgresServer]:
+    with postgres_server(version) as started:
         yield started
 
 
 @pytest.mark.chaos
+@pytest.mark.each_version
 def test_a_commit_lost_with_the_server_is_not_taken_for_anothers(server: PostgresServer) -> None:
     with tl.open(server.url, pool_size=2, timeout_s=10) as store:
         store.create_table(OWNERS).unwrap()

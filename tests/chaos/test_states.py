@@ -13,7 +13,7 @@ import tierline as tl
 from tierline.postgres.errors import FATAL_STATES
 from tierline.testing import PostgresServer
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.each_version]
 
 # Warnings, and what RAISE may not raise.
 _NOT_RAISED = ("00000",)

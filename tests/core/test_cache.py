@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tierline._core import Cache, CacheStats
+from tierline._core import Cache, CacheStats, advance_clock
 
 ATOMS: list[Any] = [
     0,
@@ -199,12 +199,12 @@ def test_clearing_keeps_the_counters() -> None:
 
 
 def test_an_expired_entry_is_a_miss_and_is_removed() -> None:
-    cache: Cache[str, int] = Cache(8, ttl_s=0.05)
+    cache: Cache[str, int] = Cache(8, ttl_s=60)
     for key in ("get", "item", "pop", "invalidate", "in"):
         cache[key] = 1
-    cache.set("long", 1, ttl_s=60)
+    cache.set("long", 1, ttl_s=600)
     assert cache["get"] == 1
-    time.sleep(0.08)
+    advance_clock(61)
     assert list(cache) == ["long"]
     assert len(cache) == 6
     assert cache.get("get") is None
@@ -289,6 +289,27 @@ def test_a_fill_that_began_before_an_invalidation_is_refused(invalidate: str) ->
     assert cache.fill("k", 2, cache.begin("k"))
     assert cache["k"] == 2
     assert stats(cache) == {"fills": 1, "refused_fills": 1, "hits": 1, "entries": 1}
+
+
+def test_many_fills_are_as_each() -> None:
+    cache: Cache[str, int] = Cache(8)
+    tokens = cache.begin_many(["a", "b", "c"])
+    assert len(tokens) == 3
+    cache.invalidate("b")
+    assert cache.fill_many(["a", "b", "c"], [1, 2, 3], tokens, [60.0, 60.0, 0.001]) == 2
+    assert stats(cache) == {"fills": 2, "refused_fills": 1, "entries": 2}
+    assert "b" not in cache
+    assert cache["a"] == 1
+    time.sleep(0.01)
+    assert "c" not in cache
+    assert cache.fill_many([], [], [], []) == 0
+    for keys, ttls_s in ((["a"], []), ([], [1.0]), (["a", "b"], [1.0])):
+        with pytest.raises(ValueError, match="length"):
+            cache.fill_many(keys, [1], tokens[:1], ttls_s)
+    with pytest.raises(ValueError, match="ttl"):
+        cache.fill_many(["a"], [1], cache.begin_many(["a"]), [-1.0])
+    with pytest.raises(TypeError):
+        cache.begin_many([[]])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
 
 
 def test_a_fill_is_not_refused_for_other_reasons() -> None:

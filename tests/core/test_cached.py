@@ -9,7 +9,6 @@ import inspect
 import pickle
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from tests.core.test_loading import in_thread, until_waiting
 
 import tierline as tl
+from tierline.testing import advance_clock
 
 calls: list[Any] = []
 
@@ -178,14 +178,14 @@ def test_a_result_can_be_forgotten_alone() -> None:
 
 
 def test_results_live_as_long_as_asked() -> None:
-    @tl.cached(ttl_s=0.02)
+    @tl.cached(ttl_s=60)
     def short(x: int) -> int:
         calls.append(x)
         return x
 
     short(1)
     short(1)
-    time.sleep(0.06)
+    advance_clock(61)
     short(1)
     assert calls == [1, 1]
 

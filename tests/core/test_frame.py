@@ -29,7 +29,7 @@ def test_a_frame_opens_to_what_was_put_in(
 def test_a_frame_has_the_documented_layout(
     payload: bytes, fingerprint: int, written_at_ms: int
 ) -> None:
-    header = struct.pack("<4sBBHQqI", b"\x89TLF", 1, 0, 0, fingerprint, written_at_ms, len(payload))
+    header = struct.pack("<4sBBHQqI", b"\x89TLF", 2, 0, 0, fingerprint, written_at_ms, len(payload))
     expected = header + struct.pack("<I", zlib.crc32(header + payload)) + payload
     frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=written_at_ms)
     assert frame == expected

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierline.postgres.circuit import FAILURES_MAX, PAUSE_S, Circuit
+from tierline.circuit import FAILURES_MAX, PAUSE_S, Circuit
 
 
 def test_it_opens_after_three_failures_in_a_row_and_closes_by_a_success() -> None:

@@ -97,25 +97,28 @@ def test_a_name_is_never_markup(name: str) -> None:
 
 FULL = tl.Stats(
     (
-        tl.TierStats("L1 rows", hits=3, misses=1, entries=2, table="rows", stale=1),
-        tl.TierStats("L1 rows", hits=1, entries=1, table="rows"),
+        tl.TierStats(
+            "L1 rows", hits=3, misses=1, entries=2, table="rows", stale=1, stale_age_s_max=2.5
+        ),
+        tl.TierStats("L1 rows", hits=1, entries=1, table="rows", stale=1, stale_age_s_max=1.0),
         tl.TierStats("L1 queries", hits=1),
         tl.TierStats("L2", round_trips=7, bytes_read=10, bytes_written=2_048, payload_bytes=8_192),
     ),
-    (
+    queries=(
         tl.CachedQueryStats("count", "rows", "SELECT count(*)\n FROM rows", 3, 1, 0, 0.002),
         tl.CachedQueryStats("fetch_all", None, "x" * 100, 0, 0, 0, 0.0),
         tl.CachedQueryStats("", None, "", 1, 2, 3, 1.0),
     ),
-    BackplaneHealth(math.inf, 2.0, 1_000, 1, ("public.silent",)),
+    backplane=BackplaneHealth(math.inf, 2.0, 1_000, 1, 9, ("public.silent",)),
 )
 
 
 def test_columns_that_say_nothing_of_any_tier_are_left_out() -> None:
     heading, *lines = repr(FULL).split("\n\n")[0].splitlines()
-    shown = ["entries", "stale", "round", "trips", "read", "written", "compression"]
-    assert heading.split()[-7:] == shown
+    shown = ["entries", "stale", "stalest", "round", "trips", "read", "written", "compression"]
+    assert heading.split()[-8:] == shown
     assert "refused" not in heading
+    assert lines[0].split()[-9:-6] == ["1", "2.5", "s"]
     assert lines[-1].split()[-6:] == ["7", "10", "B", "2.0", "KiB", "4.00x"]
 
 
@@ -126,13 +129,31 @@ def test_queries_and_the_horizon_have_tables_of_their_own() -> None:
     assert "x" * 59 + "…" in queries
     assert "x" * 60 not in queries
     assert "all others" in queries
-    assert horizon.splitlines()[1].split() == ["never", "2", "s", "1,000", "1", "public.silent"]
+    assert horizon.splitlines()[1].split() == [
+        "never",
+        "2",
+        "s",
+        "1,000",
+        "9",
+        "1",
+        "public.silent",
+    ]
     assert _parsed(FULL).tags.count("table") == 3
+
+
+def test_what_is_written_behind_has_a_line_beneath_the_tables() -> None:
+    stats = tl.Stats((), (tl.WriteBehindStats("<rows>", pending=1_000, lag_s=2.0),))
+    assert repr(stats).splitlines()[-1] == (
+        "write-behind <rows>: 1,000 pending for 2.0 s, 0 dead letters"
+    )
+    assert "<p>write-behind &lt;rows&gt;: 1,000 pending" in stats._repr_html_()
 
 
 def test_a_table_is_the_sum_of_its_caches() -> None:
     (rows,) = FULL.tables.values()
-    assert rows == tl.TierStats("rows", hits=4, misses=1, entries=3, table="rows", stale=1)
+    assert rows == tl.TierStats(
+        "rows", hits=4, misses=1, entries=3, table="rows", stale=2, stale_age_s_max=2.5
+    )
     assert FULL.tables["rows"].hit_ratio == 0.8
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 import psycopg
 
 import tierline as tl
+from tierline.testing.tcp_proxy import TcpProxy
 
 E = TypeVar("E", bound=tl.RepositoryError)
 
@@ -79,6 +82,10 @@ def failure(result: Any, kind: type[E], *says: str) -> E:
     return error
 
 
+L2_COMMANDS = ("get", "mget", "set", "del", "eval", "evalsha", "scan", "ping", "info", "select")
+"""All that a store asks of Redis; a cluster's slots besides, and what a backplane's scripts use."""
+
+
 def wait_until(holds: Callable[[], object], limit_s: float = WAIT_S) -> None:
     """Wait until a condition holds, in short steps.
 
@@ -103,6 +110,34 @@ def before_commit(store: tl.Store, action: Callable[[], object]) -> tl.EventSubs
                 action()
 
     return store.on_event(note)
+
+
+def noted(proxy: TcpProxy, words: bytes) -> threading.Event:
+    """Set when a proxy has taken a message with these words, on lines that are opened later."""
+    found = threading.Event()
+    delayed = proxy._delayed
+
+    def watched(source: socket.socket) -> Generator[bytes]:
+        for data in delayed(source):
+            if words in data:
+                found.set()
+            yield data
+
+    proxy._delayed = watched  # type: ignore[method-assign]
+    return found
+
+
+def hold_and_cut(proxy: TcpProxy, taken: threading.Event) -> None:
+    """Let the lines carry nothing more, and cut them when the message was taken that is noted."""
+
+    def cut() -> None:
+        assert taken.wait(WAIT_S)
+        proxy.cut()
+        proxy.thaw()
+
+    taken.clear()
+    proxy.freeze()
+    threading.Thread(target=cut).start()
 
 
 def is_idle(store: tl.Store) -> bool:

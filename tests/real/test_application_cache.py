@@ -15,6 +15,8 @@ import tierline as tl
 from tierline.cache.application_keys import l2_key
 from tierline.testing import tcp_proxy
 
+pytestmark = pytest.mark.usefixtures("patient_redis")
+
 DEAD_REDIS = "redis://127.0.0.1:1/0"
 ROUNDS = 40
 
@@ -226,18 +228,12 @@ def test_what_a_lost_redis_was_not_told_is_dropped_when_it_is_back(
         one.cache.invalidate_tag("t")
         assert (space.get("key"), space.get("tag")) == (None, None)
         proxy.allow()
-        # From the first answer of Redis on, that is.
-        wait_until(lambda: _answers(one))
+        tier = one.caches.l2
+        assert tier is not None
+        wait_until(lambda: tier.is_told_all)
         assert (space.get("key"), space.get("tag")) == (None, None)
         shared = other.cache.space("s", int, ttl_s=60)
         assert (shared.get("key"), shared.get("tag")) == (None, None)
-
-
-def _answers(store: tl.Store) -> bool:
-    """Whether Redis answers a read of a store."""
-    before = l2(store)
-    store.cache.get("nothing", int)
-    return l2(store).misses > before.misses
 
 
 def test_a_function_s_results_are_found_by_another_process(

@@ -11,13 +11,16 @@ import msgspec
 import psycopg
 import pytest
 import redis
-from tests.real.helpers import PAGES, Page, failure, page, wait_until
+from tests.real.helpers import L2_COMMANDS, PAGES, Page, failure, page, wait_until
+from tests.stalls import Stalls
 
 import tierline as tl
-from tierline.cache.floors import FloorTier, write_value
+from tierline.cache.floors import FloorTier
 from tierline.cache.hearing import HearingCache
 from tierline.cache.hearing_caches import HearingCaches
-from tierline.testing import redis_server
+from tierline.testing import redis_cluster, redis_sentinel, redis_server
+
+pytestmark = pytest.mark.usefixtures("patient_redis")
 
 Raw = psycopg.Connection[Any]
 Pages = tl.Repository[Page, int]
@@ -47,6 +50,19 @@ def opened(pg_url: str, redis_url: str, redis_prefix: str) -> Generator[Open]:
             maker.create_table(PAGES).unwrap()
             maker.install_backplane([PAGES]).unwrap()
         yield open_one
+
+
+def test_a_write_that_a_rule_makes_another_is_noted_too(opened: Open, raw: Raw) -> None:
+    store, pages = opened()
+    pages.create(page(1)).unwrap()
+    raw.execute(
+        "CREATE VIEW shown AS SELECT * FROM pages;"
+        "CREATE RULE shown AS ON UPDATE TO shown DO INSTEAD "
+        "UPDATE pages SET version = NEW.version WHERE id = OLD.id"
+    )
+    shown = tl.repository(store, tl.table(Page, name="shown", key=lambda p: p.id))
+    assert shown.update(page(1, 7)) == tl.Success(page(1, 7))
+    assert pages.get_by_id(1) == tl.Success(page(1, 7))
 
 
 def cache_of(store: tl.Store) -> HearingCache[Page, int]:
@@ -148,7 +164,9 @@ def test_a_newcomer_waits_for_a_witness_that_is_behind(
     assert epoch(newcomer) == epoch(store)
 
 
-def test_without_a_witness_a_newcomer_begins_another_epoch(opened: Open, raw: Raw) -> None:
+def test_without_a_witness_a_newcomer_begins_another_epoch(
+    opened: Open, raw: Raw, stalls: Stalls
+) -> None:
     store, pages = opened()
     pages.create(page(1)).unwrap()
     settled(joined(store))
@@ -160,7 +178,7 @@ def test_without_a_witness_a_newcomer_begins_another_epoch(opened: Open, raw: Ra
     newcomer, others = opened()
     assert others.get_by_id(1) == tl.Success(page(1, 7))
     joined(newcomer)
-    assert time.monotonic() - began_s < 3 * STALENESS_S
+    assert time.monotonic() - began_s < 3 * STALENESS_S + stalls.seconds(began_s)
     assert epoch(newcomer) not in (None, before)
     assert others.get_by_id(1) == tl.Success(page(1, 7))
 
@@ -187,7 +205,9 @@ def planted(store: tl.Store, version: int, snapshot: bytes) -> None:
     cache = cache_of(store)
     spot = cache._spot(1)
     assert spot is not None
-    value = write_value(
+    assert cache._floors is not None
+    value = cache._floors.value(
+        spot,
         msgspec.msgpack.encode(page(1, version)),
         fingerprint=PAGES.fingerprint,
         read_at_ms=time.time_ns() // 1_000_000,
@@ -205,7 +225,10 @@ def snapshot_of(raw: Raw) -> bytes:
     return found
 
 
-def test_a_frame_that_lacks_what_was_heard_is_not_served(opened: Open, raw: Raw) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_a_frame_that_lacks_what_was_heard_is_not_served(
+    opened: Open, raw: Raw, *, many: bool
+) -> None:
     store, pages = opened()
     pages.create(page(1)).unwrap()
     old = snapshot_of(raw)
@@ -213,8 +236,147 @@ def test_a_frame_that_lacks_what_was_heard_is_not_served(opened: Open, raw: Raw)
     raw.execute("UPDATE pages SET version = 7")
     settled(store)
     planted(store, 0, old)
-    assert pages.get_by_id(1) == tl.Success(page(1, 7))
+    if many:
+        assert pages.get_many([1]) == tl.Success({1: page(1, 7)})
+    else:
+        assert pages.get_by_id(1) == tl.Success(page(1, 7))
     assert l2_hits(store) == 1
+
+
+def test_many_keys_are_shared_in_one_call(opened: Open, raw: Raw) -> None:
+    (store, pages), (other, others) = opened(), opened()
+    pages.create_many([page(n) for n in range(10)]).unwrap()
+    settled(joined(store), joined(other))
+    everything = {n: page(n) for n in range(10)}
+    assert pages.get_many(range(10)) == tl.Success(everything)
+    reads = other.stats().tiers[-1].hits
+    assert others.get_many(range(10)) == tl.Success(everything)
+    assert (l2_hits(other), other.stats().tiers[-1].hits) == (10, reads)
+    raw.execute("UPDATE pages SET version = 7 WHERE id < 5")
+    settled(store, other)
+    changed = {n: page(n, 7) if n < 5 else page(n) for n in range(10)}
+    assert others.get_many(range(10)) == tl.Success(changed)
+    assert pages.get_many([*range(10), 99]) == tl.Success(changed)
+    assert l2_hits(store) == 5
+
+
+@pytest.mark.parametrize("what", ["nothing", "key", "reign", "snapshot", "server"])
+def test_a_value_is_bound_to_its_key_its_reign_and_its_snapshot(
+    opened: Open, raw: Raw, what: str
+) -> None:
+    store, _ = opened()
+    settled(joined(store))
+    cache = cache_of(store)
+    spot = cache._spot(1)
+    assert spot is not None
+    assert cache._floors is not None
+    elsewhere = {"key": spot._replace(value=f"{spot.value}0"), "reign": spot._replace(reign="0")}
+    value = cache._floors.value(
+        elsewhere.get(what, spot),
+        msgspec.msgpack.encode(page(1, 7)),
+        fingerprint=PAGES.fingerprint,
+        read_at_ms=time.time_ns() // 1_000_000,
+        snapshot=snapshot_of(raw),
+        standby=what == "server",
+    )
+    if what == "snapshot":
+        value = value[:20] + bytes([value[20] ^ 1]) + value[21:]
+    if what == "server":
+        value = b"P" + value[1:]
+    with redis.Redis.from_url(store.caches.l2.location) as client:  # type: ignore[union-attr]
+        client.set(spot.value, value)
+    found = cache._floors.get(spot, PAGES.fingerprint, cache._decode, 60)
+    assert (found is not None) == (what == "nothing")
+
+
+def test_a_server_that_was_promoted_is_trusted_anew(opened: Open, raw: Raw) -> None:
+    """Another may have been master meanwhile, and have heard what this one did not."""
+    with redis_server() as server, redis.Redis.from_url(server.url) as admin:
+        store, pages = opened(redis=server.url)
+        pages.create(page(1)).unwrap()
+        settled(joined(store))
+        pages.get_by_id(1).unwrap()
+        before = epoch(store)
+        spot = cache_of(store)._spot(1)
+        assert spot is not None
+        kept = admin.get(spot.value)
+        assert kept
+        admin.replicaof("127.0.0.1", "1")
+        raw.execute("UPDATE pages SET version = 7")
+        admin.replicaof("NO", "ONE")
+        admin.set(spot.value, kept)
+        admin.delete(spot.floor)
+        wait_until(lambda: epoch(store) not in (None, before), 20)
+        settled(store)
+        newcomer, others = opened(redis=server.url)
+        joined(newcomer)
+        assert others.get_by_id(1) == tl.Success(page(1, 7))
+        assert pages.get_by_id(1) == tl.Success(page(1, 7))
+
+
+@pytest.mark.parametrize("topology", ["sentinel", "cluster"])
+def test_every_topology_is_shared(opened: Open, raw: Raw, topology: str) -> None:
+    with redis_sentinel() if topology == "sentinel" else redis_cluster() as servers:
+        (store, pages), (other, others) = opened(redis=servers.url), opened(redis=servers.url)
+        pages.create_many([page(n) for n in range(20)]).unwrap()
+        settled(joined(store), joined(other))
+        assert epoch(store) == epoch(other)
+        for n in range(20):
+            pages.get_by_id(n).unwrap()
+            assert others.get_by_id(n) == tl.Success(page(n))
+        assert l2_hits(other) == 20
+        raw.execute("UPDATE pages SET version = 7 WHERE id < 10")
+        settled(store, other)
+        for n in range(20):
+            assert others.get_by_id(n) == tl.Success(page(n, 7 if n < 10 else 0))
+        raw.execute("TRUNCATE pages")
+        settled(store, other)
+        failure(others.get_by_id(1), tl.NotFoundError)
+        store.close()
+        other.close()
+
+
+def test_a_small_account_is_enough_to_share(
+    opened: Open, raw: Raw, redis_url: str, redis_prefix: str
+) -> None:
+    allowed = (*L2_COMMANDS, "getrange", "exists")
+    rules = ("reset", "on", ">sesame", f"~{redis_prefix}*", *(f"+{name}" for name in allowed))
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "sharer", *rules)
+        url = redis_url.replace("://", "://sharer:sesame@")
+        (store, pages), (other, others) = opened(redis=url), opened(redis=url)
+        pages.create_many([page(1), page(2)]).unwrap()
+        settled(joined(store), joined(other))
+        pages.get_many([1, 2]).unwrap()
+        assert others.get_by_id(1) == tl.Success(page(1))
+        raw.execute("UPDATE pages SET version = 7 WHERE id = 1")
+        settled(store, other)
+        assert others.get_many([1, 2]) == tl.Success({1: page(1, 7), 2: page(2)})
+        raw.execute("TRUNCATE pages")
+        settled(store, other)
+        failure(others.get_by_id(2), tl.NotFoundError)
+        for one in (store, other):
+            assert one.caches.l2 is not None
+            assert one.caches.l2.stats().errors == 0
+            one.close()
+        client.execute_command("ACL", "DELUSER", "sharer")
+
+
+def test_what_is_shared_is_encrypted(opened: Open, redis_url: str, redis_prefix: str) -> None:
+    keys = tl.EncryptionKeys(current="a", keys={"a": b"a" * 32})
+    (store, pages), (other, others) = opened(encryption=keys), opened(encryption=keys)
+    pages.create(page(1)).unwrap()
+    settled(joined(store), joined(other))
+    pages.get_by_id(1).unwrap()
+    assert others.get_by_id(1) == tl.Success(page(1))
+    assert l2_hits(other) == 1
+    with redis.Redis.from_url(redis_url) as client:
+        values = [
+            client.get(key) or b""
+            for key in client.scan_iter(f"{redis_prefix}*")
+            if client.type(key) == b"string"
+        ]
+    assert not any(b"page-" in value for value in values)
 
 
 def test_after_a_write_its_process_reads_nothing_older_from_l2(opened: Open, raw: Raw) -> None:

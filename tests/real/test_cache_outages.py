@@ -14,6 +14,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.real.helpers import PAGES, OpenStore, Page, failure, page, wait_until
+from tests.stalls import Stalls, watching_stalls
 
 import tierline as tl
 from tierline._core import pack_frame
@@ -45,9 +46,11 @@ def l2(store: tl.Store) -> Any:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    began_s = time.monotonic()
-    result = call()
-    return result, time.monotonic() - began_s
+    """What a call answers, and how long it takes apart from what the machine stands still."""
+    with watching_stalls() as stalls:
+        began_s = time.monotonic()
+        result = call()
+        return result, time.monotonic() - began_s - stalls.seconds(began_s)
 
 
 def uncached(store: tl.Store) -> Pages:
@@ -216,29 +219,49 @@ class Other(msgspec.Struct, frozen=True):
     parent: int | None = None
 
 
-def frame(payload: bytes, table: tl.Table[Any, Any] = PAGES, age_s: float = 0) -> bytes:
+Framed = Callable[[str], bytes]
+"""Makes a frame's bytes for a place: its key and the reign of the server."""
+
+
+def framed(payload: bytes, table: tl.Table[Any, Any] = PAGES, age_s: float = 0) -> Framed:
     written_at_ms = int((time.time() - age_s) * 1000)
-    return pack_frame(payload, fingerprint=table.fingerprint, written_at_ms=written_at_ms)
+    fingerprint = table.fingerprint
+    return lambda place: pack_frame(
+        payload, fingerprint=fingerprint, written_at_ms=written_at_ms, place=place
+    )
+
+
+def put(client: redis.Redis, what: bytes | Framed, id_: int = 1) -> bytes:
+    """Put bytes where a page is kept, and say what they are."""
+    key = value_key(client, id_)
+    reign = str(client.info("replication")["master_replid"])[:16]
+    value = what if isinstance(what, bytes) else what(f"{reign} {key.decode()}")
+    client.set(key, value)
+    return value
 
 
 OTHER = tl.table(Other, name="pages", key=lambda p: p.id)
 GOOD = msgspec.msgpack.encode(page(1, 7))
-STRANGE = {
+STRANGE: dict[str, bytes | Framed] = {
     "nothing": b"",
     "text": b"hello",
     "random": bytes(range(256)),
-    "truncated": frame(GOOD)[:-1],
-    "head only": frame(GOOD)[:12],
-    "longer": frame(GOOD) + b"\0",
-    "one bit off": frame(GOOD)[:-1] + bytes([frame(GOOD)[-1] ^ 1]),
+    "truncated": lambda place: framed(GOOD)(place)[:-1],
+    "head only": lambda place: framed(GOOD)(place)[:12],
+    "longer": lambda place: framed(GOOD)(place) + b"\0",
+    "one bit off": lambda place: framed(GOOD)(place)[:-1] + bytes([framed(GOOD)(place)[-1] ^ 1]),
     "no frame": GOOD,
-    "another fingerprint": frame(GOOD, OTHER),
-    "another schema": frame(msgspec.msgpack.encode(Other(1, "x", "seven")), OTHER),
-    "another schema, our fingerprint": frame(msgspec.msgpack.encode(Other(1, "x", "seven"))),
-    "too old": frame(GOOD, age_s=61),
-    "no UTF-8": frame(GOOD.replace(b"page-1", b"\xff\xfe\xfd\xff\xfe\xfd")),
-    "empty payload": frame(b""),
+    "another key's": lambda place: framed(GOOD)(place.replace("[1]", "[2]")),
+    "another reign's": lambda place: framed(GOOD)("0" * 16 + place[16:]),
+    "another fingerprint": framed(GOOD, OTHER),
+    "another schema": framed(msgspec.msgpack.encode(Other(1, "x", "seven")), OTHER),
+    "another schema, our fingerprint": framed(msgspec.msgpack.encode(Other(1, "x", "seven"))),
+    "too old": framed(GOOD, age_s=61),
+    "no UTF-8": framed(GOOD.replace(b"page-1", b"\xff\xfe\xfd\xff\xfe\xfd")),
+    "empty payload": framed(b""),
+    "nested too deep": framed(b"\x91" * 100_000),
     "pickle": b"cos\nsystem\n(S'true'\ntR.",
+    "framed pickle": framed(b"cos\nsystem\n(S'true'\ntR."),
 }
 
 
@@ -254,14 +277,14 @@ def test_a_frame_that_does_not_fit_is_a_counted_miss_and_is_replaced(
 ) -> None:
     with redis.Redis.from_url(server.url) as client:
         key = value_key(client, 1)
-        client.set(key, frame(GOOD))
+        put(client, framed(GOOD))
         assert read_past_l1(asking, 1) == tl.Success(page(1, 7)), "a fitting frame is served"
-        client.set(key, STRANGE[what])
+        strange = put(client, STRANGE[what])
         misses = l2(tiered).misses
         assert read_past_l1(asking, 1) == tl.Success(page(1))
         assert l2(tiered).misses == misses + 1
         assert l2(tiered).errors == 0
-        assert client.get(key) != STRANGE[what]
+        assert client.get(key) != strange
         hits = l2(tiered).hits
         assert read_past_l1(asking, 1) == tl.Success(page(1))
         assert l2(tiered).hits > hits
@@ -290,7 +313,7 @@ def test_a_damaged_payload_under_the_right_fingerprint_raises_nothing(
     for position, byte in damage:
         payload[position % len(payload)] = byte
     with redis.Redis.from_url(server.url) as client:
-        client.set(value_key(client, 1), frame(bytes(payload)))
+        put(client, framed(bytes(payload)))
     answer = read_past_l1(asking, 1).unwrap()
     # Whatever still reads as a page is one that nobody can tell from a real one.
     assert isinstance(answer, Page)
@@ -344,38 +367,48 @@ def test_a_password_is_used_and_never_shown(open_store: OpenStore, setting: str)
 
 @pytest.mark.parametrize("left_s", [0.06, 0.2, 5.0])
 def test_a_frozen_redis_takes_half_of_what_a_deadline_leaves(
-    tiered: tl.Store, asking: Pages, server: RedisServer, left_s: float
+    tiered: tl.Store, asking: Pages, server: RedisServer, stalls: Stalls, left_s: float
 ) -> None:
     server.freeze()
+    began_s = time.monotonic()
     with tl.deadline(left_s):
-        result, took_s = timed(lambda: read_past_l1(asking, 1))
-    assert result == tl.Success(page(1))
-    assert min(0.2, left_s / 2) * 0.9 <= took_s < left_s
+        result = read_past_l1(asking, 1)
+    took_s = time.monotonic() - began_s
+    lost_s = stalls.seconds(began_s)
+    # A machine that stands still leaves PostgreSQL no time.
+    assert result == tl.Success(page(1)) or lost_s > left_s / 4
+    assert min(0.2, left_s / 2) * 0.9 <= took_s < left_s + lost_s
     assert l2(tiered).errors == 1
     server.thaw()
 
 
 def test_a_limit_ends_with_its_deadline(
-    tiered: tl.Store, asking: Pages, server: RedisServer
+    tiered: tl.Store, asking: Pages, server: RedisServer, stalls: Stalls
 ) -> None:
     with tl.deadline(0.1):
-        read_past_l1(asking, 1).unwrap()
+        read_past_l1(asking, 1)
+    read_past_l1(asking, 1).unwrap()
     server.freeze()
-    _, took_s = timed(lambda: read_past_l1(asking, 1))
-    assert 0.18 <= took_s < ONE_WAIT_S
+    began_s = time.monotonic()
+    read_past_l1(asking, 1)
+    assert 0.18 <= time.monotonic() - began_s < ONE_WAIT_S + stalls.seconds(began_s)
     server.thaw()
 
 
 def test_a_connection_made_under_a_deadline_is_bounded_by_it(
-    open_store: OpenStore, server: RedisServer
+    open_store: OpenStore, server: RedisServer, stalls: Stalls
 ) -> None:
     store = open_store(redis=server.url)
     pages = tl.repository(store, PAGES, cache=tl.read_through(ttl_s=60))
     server.freeze()
+    began_s = time.monotonic()
     with tl.deadline(0.2):
-        answer, took_s = timed(lambda: pages.get_by_id(1))
-    failure(answer, tl.NotFoundError)
-    assert took_s < 0.15
+        answer = pages.get_by_id(1)
+    took_s = time.monotonic() - began_s
+    lost_s = stalls.seconds(began_s)
+    # A machine that stands still leaves PostgreSQL no time.
+    assert isinstance(answer.failure(), tl.NotFoundError) or lost_s > 0.05
+    assert took_s < 0.15 + lost_s
     server.thaw()
 
 
@@ -398,9 +431,12 @@ def test_without_time_redis_is_left_out_of_reads_and_told_of_writes(
         _, took_s = timed(lambda: tiered.caches.l2.invalidate(["x"]))  # type: ignore[union-attr]
     assert took_s < 0.1
     server.thaw()
-    time.sleep(1.1)
-    read_past_l1(asking, 1).unwrap()
-    assert l2(tiered).invalidations == before.invalidations + 2
+
+    def is_told() -> bool:
+        read_past_l1(asking, 1).unwrap()
+        return bool(l2(tiered).invalidations == before.invalidations + 2)
+
+    wait_until(is_told, 10)
 
 
 def test_who_reads_what_another_is_reading_waits_no_longer_than_its_own_deadline(

@@ -43,8 +43,13 @@ def test_no_read_is_older_than_the_last_acknowledged_write(
     threads = [threading.Thread(target=read, args=(r,)) for r in repositories * 2]
     for thread in threads:
         thread.start()
-    end_s = time.monotonic() + 1.5
-    while time.monotonic() < end_s and not stale:
+    began_s = time.monotonic()
+
+    def goes_on() -> bool:
+        enough = acknowledged[0] > 20 and reads[0] > 100
+        return time.monotonic() - began_s < (1.5 if enough else 30) and not stale
+
+    while goes_on():
         repositories[0].update(page(1, acknowledged[0] + 1)).unwrap()
         acknowledged[0] += 1
     stop.set()
@@ -98,7 +103,7 @@ def forget_everything(redis_url: str, tiered: tl.Store) -> None:
     """What a restart without persistence or an eviction does to the keys of one tiered."""
     assert tiered.caches.l2 is not None
     with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter(match=f"{tiered.caches.l2._space}*"):
+        for key in client.scan_iter(match=f"{tiered.caches.l2._base}*"):
             client.delete(key)
 
 

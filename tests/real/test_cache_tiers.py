@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import redis
 from tests.real.helpers import PAGES, OpenStore, Page, failure, page, wait_until
+from tests.stalls import Stalls
 
 import tierline as tl
 from tierline._core import unpack_frame
@@ -261,15 +262,18 @@ def test_infinite_keys_do_not_meet_in_l2(tiered: tl.Store) -> None:
 # Time
 
 
-def test_an_entity_is_served_for_its_time_to_live_only(tiered: tl.Store, raw: Raw) -> None:
-    short = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=0.2))
+def test_an_entity_is_served_for_its_time_to_live_only(
+    tiered: tl.Store, raw: Raw, stalls: Stalls
+) -> None:
+    short = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=0.4))
     short.create(page(1)).unwrap()
+    began_s = time.monotonic()
     short.get_by_id(1).unwrap()
-    read_s = time.monotonic()
     raw.execute("UPDATE pages SET version = 7")  # past the store, so only time helps
-    assert short.get_by_id(1) == tl.Success(page(1))
-    wait_until(lambda: short.get_by_id(1) == tl.Success(page(1, 7)), 2)
-    assert 0.15 < time.monotonic() - read_s < 1.5
+    found = short.get_by_id(1)
+    assert found == tl.Success(page(1)) or time.monotonic() - began_s >= 0.4
+    wait_until(lambda: short.get_by_id(1) == tl.Success(page(1, 7)))
+    assert 0.4 * 0.9 < time.monotonic() - began_s < 1.5 + stalls.seconds(began_s)
 
 
 def test_a_short_time_to_live_holds_for_what_a_longer_one_put_into_l2(
@@ -284,18 +288,20 @@ def test_a_short_time_to_live_holds_for_what_a_longer_one_put_into_l2(
 
 
 def test_what_comes_from_l2_does_not_live_again_from_the_start(
-    tiered: tl.Store, open_store: OpenStore, raw: Raw
+    tiered: tl.Store, open_store: OpenStore, raw: Raw, stalls: Stalls
 ) -> None:
     first = tl.repository(tiered, PAGES, cache=tl.read_through(ttl_s=0.6))
     first.create(page(1)).unwrap()
+    began_s = time.monotonic()
     first.get_by_id(1).unwrap()
-    read_s = time.monotonic()
     raw.execute("UPDATE pages SET version = 7")
     time.sleep(0.35)
     second = tl.repository(open_store(), PAGES, cache=tl.read_through(ttl_s=0.6))
-    assert second.get_by_id(1) == tl.Success(page(1))
-    wait_until(lambda: second.get_by_id(1) == tl.Success(page(1, 7)), 2)
-    assert time.monotonic() - read_s < 0.85
+    found = second.get_by_id(1)
+    assert found == tl.Success(page(1)) or time.monotonic() - began_s >= 0.6
+    wait_until(lambda: second.get_by_id(1) == tl.Success(page(1, 7)))
+    # Counted anew it would be 0.95 s.
+    assert time.monotonic() - began_s < 0.85 + stalls.seconds(began_s)
 
 
 def test_keys_in_redis_expire_by_themselves(
@@ -307,6 +313,10 @@ def test_keys_in_redis_expire_by_themselves(
         keys = list(client.scan_iter(match=f"{redis_prefix}*"))
         assert len(keys) == 2
         assert all(0 < client.pttl(key) <= 60_000 for key in keys)
-        values = [client.get(key) for key in keys]
-    frames = [unpack_frame(value, fingerprint=PAGES.fingerprint) for value in values]
+        reign = str(client.info("replication")["master_replid"])[:16]
+        places = {f"{reign} {key.decode()}": client.get(key) for key in keys}
+    frames = [
+        unpack_frame(value, fingerprint=PAGES.fingerprint, place=place)
+        for place, value in places.items()
+    ]
     assert sum(frame is not None for frame in frames) == 1

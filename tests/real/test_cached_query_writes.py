@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import psycopg
 import pytest
+from tests.real.helpers import wait_until
 
 import tierline as tl
 
@@ -237,13 +238,11 @@ def test_an_update_tells_the_row_that_it_changed_and_not_one_before(
         )
         thread.start()
         with psycopg.connect(pg_url_each, autocommit=True) as watcher:
-            for _ in range(1000):
-                waiting = watcher.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                    "AND datname = current_database()"
-                ).fetchone()
-                if waiting and waiting[0]:
-                    break
+            waiting = (
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "AND datname = current_database()"
+            )
+            wait_until(lambda: watcher.execute(waiting).fetchone())
         other.commit()
         # A read between the two commits would have found the row; now it must be looked for again.
         thread.join(15)

@@ -13,12 +13,23 @@ from typing import Any, Literal
 import msgspec
 import psycopg
 import pytest
-from tests.real.helpers import OWNERS, Owner, before_commit, failure, is_idle, with_application
+from tests.real.helpers import (
+    OWNERS,
+    Owner,
+    before_commit,
+    failure,
+    hold_and_cut,
+    is_idle,
+    noted,
+    with_application,
+)
 
 import tierline as tl
 from tierline.store import running
 from tierline.testing import tcp_proxy
 from tierline.testing.tcp_proxy import TcpProxy
+
+pytestmark = pytest.mark.each_version
 
 Raw = psycopg.Connection[Any]
 Answer = tl.Result[int, tl.RepositoryError]
@@ -231,7 +242,13 @@ def proxy(pg_url: str) -> Generator[TcpProxy]:
 
 
 @pytest.fixture
-def far(proxy: TcpProxy, pg_url: str) -> Generator[tl.Store]:
+def commit(proxy: TcpProxy) -> threading.Event:
+    """Set when a COMMIT has come as far as the proxy."""
+    return noted(proxy, b"COMMIT")
+
+
+@pytest.fixture
+def far(proxy: TcpProxy, commit: threading.Event, pg_url: str) -> Generator[tl.Store]:
     """A store behind the proxy."""
     url = with_application(proxy.url(pg_url), "far")
     with tl.open(url, pool_size=2, timeout_s=10) as store:
@@ -263,20 +280,10 @@ def test_the_key_decides_a_commit_whose_answer_is_lost(
 
 @pytest.mark.usefixtures("untrusted")
 def test_the_key_decides_a_commit_that_never_arrived(
-    far: tl.Store, proxy: TcpProxy, raw: Raw
+    far: tl.Store, proxy: TcpProxy, commit: threading.Event, raw: Raw
 ) -> None:
-    def lose() -> None:
-        proxy.freeze()
-
-        def cut() -> None:
-            time.sleep(0.3)
-            proxy.cut()
-            proxy.thaw()
-
-        threading.Thread(target=cut).start()
-
     run = Counting()
-    with before_commit(far, lose):
+    with before_commit(far, lambda: hold_and_cut(proxy, commit)):
         assert far.transaction(run, idempotency_key="a", result=int) == tl.Success(2)
     assert rows(raw) == [2]
 

@@ -13,6 +13,7 @@ from collections.abc import Generator
 import psycopg
 import pytest
 import redis
+from tests.stalls import Stalls
 
 from tierline import errors
 from tierline.postgres.embedded.binaries import Version
@@ -251,42 +252,56 @@ def test_a_frozen_proxy_holds_bytes_back(proxy: TcpProxy, postgres: PostgresServ
         connection.close()
 
 
-def _timed(connection: psycopg.Connection[object], statement: str) -> float:
+def _takes(
+    connection: psycopg.Connection[object],
+    statement: str,
+    stalls: Stalls,
+    at_least_s: float,
+    less_than_s: float,
+) -> bool:
+    """Whether a statement takes so long, apart from what the machine stood still."""
     began_s = time.monotonic()
     connection.execute(statement.encode()).fetchall()
-    return time.monotonic() - began_s
+    took_s = time.monotonic() - began_s
+    return at_least_s <= took_s < less_than_s + stalls.seconds(began_s)
 
 
 def test_a_proxy_delays_both_directions_and_can_be_told_while_it_runs(
-    proxy: TcpProxy, postgres: PostgresServer
+    proxy: TcpProxy, postgres: PostgresServer, stalls: Stalls
 ) -> None:
     url = proxy.url(postgres.url)
     with psycopg.connect(url, autocommit=True) as connection:
-        assert _timed(connection, "SELECT 1") < DELAY_S
+        assert _takes(connection, "SELECT 1", stalls, 0, DELAY_S)
         proxy.delay_s = DELAY_S
-        assert 2 * DELAY_S <= _timed(connection, "SELECT 1") < 4 * DELAY_S
+        assert _takes(connection, "SELECT 1", stalls, 2 * DELAY_S, 4 * DELAY_S)
         # What is under way is delayed, not slowed down: many chunks come together.
-        assert _timed(connection, "SELECT repeat('x', 4000000)") < 2 * DELAY_S + 1.0
+        many = "SELECT repeat('x', 4000000)"
+        assert _takes(connection, many, stalls, 0, 2 * DELAY_S + 1.0)
         proxy.delay_s = 0.0
-        assert _timed(connection, "SELECT 1") < DELAY_S
+        assert _takes(connection, "SELECT 1", stalls, 0, DELAY_S)
 
 
-def test_a_proxy_carries_so_many_bytes_a_second(proxy: TcpProxy, postgres: PostgresServer) -> None:
+def test_a_proxy_carries_so_many_bytes_a_second(
+    proxy: TcpProxy, postgres: PostgresServer, stalls: Stalls
+) -> None:
     with psycopg.connect(proxy.url(postgres.url), autocommit=True) as connection:
         proxy.bytes_per_s = 100_000
-        assert 0.45 < _timed(connection, "SELECT repeat('x', 50000)") < 1.5
-        assert 0.45 < _timed(connection, f"SELECT length('{'x' * 50_000}')") < 1.5
+        answer, question = "SELECT repeat('x', 50000)", f"SELECT length('{'x' * 50_000}')"
+        assert _takes(connection, answer, stalls, 0.45, 1.5)
+        assert _takes(connection, question, stalls, 0.45, 1.5)
         proxy.bytes_per_s = None
-        assert _timed(connection, "SELECT repeat('x', 50000)") < 0.4
+        assert _takes(connection, answer, stalls, 0, 0.4)
 
 
-def test_a_proxy_delays_new_connections(proxy: TcpProxy, postgres: PostgresServer) -> None:
+def test_a_proxy_delays_new_connections(
+    proxy: TcpProxy, postgres: PostgresServer, stalls: Stalls
+) -> None:
     taken = proxy.taken
     proxy.connect_delay_s = 0.3
     began_s = time.monotonic()
     with psycopg.connect(proxy.url(postgres.url), autocommit=True) as connection:
         assert time.monotonic() - began_s >= 0.3
-        assert _timed(connection, "SELECT 1") < DELAY_S
+        assert _takes(connection, "SELECT 1", stalls, 0, DELAY_S)
     assert proxy.taken == taken + 1
 
 

@@ -25,9 +25,13 @@ from tests.real.helpers import (
     item,
     items,
     page,
+    wait_until,
 )
+from tests.stalls import Stalls
 
 import tierline as tl
+
+pytestmark = pytest.mark.each_version
 
 Raw = psycopg.Connection[Any]
 Stock = tl.Repository[Item, int]
@@ -103,6 +107,8 @@ def test_an_empty_transaction_sends_nothing(store: tl.Store, raw: Raw) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE query ~* '^(begin|commit)'"
         ).fetchone()
 
+    # What ended before may still be there.
+    wait_until(lambda: queries() == (0,))
     assert store.transaction(lambda _: tl.Success(3)) == tl.Success(3)
     assert queries() == (0,)
     store.transaction(create(1)).unwrap()
@@ -441,8 +447,10 @@ def test_a_serialization_failure_runs_the_function_again(store: tl.Store, *, rai
         )
     )
     assert sorted(answer.unwrap() for answer in answers) == ["saw 0", "saw 1"]
-    assert sorted(meeting.runs) == [1, 2]
-    assert sorted(hooks) == [["commit"], ["rollback", "commit"]]
+    # The loser may lose again before the winner has come to its COMMIT.
+    assert sum(meeting.runs) >= 3
+    assert sum(map(len, hooks)) >= 3
+    assert all(heard == [*["rollback"] * (len(heard) - 1), "commit"] for heard in hooks)
     assert is_idle(store)
 
 
@@ -460,7 +468,8 @@ def test_a_deadlock_runs_the_function_again(store: tl.Store) -> None:
 
     answers = in_threads(*(lambda who=who: store.transaction(crossing(who)) for who in (0, 1)))
     assert [type(answer) for answer in answers] == [tl.Success, tl.Success]
-    assert sorted(meeting.runs) == [1, 2]
+    # Who was undone may come back to its row before the other has got it.
+    assert sum(meeting.runs) >= 3
     names = {row.name for row in tl.repository(store, OWNERS).list().unwrap()}
     assert len(names) == 1  # one after the other
 
@@ -477,20 +486,25 @@ def losing(raw: Raw) -> None:
 
 
 @pytest.mark.usefixtures("losing")
-def test_who_always_loses_hears_how_often(store: tl.Store) -> None:
+def test_who_always_loses_hears_how_often(store: tl.Store, stalls: Stalls) -> None:
     runs: list[int] = []
+    slow_s = 0.0
 
     def run(tx: tl.Transaction) -> Any:
         runs.append(1)
-        return tx.fetch_one(CONFLICT)
+        found = tx.fetch_one(CONFLICT)
+        if len(runs) == 3:
+            time.sleep(slow_s)
+        return found
 
     error = failure(store.transaction(run), tl.ConflictError)
     assert error.attempt == len(runs) == 10
     runs.clear()
     began = time.monotonic()
-    short = failure(store.transaction(run, deadline_s=0.02), tl.ConflictError)
-    assert short.attempt == len(runs) < 10
-    assert time.monotonic() - began < 1
+    slow_s = 0.8
+    short = failure(store.transaction(run, deadline_s=0.8), tl.ConflictError)
+    assert short.attempt == len(runs) <= 3
+    assert time.monotonic() - began < 0.8 + 1 + stalls.seconds(began)
 
 
 @pytest.mark.usefixtures("losing")
@@ -613,7 +627,7 @@ def test_a_setting_ends_with_the_transaction(store: tl.Store) -> None:
 # Deadlines and interruptions
 
 
-def test_the_deadline_holds_for_all_of_it(store: tl.Store) -> None:
+def test_the_deadline_holds_for_all_of_it(store: tl.Store, stalls: Stalls) -> None:
     sleep = tl.sql("SELECT 1 FROM pg_sleep({s})", into=int, s=0.15)
 
     def slow(tx: tl.Transaction) -> Any:
@@ -626,26 +640,26 @@ def test_the_deadline_holds_for_all_of_it(store: tl.Store) -> None:
     began = time.monotonic()
     error = failure(store.transaction(slow, deadline_s=0.5), tl.TimeoutError)
     assert error.stage == "deadline"
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 0.9 + stalls.seconds(began)
 
     def idle(tx: tl.Transaction) -> Any:
         made = create(1)(tx)
-        time.sleep(0.2)
+        time.sleep(0.6)
         return made
 
-    late = failure(store.transaction(idle, deadline_s=0.1), tl.TimeoutError)
+    late = failure(store.transaction(idle, deadline_s=0.5), tl.TimeoutError)
     assert late.stage == "deadline"
     assert count(store) == 0
 
 
-def test_the_deadline_holds_for_waiting_for_a_connection(pg_url: str) -> None:
+def test_the_deadline_holds_for_waiting_for_a_connection(pg_url: str, stalls: Stalls) -> None:
     with tl.open(pg_url, pool_size=1, timeout_s=10) as store:
         store.create_table(OWNERS).unwrap()
 
         def run(_: tl.Transaction) -> Any:
             began = time.monotonic()
             failure(store.transaction(create(1), deadline_s=0.2), tl.PoolExhaustedError)
-            return tl.Success(time.monotonic() - began)
+            return tl.Success(time.monotonic() - began - stalls.seconds(began))
 
         assert store.transaction(run).unwrap() < 1
 
@@ -708,8 +722,8 @@ def test_the_pool_is_whole_after_exceptions_at_random_points(store: tl.Store, ra
     assert len(expected) > 100
     assert is_idle(store)
     assert store.database.stats().size == size
-    idle = raw.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
-    assert idle.fetchone() == (0,)
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'"
+    wait_until(lambda: raw.execute(idle).fetchone() == (0,))
 
 
 # Caches
@@ -810,7 +824,7 @@ def test_no_read_is_older_than_the_last_commit_nor_sees_what_was_undone(
     for thread in threads:
         thread.start()
     end_s = time.monotonic() + 30
-    while time.monotonic() < end_s and acknowledged[0] < 25 and not wrong:
+    while time.monotonic() < end_s and min(acknowledged[0], reads[0] // 5) < 25 and not wrong:
         number = acknowledged[0] + 1
 
         def run(tx: tl.Transaction, number: int = number) -> Any:
@@ -830,7 +844,7 @@ def test_no_read_is_older_than_the_last_commit_nor_sees_what_was_undone(
     for thread in threads:
         thread.join(10)
     assert not wrong
-    assert acknowledged[0] == 25
+    assert acknowledged[0] >= 25
     assert reads[0] > 100
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from tests.real.helpers import failure
+from tests.real.helpers import failure, wait_until
 
 import tierline as tl
 from tierline.sql.staging import ARRAYS_ROWS_MAX
@@ -48,6 +48,11 @@ BY_MAIL_FIRST = """
 ALTER TABLE accounts ADD CONSTRAINT accounts_mail_key UNIQUE (mail);
 ALTER TABLE accounts ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 """
+
+IN_THE_SLOW_INDEX = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE wait_event = 'PgSleep' AND datname = current_database()"
+)
 
 Write = Callable[[tl.Store, Account], tl.Result[Any, tl.RepositoryError]]
 
@@ -98,12 +103,12 @@ def staged(store: tl.Store, account: Account) -> tl.Result[Any, tl.RepositoryErr
 
 
 def two_at_a_time(
-    store: tl.Store, write: Write, one: Account, other: Account
+    store: tl.Store, raw: psycopg.Connection[Any], write: Write, one: Account, other: Account
 ) -> list[tl.Result[Any, tl.RepositoryError]]:
     """The second begins while the first is in the slow index."""
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(write, store, one)
-        threading.Event().wait(SLOW_S / 4)
+        wait_until(lambda: first.done() or raw.execute(IN_THE_SLOW_INDEX).fetchone() == (1,))
         second = pool.submit(write, store, other)
         return [first.result(), second.result()]
 
@@ -123,7 +128,7 @@ def test_the_same_row_at_the_same_time_is_no_duplicate(
     store: tl.Store, raw: psycopg.Connection[Any], write: Write, indexes: str
 ) -> None:
     raw.execute((SLOW + indexes).encode())
-    for result in two_at_a_time(store, write, Account(1, "a", 1), Account(1, "a", 2)):
+    for result in two_at_a_time(store, raw, write, Account(1, "a", 1), Account(1, "a", 2)):
         assert isinstance(result, tl.Success), result
     found = store.fetch_all(tl.select(ACCOUNTS, where=lambda a: a.id == 1))
     assert found == tl.Success([Account(1, "a", 2)])
@@ -138,7 +143,7 @@ def test_a_duplicate_by_the_other_rule_alone_stays_one(
     failure(by_key(store, Account(2, "a")), tl.DuplicateError, "the same mail")
     failure(many(store, Account(2, "a")), tl.DuplicateError, "the same mail")
     raw.execute((SLOW + BY_KEY_FIRST).encode())
-    one, other = two_at_a_time(store, by_mail, Account(5, "c"), Account(5, "d"))
+    one, other = two_at_a_time(store, raw, by_mail, Account(5, "c"), Account(5, "d"))
     assert isinstance(one, tl.Success)
     failure(other, tl.DuplicateError, "the same id")
 

@@ -107,6 +107,8 @@ def changes(cache: tl.Cache[str, int]) -> None:
     token = cache.begin("a")
     assert_type(cache.is_current("a", token), bool)
     assert_type(cache.fill("a", 1, token, snapshot=b"", standby=True, tags=["x"]), bool)
+    assert_type(cache.begin_many(["a"]), list[int])
+    assert_type(cache.fill_many(["a"], [1], [token], [1.0]), int)
     assert_type(cache.invalidate("a"), bool)
     assert_type(cache.invalidate_many(["a"]), int)
     assert_type(cache.invalidate_all(), int)
@@ -116,6 +118,7 @@ def changes(cache: tl.Cache[str, int]) -> None:
     cache.serve_until(1.5)
     cache.serve_until(None)
     cache.fill("a", 1)  # rejected
+    cache.fill_many(["a"], ["1"], [token], [1.0])  # rejected
     cache.fill("a", 1, token, snapshot="1:1:")  # rejected
     cache.announce("a")  # rejected
     cache.announce(7, 7)  # rejected

@@ -196,8 +196,20 @@ def opening(store: tl.Store) -> None:
     tl.open(pool_size="8")  # rejected
     tl.connect("postgresql://h/d").count(READ)  # rejected
     tl.read_through(ttl="60")  # rejected
+    tl.cache_aside("books")  # rejected
+    tl.write_through(max_entries=10)  # rejected
+    tl.write_behind(ttl_s=60, delay_s="soon")  # rejected
+    tl.read_through(ttl_s=60, stale_if_error_s="600")  # rejected
+    tl.read_through(ttl_s=60, stale_if_error=600)  # rejected
     tl.repository(store, READ)  # rejected
     tl.cached(ttl_s="60")  # rejected
+
+
+def encrypting(key: bytes) -> None:
+    tl.EncryptionKeys("2026-11", {"2026-11": "secret"})  # rejected
+    tl.EncryptionKeys(keys={"2026-11": key})  # rejected
+    tl.open(encryption=key)  # rejected
+    tl.open(encryption={"2026-11": key})  # rejected
 
 
 def bounding(store: tl.Store) -> None:
@@ -222,6 +234,9 @@ def bounding(store: tl.Store) -> None:
     tl.cached_query(BOOKS, ttl_s=60)  # rejected
     store.uninstall_backplane("flights")  # rejected
     tl.open("postgresql://h/d", backplane="mysql")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", backplane="reddis")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", unannounced_writes="ignore")  # rejected
+    tl.open("postgresql://h/d", redis="redis://h", unannounced_writes=True)  # rejected
     _ = store.health().role  # rejected
     _ = store.health().nodes[0].lag_bytes + 1  # rejected
     store.cursor_secret.upper().encode()  # rejected
@@ -251,6 +266,7 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
     store.subscribe(BOOKS, on_ran)  # rejected
     store.subscribe(READ, lambda change: None)  # rejected
     tx.transaction(tl.repository(tx, BOOKS))  # rejected
+    tx.write_behind.flush()  # rejected
     tx.atomically(tx)  # rejected
     _ = tx.began_at().unwrap().pages  # rejected
     tx.lock(book)  # rejected
@@ -266,6 +282,9 @@ def transacting(store: tl.Store, tx: tl.Transaction, book: Book) -> None:
 
 def reading(books: tl.Repository[Book, str], book: Book) -> None:
     books.get_by_id(3)  # rejected
+    books.get_by_id("978", fresh="yes")  # rejected
+    books.get_by_id("978", stale=30)  # rejected
+    books.get_many(["978"], ttl_s="5")  # rejected
     books.get_many([3])  # rejected
     books.list(where=lambda b: b.titel == "Emma")  # rejected
     books.list(order_by=lambda b: b.page)  # rejected

@@ -67,6 +67,7 @@ def wrong_options() -> None:
     tl.select(Flight)  # rejected
     tl.read_through(60)  # rejected
     tl.read_through(ttl_s="60")  # rejected
+    tl.read_through(ttl_s=60, lease_s="1")  # rejected
     tl.open("postgresql://h/d", cache="redis://h")  # rejected
     tl.open(5432)  # rejected
     tl.table(Flight, key=lambda f: f.id)  # rejected

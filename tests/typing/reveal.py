@@ -84,6 +84,11 @@ def repositories_answer_with_results(store: tl.Store, rows: list[Flight]) -> Non
     flights = tl.repository(store, FLIGHTS, cache=tl.read_through(ttl_s=60))
     assert_type(flights, tl.Repository[Flight, int])
     assert_type(flights.get_by_id(42), tl.Result[Flight, tl.RepositoryError])
+    options = flights.get_by_id(42, ttl_s=5, stale_ok_s=30)
+    assert_type(options, tl.Result[Flight, tl.RepositoryError])
+    assert_type(flights.get_by_id(42, fresh=True), tl.Result[Flight, tl.RepositoryError])
+    many = flights.get_many([42], fresh=True, ttl_s=5)
+    assert_type(many, tl.Result[dict[int, Flight], tl.RepositoryError])
     assert_type(flights.create(rows[0]), tl.Result[Flight, tl.RepositoryError])
     assert_type(flights.update(rows[0]), tl.Result[Flight, tl.RepositoryError])
     assert_type(flights.delete(42), tl.Result[None, tl.RepositoryError])
@@ -243,7 +248,9 @@ def caches_know_their_keys_and_values() -> None:
 def errors_have_typed_attributes(
     timeout: tl.TimeoutError, invalid: tl.ValidationError, error: tl.RepositoryError
 ) -> None:
-    assert_type(timeout.stage, Literal["acquire", "connect", "statement", "lock", "deadline"])
+    assert_type(
+        timeout.stage, Literal["acquire", "connect", "statement", "lock", "load", "deadline"]
+    )
     assert_type(invalid.errors, tuple[tl.FieldError, ...])
     assert_type(invalid.errors[0].path, str)
     assert_type(error.sqlstate, str | None)

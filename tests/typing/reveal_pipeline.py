@@ -59,6 +59,7 @@ def writes_are_of_one_kind(book: Book) -> None:
 
 def caching_options_are_values() -> None:
     assert_type(tl.read_through(ttl_s=60), tl.ReadThrough)
+    assert_type(tl.read_through(ttl_s=60, lease_s=1).lease_s, float | None)
 
     @tl.cached(ttl_s=60)
     def size(text: str, /) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, assert_type
 
 import msgspec
@@ -58,6 +58,14 @@ def opening() -> None:
     assert_type(store, tl.Store)
     opened = tl.connect("postgresql://h/d", replicas=("host=h2",), reads=tl.reads("nearest"))
     assert_type(opened, tl.Result[tl.Store, tl.RepositoryError])
+    announcing = tl.open(
+        "postgresql://h/d",
+        redis="redis://h",
+        backplane="redis",
+        max_staleness_s=2,
+        unannounced_writes="commit",
+    )
+    assert_type(announcing, tl.Store)
 
 
 def managing(store: tl.Store) -> None:
@@ -89,6 +97,14 @@ def looking(store: tl.Store) -> None:
     assert_type(node.pool.waiting, int)
 
 
+def encrypting(key: bytes) -> None:
+    keys = tl.EncryptionKeys(current="2026-11", keys={"2026-11": key})
+    assert_type(keys, tl.EncryptionKeys)
+    assert_type(keys.current, str)
+    assert_type(keys.keys, Mapping[str, bytes])
+    assert_type(tl.open(redis="redis+cluster://a,b", encryption=keys), tl.Store)
+
+
 def note(event: tl.Event) -> str:
     match event:
         case tl.Ran():
@@ -108,6 +124,11 @@ def note(event: tl.Event) -> str:
         case tl.CircuitChanged():
             assert_type(event.after, Circuit)
             return event.node
+        case tl.WroteBehind():
+            assert_type(event.operations, int)
+            return event.table
+        case tl.DeadLettered():
+            return event.error
 
 
 def hearing(store: tl.Store) -> None:

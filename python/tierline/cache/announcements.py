@@ -24,6 +24,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
         columns: What `keys` are the values of.
         xid: The top-level transaction.
         keys: As JSON; null where any row may have changed.
+        told: Whether the statement told its rows to whoever ran it, in the same process.
+        deleted: Whether the rows were deleted, and those that refer to them are not announced.
     """
 
     schema: str
@@ -31,6 +33,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
     columns: list[str]
     xid: int
     keys: msgspec.Raw
+    told: bool = False
+    deleted: bool = False
 
 
 _decode = msgspec.json.Decoder(Announcement).decode

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import msgspec
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from tierline.cache.redis import glob_literal
+from tierline.cache.redis_client import RedisClient
+from tierline.cache.redis_faults import RedisFaultError
+from tierline.cache.redis_patterns import glob_literal
 
-_LIMIT_S = 1.0
+LIMIT_S = 2.0
+"""Redis is waited for longer than by readers, who wait for nothing here."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -40,7 +38,7 @@ class StatsBoard:
     """Statistics of the processes that use one prefix of one Redis.
 
     Args:
-        url: Of Redis.
+        url: See `tierline.cache.redis_url`.
         prefix: Begins every key.
 
     Raises:
@@ -49,27 +47,24 @@ class StatsBoard:
 
     def __init__(self, url: str, *, prefix: str) -> None:
         self._beginning = f"{prefix}:stats:"
-        # redis-py's own annotations leave most of this unknown.
-        pool: Any = cast("Any", redis.ConnectionPool).from_url(url, retry=Retry(NoBackoff(), 0))
-        pool.connection_kwargs.update(
-            decode_responses=False, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S
-        )
-        self._client: Any = cast("Any", redis.Redis).from_pool(pool)
+        self._client = RedisClient(url)
 
     def put(self, shown: Published, *, ttl_s: float) -> bool:
         """Show something for so many seconds; whether Redis took it."""
-        data = msgspec.msgpack.encode(shown)
+        key, data = self._beginning + shown.process, msgspec.msgpack.encode(shown)
+        words = ("SET", key, data, "PX", int(ttl_s * 1_000))
         try:
-            self._client.set(self._beginning + shown.process, data, px=int(ttl_s * 1_000))
-        except (redis.RedisError, OSError):
+            self._client.execute(*words, key=key, within_s=LIMIT_S)
+        except RedisFaultError:
             return False
         return True
 
     def drop(self, process: str) -> None:
         """Take down what a process shows, if Redis answers."""
+        key = self._beginning + process
         try:
-            self._client.delete(self._beginning + process)
-        except (redis.RedisError, OSError):
+            self._client.execute("DEL", key, key=key, within_s=LIMIT_S)
+        except RedisFaultError:
             # It goes by itself.
             return
 
@@ -80,12 +75,17 @@ class StatsBoard:
             BoardError: Redis does not answer.
         """
         try:
-            pattern = f"{glob_literal(self._beginning)}*"
-            keys: list[bytes] = sorted(self._client.scan_iter(match=pattern, count=1_000))
-            values: list[bytes | None] = [self._client.get(key) for key in keys]
-        except (redis.RedisError, OSError) as error:
-            raise BoardError(str(error) or type(error).__name__) from error
+            found = self._client.scan(f"{glob_literal(self._beginning)}*", within_s=LIMIT_S)
+            # A key that is no text is nobody's of ours.
+            keys = sorted(key.decode(errors="replace") for key in found)
+            values: list[bytes | None] = [self._value(key) for key in keys]
+        except RedisFaultError as error:
+            raise BoardError(str(error)) from error
         return [shown for shown in map(_read, values) if shown is not None]
+
+    def _value(self, key: str) -> bytes | None:
+        found: bytes | None = self._client.execute("GET", key, key=key, within_s=LIMIT_S).value
+        return found
 
     def close(self) -> None:
         """Close the connections."""

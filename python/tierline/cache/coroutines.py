@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from time import perf_counter_ns
 from typing import Any
 
 from tierline._core import Memo
+from tierline.deadline import remaining_s
+from tierline.errors import late_load
 
 _MISSING: Any = object()
 
@@ -93,10 +96,29 @@ def remembering(
                 call = functools.partial(function, *args, **kwargs)
                 flight.task = loop.create_task(load(key, flight, call))
                 flight.task.add_done_callback(flight.land)
-            value = await _outcome(flight, loop)
+            value = await _in_time(flight, loop)
         return value
 
     return remembered
+
+
+async def _in_time(flight: _Flight, loop: asyncio.AbstractEventLoop) -> Any:
+    """What the flight comes to, if it does by the deadline of whoever awaits it.
+
+    Raises:
+        tl.TimeoutError: It does not. It goes on.
+    """
+    remaining = remaining_s()
+    if remaining == math.inf:
+        return await _outcome(flight, loop)
+    limit = asyncio.timeout(remaining)
+    try:
+        async with limit:
+            return await _outcome(flight, loop)
+    except TimeoutError:
+        if limit.expired():
+            raise late_load() from None
+        raise
 
 
 async def _outcome(flight: _Flight, loop: asyncio.AbstractEventLoop) -> Any:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from tierline.cache.announcements import Announcement
+from tierline.cache.caches import Caches
 from tierline.cache.hearing import HearingCache, Horizon, Shared
+from tierline.cache.own_writes import OwnWrites
 from tierline.cache.query_cache import changes_of_keys
 from tierline.cache.redis import RedisTier
 from tierline.cache.strategy import ReadThrough
-from tierline.cache.tables import Caches, TableCache
+from tierline.cache.tables import TableCache
 from tierline.entity import Table
 from tierline.query.readings import RowChange
 
@@ -20,9 +21,6 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 _CATCH_UP_S = 1.0
-
-# Of this store's own writes, to be known again when they are heard: they come within moments.
-_OWN_MAX = 1_000
 
 
 class LastWrite(NamedTuple):
@@ -48,6 +46,7 @@ class HearingCaches(Caches):
 
     Attributes:
         shared: L2 under its rules; None without it.
+        own: What results of queries were told more exactly than they will hear.
         opened: Called when there is another cache.
         catch_up: Waits until everything committed has been heard, for so many seconds at most.
     """
@@ -65,8 +64,8 @@ class HearingCaches(Caches):
         self._has_standbys = has_standbys
         self._horizon = Horizon()
         self._settled = 0
-        # What results of queries were told more exactly than they will hear.
-        self._own: deque[tuple[tuple[str, str], int]] = deque(maxlen=_OWN_MAX)
+        self._history: str | None = None
+        self.own = OwnWrites()
         self.shared: Shared | None = None
         self.opened: Callable[[], None] = lambda: None
         self.catch_up: Callable[[float], bool] = lambda _: False
@@ -83,20 +82,27 @@ class HearingCaches(Caches):
         """The caches."""
         return [cache for cache in self.all() if isinstance(cache, HearingCache)]
 
-    def begin_hearing(self, settled: int) -> None:
-        """See `HearingCache.begin_hearing`."""
+    def begin_hearing(self, settled: int, history: str) -> None:
+        """See `HearingCache.begin_hearing`.
+
+        Args:
+            settled: See there.
+            history: Which life of the database is heard of from now on.
+        """
+        renewed = self._history not in (None, history)
+        self._history = history
         self._settled = settled
+        self.own.clear()
         self.queries.clear()
         for cache in self.hearing():
-            cache.begin_hearing(settled)
+            cache.begin_hearing(settled, renewed=renewed)
 
     def hear(self, announcement: Announcement) -> None:
         """A transaction changed rows."""
         # A cache that is opened from now on has not heard of it.
         self._settled = max(self._settled, announcement.xid)
         place = (announcement.schema, announcement.name)
-        if (place, announcement.xid) not in self._own:
-            self.queries.changed_at(place)
+        self._results_heard(announcement)
         told: set[str] = set()
         for cache in self.hearing():
             if self.place(cache.table) != place:
@@ -106,6 +112,27 @@ class HearingCaches(Caches):
                 continue
             told.add(cache.member.table)
             self.shared.membership.heard(cache.member, _names(cache, keys), announcement.xid)
+
+    def _results_heard(self, announcement: Announcement) -> None:
+        """Drop results of queries that a change may concern, unless they were told exactly."""
+        place = (announcement.schema, announcement.name)
+        # Where no result is kept there is nothing to spare.
+        if not (
+            announcement.told
+            and self.queries.reads_at(place)
+            and self.own.spares(place, announcement.xid)
+        ):
+            self.queries.changed_at(place)
+
+    def settle(self, until_s: float | None = None) -> bool:
+        """Decide what has waited long enough; whether something waits on.
+
+        Args:
+            until_s: Everything announced before this monotonic time has been heard.
+        """
+        for place in self.own.due(until_s):
+            self.queries.changed_at(place)
+        return self.own.waits
 
     def serve_until(self, horizon_s: float) -> None:
         """Everything that matters until this monotonic time has been heard."""
@@ -142,10 +169,11 @@ class HearingCaches(Caches):
                 cache.l1.invalidate_many(keys)
             else:
                 cache.l1.invalidate_all()
+        told = changes
         if changes is None and self.queries.reads(table):
             changes = changes_of_keys(table, keys)
         self._results_changed(table, changes, deleted=deleted)
-        self._written(table, keys, xid, deleted=deleted)
+        self._written(table, keys, xid, deleted=deleted, told=bool(told))
 
     def invalidate_table(
         self,
@@ -159,7 +187,7 @@ class HearingCaches(Caches):
         for cache in self.of(table):
             cache.l1.invalidate_all()
         self._results_changed(table, changes, deleted=deleted)
-        self._written(table, None, xid, deleted=deleted)
+        self._written(table, None, xid, deleted=deleted, told=bool(changes))
 
     def _results_changed(
         self, table: Table[Any, Any], changes: Sequence[RowChange] | None, *, deleted: bool
@@ -169,17 +197,25 @@ class HearingCaches(Caches):
             self.queries.deleted(table)
 
     def _written(
-        self, table: Table[Any, Any], keys: Sequence[Any] | None, xid: int | None, *, deleted: bool
+        self,
+        table: Table[Any, Any],
+        keys: Sequence[Any] | None,
+        xid: int | None,
+        *,
+        deleted: bool,
+        told: bool,
     ) -> None:
         """This process has written, so its own floor says so before anybody tells it."""
-        last = self._take_write() if xid is None else LastWrite(xid, is_exact=True)
+        last = self._take_write()
+        if xid is not None:
+            last = LastWrite(xid, is_exact=True)
         affected = self.dependents(table) if deleted else []
         for cache in affected:
             cache.l1.invalidate_all()
         if last is None:
             return
-        if last.is_exact:
-            self._own.append((self.place(table), last.xid))
+        if last.is_exact and told:
+            self.own.decided(self.place(table), last.xid)
         for cache in self.of(table):
             if isinstance(cache, HearingCache):
                 cache.announce(keys if cache.table.key == table.key else None, last.xid)

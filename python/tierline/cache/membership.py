@@ -22,6 +22,9 @@ _WAITING_MAX = 100_000
 _WAITING_S_MAX = 20.0
 _RETRY_S = 0.1
 _JOIN_POLL_S = 0.02
+# Between two looks at what was heard: passing on each change by itself would take turns with the
+# thread that writes.
+_REST_S = 0.002
 _THREAD_S = 2.0
 _ASK_AGAIN = 2
 
@@ -43,13 +46,15 @@ class Member:
 
     Attributes:
         table: The table's name in L2.
+        history: Which life of the database it hears of; what L2 has of others is never looked at.
         epoch: The epoch that it trusts; None for none.
         turn: The last transaction that changed the whole table.
         is_ready: Whether the table announces its changes.
     """
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, history: str = "") -> None:
         self.table = table
+        self.history = history
         self.epoch: str | None = None
         self.turn = 0
         self.has_turned = False
@@ -58,13 +63,25 @@ class Member:
         self.lock = threading.Lock()
         self.begin()
 
-    def begin(self, *, missed: bool = True) -> None:
+    def in_history(self, name: str) -> str:
+        """A name of L2 as it is called in this life of the database."""
+        return f"{self.history}/{name}"
+
+    @property
+    def place(self) -> str:
+        """Where L2 keeps what concerns the whole table."""
+        return self.in_history(self.table)
+
+    def begin(self, *, missed: bool = True, history: str | None = None) -> None:
         """Trust nothing, and ask anew.
 
         Args:
             missed: Whether announcements may have been missed, turns among them.
+            history: Which life of the database it hears of from now on; None for the same.
         """
         with self.lock:
+            if history is not None:
+                self.history = history
             self.epoch = None
             self.newcomer = secrets.token_hex(8)
             self.asked_s = 0.0
@@ -80,15 +97,22 @@ class Membership:
         floors: L2.
         max_staleness_s: How long a mark of trust lives.
         ask: Announces, behind everything else, that a newcomer asks about tables.
+        is_settled: Whether an announced transaction has ended.
     """
 
     def __init__(
-        self, floors: FloorTier, max_staleness_s: float, ask: Callable[[str], bool]
+        self,
+        floors: FloorTier,
+        max_staleness_s: float,
+        ask: Callable[[str], bool],
+        is_settled: Callable[[int], bool] = lambda _: True,
     ) -> None:
+        self._is_settled = is_settled
         self._floors = floors
         self._max_staleness_s = max_staleness_s
         self._ask = ask
         self._members: dict[str, Member] = {}
+        self._history = ""
         self._is_listening = False
         self._closed = False
         self._woken = threading.Event()
@@ -98,14 +122,19 @@ class Membership:
         """The member for a table."""
         found = self._members.get(table)
         if found is None:
-            self._members = {**self._members, table: (found := Member(table))}
+            self._members = {**self._members, table: (found := Member(table, self._history))}
             self._woken.set()
         return found
 
-    def listening(self) -> None:
-        """What was announced before now may have been missed."""
+    def listening(self, history: str) -> None:
+        """What was announced before now may have been missed.
+
+        Args:
+            history: Which life of the database is heard of from now on.
+        """
+        self._history = history
         for member in self._members.values():
-            member.begin()
+            member.begin(history=history)
         self._is_listening = True
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="tierline-l2", daemon=True)
@@ -162,6 +191,7 @@ class Membership:
                 next_s = time.monotonic() + beat_s
             wait_s = _JOIN_POLL_S if joining else beat_s if well else _RETRY_S
             self._woken.wait(max(0.001, min(wait_s, next_s - time.monotonic())))
+            time.sleep(_REST_S)
             self._woken.clear()
 
     def _joined(self, member: Member) -> bool:
@@ -169,15 +199,15 @@ class Membership:
         if not (self._is_listening and member.is_ready):
             # Nothing to hurry for; who listens, or is ready, wakes this thread.
             return True
-        newcomer, now_s = member.newcomer, time.monotonic()
+        with member.lock:
+            newcomer, place = member.newcomer, member.place
+        now_s = time.monotonic()
         if now_s - member.asked_s > _ASK_AGAIN * self._max_staleness_s:
             # Whoever was to answer may have begun anew itself, and forgotten the question.
             if not self._ask(newcomer):
                 return False
             member.asked_s = now_s
-        found = self._floors.join(
-            member.table, newcomer, secrets.token_hex(4), self._max_staleness_s
-        )
+        found = self._floors.join(place, newcomer, secrets.token_hex(4), self._max_staleness_s)
         if found is None or not found[0]:
             self._shed(member)
             return False
@@ -192,14 +222,23 @@ class Membership:
 
     def _pass_on(self, member: Member) -> bool:
         """Tell L2 what was heard, in order; whether all of it was told."""
-        while member.waiting:
-            epoch, first = member.epoch, member.waiting[0]
+        while True:
+            with member.lock:
+                if not member.waiting:
+                    return True
+                # Of one life of the database, all three.
+                epoch, place, first = member.epoch, member.place, member.waiting[0]
             if epoch is None:
                 return False
             if isinstance(first, _Question):
-                done = self._floors.answer(member.table, first.newcomer, epoch, _WAITING_S_MAX)
+                done = self._floors.answer(place, first.newcomer, epoch, _WAITING_S_MAX)
             elif first.names is None:
-                done = self._floors.turn(member.table, first.xid)
+                if not self._is_settled(first.xid):
+                    # A newcomer that is told of the turn has not heard the transaction, and could
+                    # fill there what lacks it.
+                    self._shed(member)
+                    return False
+                done = self._floors.turn(place, first.xid)
             else:
                 done = self._raise_all(member, epoch, first.names, first.xid)
             if done is None:
@@ -208,7 +247,6 @@ class Membership:
             with member.lock:
                 if member.waiting and member.waiting[0] is first:
                     member.waiting.popleft()
-        return True
 
     def _raise_all(self, member: Member, epoch: str, names: Sequence[str], xid: int) -> bool | None:
         for name in names:
@@ -219,9 +257,10 @@ class Membership:
 
     def _say(self, member: Member) -> None:
         """Let others know that this process trusts L2, and hear if it is another by now."""
-        epoch = member.epoch
+        with member.lock:
+            epoch, place = member.epoch, member.place
         if epoch is not None:
-            told = self._floors.trust(member.table, epoch, self._max_staleness_s)
+            told = self._floors.trust(place, epoch, self._max_staleness_s)
             if told is False:
                 member.begin(missed=False)
 

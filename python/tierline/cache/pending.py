@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from tierline.cache.caches import Caches
 from tierline.cache.strategy import ReadThrough
-from tierline.cache.tables import Caches, TableCache
+from tierline.cache.tables import TableCache
+from tierline.cache.written import Written
 from tierline.entity import Table
+from tierline.errors import RepositoryError
 from tierline.query.readings import RowChange
-
-
-class _Written(NamedTuple):
-    table: Table[Any, Any]
-    keys: tuple[Any, ...] | None
-    deleted: bool
-    changes: tuple[RowChange, ...] | None
 
 
 class PendingCaches:
@@ -28,9 +24,12 @@ class PendingCaches:
     queries = None
     """None: what a transaction reads is its own."""
 
+    announces = False
+    """What it writes is announced as a whole, before COMMIT."""
+
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
-        self._written: list[_Written] = []
+        self._written: list[Written] = []
 
     def open(self, table: Table[Any, Any], strategy: ReadThrough) -> None:
         """No cache: reads see what the transaction wrote, and leave nothing behind."""
@@ -42,9 +41,11 @@ class PendingCaches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Note rows to be forgotten."""
-        self._written.append(_Written(table, tuple(keys), deleted, _kept(changes)))
+        del xid
+        self._written.append(Written(table, tuple(keys), deleted, _kept(changes)))
 
     def invalidate_table(
         self,
@@ -52,9 +53,11 @@ class PendingCaches:
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Note a table to be forgotten."""
-        self._written.append(_Written(table, None, deleted, _kept(changes)))
+        del xid
+        self._written.append(Written(table, None, deleted, _kept(changes)))
 
     def watched(self, table: Table[Any, Any]) -> bool:
         """Whether it is worth knowing a table's rows before and after a write."""
@@ -67,6 +70,25 @@ class PendingCaches:
     def all(self) -> list[TableCache[Any, Any]]:
         """None: what they hold may be older than what the transaction sees."""
         return []
+
+    def announce(self, xid: int | None) -> RepositoryError | None:
+        """Tell everybody what was written, before it is committed; why it must not be.
+
+        Args:
+            xid: The transaction; None if it has written nothing.
+        """
+        if xid is None or not self._written:
+            return None
+        return self._caches.announce(self._written, xid)
+
+    def doubt(self, xid: int | None) -> None:
+        """Its COMMIT was not answered, so what it wrote may be seen later than `apply` is called.
+
+        Args:
+            xid: The transaction, if it has an id.
+        """
+        if xid is not None:
+            self._caches.doubt(xid)
 
     def apply(self, xid: int | None = None) -> None:
         """Make every tier forget what was written: the transaction is kept, or may be.

@@ -16,11 +16,12 @@ from returns.result import Failure, Success
 
 from tierline._core import Cache
 from tierline.cache.query_index import Slot, TableIndex
+from tierline.cache.sharing import OwnDeadlineError, ended_by_own_deadline
 from tierline.cache.strategy import TTL_S_MIN
 from tierline.cache.tallies import Tallies, Tally
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.errors import RepositoryError
+from tierline.errors import RepositoryError, TimeoutError  # noqa: A004
 from tierline.query.readings import Reading, RowChange
 
 Loaded: TypeAlias = Success[list[Any]] | Failure[RepositoryError]
@@ -124,6 +125,22 @@ class QueryCache:
         """
         if fresh:
             self._l1.invalidate(key)
+        while True:
+            try:
+                return self._read(key, readings, ttl_s, load)
+            except OwnDeadlineError:
+                # Whoever loaded had less time than this caller.
+                continue
+            except TimeoutError as error:
+                return Failure(error)
+
+    def _read(
+        self,
+        key: Any,
+        readings: Callable[[], Sequence[Reading]],
+        ttl_s: float,
+        load: Callable[[], Loaded],
+    ) -> Loaded:
         mine: list[_Entry] = []
 
         def loaded(_: Any) -> _Entry:
@@ -135,7 +152,8 @@ class QueryCache:
             found = load()
             entry.tally.load_s += time.monotonic() - began_s
             if isinstance(found, Failure):
-                raise _NotLoadedError(found)
+                own = ended_by_own_deadline(found)
+                raise (OwnDeadlineError if own else _NotLoadedError)(found)
             entry.rows = found.unwrap()
             return entry
 
@@ -143,6 +161,10 @@ class QueryCache:
             entry = self._l1.get_or_load(key, loaded)
         except _NotLoadedError as error:
             return error.failure
+        except OwnDeadlineError as error:
+            if mine:
+                return error.failure
+            raise
         finally:
             if mine:
                 self._settle(mine[0])
@@ -171,13 +193,20 @@ class QueryCache:
 
     def deleted(self, table: Table[Any, Any]) -> None:
         """Drop the results of other tables' rows that went with deleted ones, or may have."""
-        for other in self._dependents.get(self._id(table), ()):
+        self.deleted_at(self._id(table))
+
+    def deleted_at(self, place: tuple[str, str]) -> None:
+        """`deleted`, of the table of a schema and name."""
+        for other in self._dependents.get(place, ()):
             self._changed(other, None)
 
     def reads(self, table: Table[Any, Any]) -> bool:
         """Whether a result that is kept, or being read, depends on a table."""
-        index = self._indexes.get(self._id(table))
-        return bool(index)
+        return self.reads_at(self._id(table))
+
+    def reads_at(self, place: tuple[str, str]) -> bool:
+        """The same of a table by its schema and name."""
+        return bool(self._indexes.get(place))
 
     def in_use(self, table: Table[Any, Any]) -> bool:
         """The same, or on tables whose rows go with the table's."""

@@ -5,40 +5,49 @@ invalidation. Who wants to fill notes the mark before reading L3 and fills only 
 the mark is still the same, in one script: an entity read before a write can never
 be filled after it. A mark need not outlive the oldest fill, so it expires.
 
-Every key names the *run* of the Redis server. One that restarts may come back from an old dump, and
-a replica that is promoted may lack the last invalidations: either is another run, and what earlier
-runs kept is never read again.
+A value is bound to its key and to the *reign* of the server that took it. One that restarts may
+come back from an old dump, and a replica that is promoted may lack the last invalidations: either
+is another reign, and what earlier ones left is a miss. The keys are the same, so that an
+invalidation reaches what any reign left, wherever a cluster has moved it since.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeAlias, TypeVar
 
 import msgspec
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from tierline._core import pack_frame, unpack_frame
-from tierline.cache.redis_limits import LIMIT_S, LimitedPool, limit_s
+from tierline._core import FrameKeys, pack_frame, unpack_frame, unpack_frames
+from tierline.cache.encryption import EncryptionKeys
+from tierline.cache.l2_names import keys_of, mark_key, value_key
+from tierline.cache.l2_stats import L2Counters, L2Stats
+from tierline.cache.redis_calls import Reply, Script
+from tierline.cache.redis_client import RedisClient
+from tierline.cache.redis_faults import RedisFaultError
+from tierline.cache.redis_frames import (
+    COMPRESS_FROM_BYTES,
+    Many,
+    decoded,
+    decoded_many,
+    joined,
+)
+from tierline.cache.redis_limits import LIMIT_S_MIN, limit_s
+from tierline.cache.redis_patterns import glob_literal
 
 _R = TypeVar("_R")
+_Call: TypeAlias = tuple[Sequence[str], Sequence[str | bytes | int]]
 
-# After a failure Redis is left alone this long, then tried again by one call.
-_COOL_DOWN_S = 1.0
+# After Redis took no write, or lost one, the next try comes no sooner.
+_PAUSE_S = 0.1
 # A fill older than this is dropped; a write mark lives twice as long.
 _FILL_AGE_S_MAX = 30.0
-_MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
+MARK_TTL_MS = int(2 * _FILL_AGE_S_MAX * 1000)
 _PENDING_MAX = 100_000
 _KEYS_A_CALL = 1_000
-
-_RUN_ID = re.compile(rb"run_id:(\w{8})")
 
 _BEGIN = """
 local mark = redis.call('GET', KEYS[1])
@@ -66,74 +75,51 @@ class FillToken(msgspec.Struct, frozen=True):
     """What a fill must show: the write mark seen before L3 was read, and when (both clocks)."""
 
     mark: bytes
+    reign: str
     began_s: float
     began_at_ms: int
 
 
-class L2Stats(msgspec.Struct, frozen=True):
-    """L2's counters since the store was opened.
+class RedisTier:
+    """Frames in Redis; safe to share between threads.
 
     Attributes:
-        hits: Reads it answered.
-        misses: Reads it could not answer.
-        fills: Values it took.
-        refused_fills: Values that came too late.
-        invalidations: Names it was told to forget.
-        errors: Calls that failed.
-        skipped: Calls that were not made: it is left alone, or the deadline is near.
-        round_trips: Calls that were made.
-        bytes_read: Of the values it answered with, as it keeps them.
-        bytes_written: Of the values it was given, as it keeps them.
-        payload_bytes: The same before they were framed, compressed and encrypted.
-    """
-
-    hits: int
-    misses: int
-    fills: int
-    refused_fills: int
-    invalidations: int
-    errors: int
-    skipped: int
-    round_trips: int
-    bytes_read: int
-    bytes_written: int
-    payload_bytes: int
-
-
-class RedisTier:
-    """Frames in one Redis server; safe to share between threads.
+        location: Where Redis is, without secrets.
+        client: Calls it.
+        keys: What frames are encrypted with; None for readable ones.
+        counters: What is counted of it.
+        count: Counts something by its name in `L2Stats`.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: See `tierline.cache.redis_url`.
         prefix: Begins every key.
         scope: Identifies the database whose rows are cached: two databases never mix.
+        encryption: What frames are encrypted with; None leaves them readable.
 
     Raises:
         ValueError: The URL cannot be read.
     """
 
-    def __init__(self, url: str, *, prefix: str, scope: str) -> None:
+    def __init__(
+        self, url: str, *, prefix: str, scope: str, encryption: EncryptionKeys | None = None
+    ) -> None:
         self._base = f"{prefix}:{scope}"
-        self._space = self._base
-        # redis-py's own annotations leave most of this unknown.
-        pool: Any = cast("Any", LimitedPool).from_url(
-            url, retry=Retry(NoBackoff(), 0), redis_connect_func=self._connected
+        self.client = RedisClient(url)
+        self.location = str(self.client.address)
+        self.keys = (
+            None if encryption is None else FrameKeys(encryption.current, dict(encryption.keys))
         )
-        # The URL's own options must not change how frames are read, nor for how long we wait.
-        pool.connection_kwargs.update(
-            decode_responses=False, socket_timeout=LIMIT_S, socket_connect_timeout=LIMIT_S
-        )
-        self._client: Any = cast("Any", redis.Redis).from_pool(pool)
-        self.location = _location(self._client)
-        self._begin = self._client.register_script(_BEGIN)
-        self._fill = self._client.register_script(_FILL)
-        self._invalidate = self._client.register_script(_INVALIDATE)
+        self._begin = Script(_BEGIN)
+        self._fill = Script(_FILL)
+        self._invalidate = Script(_INVALIDATE)
         self._lock = threading.Lock()
         # Name → ticket. A flush forgets a name only under the ticket it saw: an invalidation that
         # came after its script ran stays pending.
         self._pending: dict[str, object] = {}
-        self._closed_until_s = 0.0
-        self._counts = dict.fromkeys(L2Stats.__struct_fields__, 0)
+        self._flush_from_s = 0.0
+        self._fill_from_s = 0.0
+        self.counters = L2Counters(self.client.trips)
+        self.count = self.counters.count
 
     def get(
         self, name: str, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
@@ -142,29 +128,86 @@ class RedisTier:
 
         Whatever is not a whole, decodable frame of this schema is a miss.
         """
-        if not self._is_worth_asking():
+        if self._pending and not self._is_told(name):
             return None
-        frame = self._get(name)
-        found = None if frame is None else _read_frame(frame, fingerprint, decode, ttl_s)
-        with self._lock:
-            counts = self._counts
-            counts["misses" if found is None else "hits"] += 1
-            counts["round_trips"] += 1
-            counts["bytes_read"] += len(frame or b"")
+        key = value_key(self._base, name)
+        try:
+            reply = self.client.get(key)
+        except RedisFaultError as error:
+            self.failed(error)
+            return None
+        found = None
+        if reply.value is not None:
+            found = self.read(key, reply, fingerprint, decode, ttl_s)
+        is_hit = found is not None
+        read_bytes = len(reply.value or b"")
+        self.counters.answered(hits=is_hit, misses=not is_hit, read_bytes=read_bytes)
         return found
 
-    def _get(self, name: str) -> bytes | None:
-        # What `_try` does, written out: this is the hottest call of L2.
-        space = self._space
-        try:
-            frame: bytes | None = self._client.get(f"{space}:{{{name}}}")
-        except (redis.RedisError, OSError):
-            self._failed()
+    def read(
+        self, key: str, reply: Reply, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+    ) -> tuple[_R, float] | None:
+        """What a server answered of a key, as `get` says it."""
+        place = f"{reply.reign} {key}"
+        unpacked = unpack_frame(reply.value, fingerprint=fingerprint, place=place, keys=self.keys)
+        return None if unpacked is None else decoded(unpacked, decode, ttl_s, time.time())
+
+    def spot(self, name: str) -> tuple[str, str] | None:
+        """Where the value and the mark of a name are, if both may be changed now."""
+        if self._pending or not self.may_fill():
             return None
-        if self._space == space:
-            return frame
-        found: bytes | None = self._try(lambda space: self._client.get(_value_key(space, name)))
-        return found
+        return value_key(self._base, name), mark_key(self._base, name)
+
+    def get_many(
+        self, names: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+    ) -> Many[_R]:
+        """As `get`, for many names at once."""
+        asked = names
+        if self._pending:
+            asked = [name for name in names if self._is_told(name)]
+        start, end = f"{self._base}:{{", "}"
+        keys = [start + name + end for name in asked]
+        parts = [
+            self._get_part(keys[at : at + _KEYS_A_CALL], fingerprint, decode, ttl_s)
+            for at in range(0, len(keys), _KEYS_A_CALL)
+        ]
+        many = parts[0] if len(parts) == 1 else joined(parts)
+        if len(asked) == len(names):
+            return many
+        told = dict(zip(asked, zip(many.values, many.lives_s, strict=True), strict=True))
+        found = [told.get(name, (None, 0.0)) for name in names]
+        return Many([value for value, _ in found], [life_s for _, life_s in found], many.hits)
+
+    def _get_part(
+        self, keys: list[str], fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
+    ) -> Many[_R]:
+        whole: Many[_R] = Many([None] * len(keys), [0.0] * len(keys), 0)
+        asked = hits = read_bytes = 0
+        for answer in self.client.get_many(keys):
+            if isinstance(answer, RedisFaultError):
+                self.failed(answer)
+                continue
+            is_whole = len(answer.indices) == len(keys)
+            payloads, lives_s = unpack_frames(
+                answer.values,
+                keys if is_whole else [keys[index] for index in answer.indices],
+                fingerprint=fingerprint,
+                beginning=f"{answer.reign} ",
+                now_s=time.time(),
+                ttl_s=ttl_s,
+                keys=self.keys,
+            )
+            values = decoded_many(payloads, decode)
+            asked += len(values)
+            read_bytes += sum(map(len, filter(None, answer.values)))
+            hits += len(values) - values.count(None)
+            if is_whole:
+                whole = Many(values, lives_s, hits)
+                continue
+            for index, value, life_s in zip(answer.indices, values, lives_s, strict=True):
+                whole.values[index], whole.lives_s[index] = value, life_s
+        self.counters.answered(hits=hits, misses=asked - hits, read_bytes=read_bytes)
+        return whole._replace(hits=hits)
 
     def begin(self, name: str) -> FillToken | None:
         """Note the write mark before L3 is read; None if L2 is not to be filled.
@@ -172,215 +215,173 @@ class RedisTier:
         Where there is no mark one is left: if it is gone when the fill comes, Redis has lost its
         memory since, and perhaps an invalidation with it.
         """
-        if not self._is_worth_asking():
-            return None
+        return self.begin_many([name]).get(name)
+
+    def begin_many(self, names: Iterable[str]) -> dict[str, FillToken]:
+        """As `begin`, for many names at once; those that are not to be filled are left out."""
         began_s = time.monotonic()
-        args = [os.urandom(8), _MARK_TTL_MS]
-        mark = self._try(lambda space: self._begin(keys=[_mark_key(space, name)], args=args))
-        return None if mark is None else FillToken(mark, began_s, time.time_ns() // 1_000_000)
+        names = [name for name in names if self._is_told(name)]
+        if not names or not self.may_fill():
+            self.count("skipped", len(names))
+            return {}
+        began_at_ms = time.time_ns() // 1_000_000
+        mark = os.urandom(8)
+        calls: list[_Call] = [([mark_key(self._base, name)], [mark, MARK_TTL_MS]) for name in names]
+        tokens: dict[str, FillToken] = {}
+        for name, reply in zip(names, self._run(self._begin, calls), strict=True):
+            if reply is not None:
+                tokens[name] = FillToken(reply.value, reply.reign, began_s, began_at_ms)
+        return tokens
 
     def fill(
         self, name: str, payload: bytes, fingerprint: int, token: FillToken, ttl_s: float
     ) -> None:
         """Keep a payload, unless its name was invalidated since `begin`."""
-        too_old = time.monotonic() - token.began_s > _FILL_AGE_S_MAX
-        if too_old or not self._is_worth_asking():
-            self._count("refused_fills")
-            return
-        # The age counts from before the read, so a slow read does not lengthen a life.
-        frame = pack_frame(payload, fingerprint=fingerprint, written_at_ms=token.began_at_ms)
-        args = [token.mark, frame, max(1, int(ttl_s * 1000))]
-        stored = self._try(lambda space: self._fill(keys=_keys(space, [name]), args=args))
-        if stored is not None:
-            self._count("fills" if stored else "refused_fills")
-            self._count("bytes_written", len(frame))
-            self._count("payload_bytes", len(payload))
+        self.fill_many([(name, payload, token)], fingerprint, ttl_s)
+
+    def fill_many(
+        self, fills: Sequence[tuple[str, bytes, FillToken]], fingerprint: int, ttl_s: float
+    ) -> None:
+        """As `fill`, for many names at once."""
+        calls: list[_Call] = []
+        sizes: list[tuple[int, int]] = []
+        now_s = time.monotonic()
+        for name, payload, token in fills:
+            if now_s - token.began_s > _FILL_AGE_S_MAX or not self._is_told(name):
+                continue
+            value_key, mark_key = keys_of(self._base, [name])
+            # The age counts from before the read, so a slow read does not lengthen a life.
+            frame = pack_frame(
+                payload,
+                fingerprint=fingerprint,
+                written_at_ms=token.began_at_ms,
+                place=f"{token.reign} {value_key}",
+                compress_from=COMPRESS_FROM_BYTES,
+                keys=self.keys,
+            )
+            calls.append(([value_key, mark_key], [token.mark, frame, max(1, int(ttl_s * 1000))]))
+            sizes.append((len(frame), len(payload)))
+        replies = self._run(self._fill, calls)
+        stored = sum(reply.value for reply in replies if reply is not None)
+        self.count("fills", stored)
+        self.count("refused_fills", len(fills) - stored)
+        self.counters.given(sizes, replies)
 
     def invalidate(self, names: Iterable[str]) -> None:
         """Drop what is kept for the names, and every fill of them that has begun.
 
-        While Redis cannot be reached they are remembered, and nothing is read
-        from it again before they are dropped.
+        While Redis cannot be reached they are remembered, and none of them is read from it
+        again before it is dropped.
         """
+        ticket = object()
+        told = dict.fromkeys(names, ticket)
         with self._lock:
-            ticket = object()
-            self._pending.update((name, ticket) for name in names)
-            if len(self._pending) > _PENDING_MAX and self._is_cooling():
+            self._pending.update(told)
+        if not self._drop(told):
+            self._flush_from_s = time.monotonic() + _PAUSE_S
+        with self._lock:
+            if len(self._pending) > _PENDING_MAX:
                 self._move()
-        self._available()
 
     def invalidate_all(self, beginning: str) -> None:
         """`invalidate` every name that is kept and begins so; slow, for when a table is dropped."""
-        names = None if self._is_cooling() else self._try(partial(self._scan, beginning))
-        if names is None:
+        try:
+            names = self._scan(beginning)
+        except RedisFaultError as error:
+            self.failed(error)
             with self._lock:
                 self._move()
         else:
             self.invalidate(names)
 
-    def _scan(self, beginning: str, space: str) -> set[str]:
+    def _scan(self, beginning: str) -> set[str]:
         """The names that have a value, or a mark: a fill may have begun where there is no value."""
-        start = f"{space}:{{"
-        pattern = f"{glob_literal(start + beginning)}*"
-        keys: list[bytes] = list(self._client.scan_iter(match=pattern, count=1_000))
-        texts = (key.decode(errors="replace").removesuffix(":w") for key in keys)
-        return {text[len(start) : -1] for text in texts}
+        start = f"{self._base}:{{"
+        keys = self.client.scan(f"{glob_literal(start + beginning)}*")
+        # What stands beside a value ends with `:w` or `:wl`; no value does.
+        texts = (key.decode(errors="replace").removesuffix("l") for key in keys)
+        return {text.removesuffix(":w")[len(start) : -1] for text in texts}
 
     @property
-    def space(self) -> str | None:
-        """How keys begin now; None while Redis is not to be asked."""
-        return self._space if self._available() else None
+    def base(self) -> str:
+        """How every key begins."""
+        return self._base
 
-    def script(self, text: str) -> Any:
-        """A script of Lua, to be called inside `ask`."""
-        return self._client.register_script(text)
-
-    def ask(self, call: Callable[[Any], Any]) -> Any:
-        """What a call of the client answers; None if Redis does not answer."""
-        return self._try(lambda _: call(self._client)) if self._available() else None
-
-    def count(self, name: str, number: int = 1) -> None:
-        """Count something by its name in `L2Stats`."""
-        self._count(name, number)
+    @property
+    def is_told_all(self) -> bool:
+        """Whether Redis knows of every write of ours; it is told now, if it can be."""
+        self._is_told("")
+        return not self._pending
 
     def stats(self) -> L2Stats:
         """The counters."""
-        with self._lock:
-            return L2Stats(**self._counts)
+        return self.counters.stats()
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self.client.close()
 
-    def _is_worth_asking(self) -> bool:
-        """Whether Redis may be read or filled now, and the caller's deadline leaves the time."""
-        if not limit_s():
-            self._count("skipped")
-            return False
-        return self._available()
-
-    def _available(self) -> bool:
-        """Whether Redis may be asked now: it is not cooling down and nothing is pending."""
-        if self._is_cooling():
-            self._count("skipped")
-            return False
-        if self._space == self._base and self._try(lambda _: self._client.ping()) is None:
-            # The run of the server is learnt with the first connection, before any key is named.
-            return False
-        return not self._pending or self._flush()
-
-    def _is_cooling(self) -> bool:
-        return time.monotonic() < self._closed_until_s
-
-    def _flush(self) -> bool:
-        """Drop what is pending; whether all of it was."""
-        with self._lock:
-            pending = list(self._pending.items())
-        mark = os.urandom(8)
-        for start in range(0, len(pending), _KEYS_A_CALL):
-            batch = pending[start : start + _KEYS_A_CALL]
-            if self._try(partial(self._drop, [name for name, _ in batch], mark)) is None:
-                return False
+    def _is_told(self, name: str) -> bool:
+        """Whether Redis knows of our own last write to a name."""
+        if self._pending and limit_s() and time.monotonic() >= self._flush_from_s:
             with self._lock:
-                for name, ticket in batch:
-                    if self._pending.get(name) is ticket:
-                        del self._pending[name]
-                self._counts["invalidations"] += len(batch)
-        return True
+                pending = dict(self._pending)
+            if not self._drop(pending):
+                self._flush_from_s = time.monotonic() + _PAUSE_S
+        if name not in self._pending:
+            return True
+        self.count("skipped")
+        return False
 
-    def _drop(self, names: Sequence[str], mark: bytes, space: str) -> bool:
-        self._invalidate(keys=_keys(space, names), args=[mark, _MARK_TTL_MS])
-        return True
+    def _drop(self, told: dict[str, object]) -> bool:
+        """Drop pending names, each under its ticket; whether all of them were."""
+        mark, names, is_whole = os.urandom(8), list(told), True
+        for start in range(0, len(names), _KEYS_A_CALL):
+            batch = names[start : start + _KEYS_A_CALL]
+            groups = [keys_of(self._base, [name]) for name in batch]
+            answers = self.client.run_for_each(
+                self._invalidate, groups, [mark, MARK_TTL_MS], least_s=LIMIT_S_MIN
+            )
+            dropped = [not isinstance(answer, RedisFaultError) for answer in answers]
+            with self._lock:
+                for name, is_dropped in zip(batch, dropped, strict=True):
+                    if is_dropped and self._pending.get(name) is told[name]:
+                        del self._pending[name]
+            self.count("invalidations", sum(dropped))
+            is_whole = is_whole and all(dropped)
+            faults = [answer for answer in answers if isinstance(answer, RedisFaultError)]
+            if faults:
+                self.failed(faults[0])
+            if len(faults) == len(batch):
+                break
+        return is_whole
 
     def _move(self) -> None:
         """Too much to remember: leave the keys behind and go on under others of our own."""
         self._base = f"{self._base.partition('~')[0]}~{os.urandom(4).hex()}"
-        self._space = f"{self._base}:{self._space.rpartition(':')[2]}"
         self._pending.clear()
 
-    def _connected(self, connection: Any) -> None:
-        """Runs on every new connection: notes which run of the server it leads to."""
-        connection.on_connect()
-        connection.send_command("INFO", "server")
-        try:
-            found = _RUN_ID.search(connection.read_response())
-        except redis.ResponseError:
-            # An account that may not ask goes without this guard.
-            found = None
-        self._space = f"{self._base}:{found[1].decode() if found else '-'}"
+    def _run(self, script: Script, calls: Sequence[_Call]) -> list[Reply | None]:
+        """What a script answers to each call, or None; all in one round trip to each server."""
+        replies: list[Reply | None] = []
+        for start in range(0, len(calls), _KEYS_A_CALL):
+            for answer in self.client.run_many(script, calls[start : start + _KEYS_A_CALL]):
+                if isinstance(answer, RedisFaultError):
+                    self.failed(answer)
+                    replies.append(None)
+                else:
+                    replies.append(answer)
+        return replies
 
-    def _try(self, call: Callable[[str], Any]) -> Any:
-        """The call's answer, or None if Redis failed; then Redis is left alone for a while.
+    def may_fill(self) -> bool:
+        """Whether Redis takes writes, as far as is known."""
+        return time.monotonic() >= self._fill_from_s
 
-        The call is given the key space. If a connection made for it led to another run of the
-        server, its answer is of the wrong space, and it is made again.
-        """
-        self._count("round_trips")
-        try:
-            space = self._space
-            answer = call(space)
-            if self._space != space:
-                space = self._space
-                answer = call(space)
-        except (redis.RedisError, OSError):
-            self._failed()
-            return None
-        return answer if self._space == space else None
-
-    def _failed(self) -> None:
-        self._closed_until_s = time.monotonic() + _COOL_DOWN_S
-        self._count("errors")
-
-    def _count(self, name: str, number: int = 1) -> None:
-        with self._lock:
-            self._counts[name] += number
+    def failed(self, error: RedisFaultError) -> None:
+        """Count a call that came to nothing."""
+        if error.fault == "full":
+            self._fill_from_s = time.monotonic() + _PAUSE_S
+        self.count("skipped" if error.fault in ("open", "late") else "errors")
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"
-
-
-def _value_key(space: str, name: str) -> str:
-    return f"{space}:{{{name}}}"
-
-
-def _mark_key(space: str, name: str) -> str:
-    return f"{space}:{{{name}}}:w"
-
-
-def _keys(space: str, names: Iterable[str]) -> list[str]:
-    """Value key and mark key of each name, in turn."""
-    return [key for name in names for key in (_value_key(space, name), _mark_key(space, name))]
-
-
-def glob_literal(text: str) -> str:
-    """The text as a pattern of Redis that matches only itself."""
-    return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
-
-
-def _read_frame(
-    frame: bytes, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
-) -> tuple[_R, float] | None:
-    unpacked = unpack_frame(frame, fingerprint=fingerprint)
-    if unpacked is None:
-        return None
-    payload, written_at_ms = unpacked
-    # The writer may have allowed it a longer life than this reader does. A clock that stands
-    # behind the writer's makes it look younger than it is, never younger than new.
-    rest_s = min(ttl_s, ttl_s - (time.time() - written_at_ms / 1000))
-    if rest_s <= 0:
-        return None
-    try:
-        return decode(payload), rest_s
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-        # Marked as our schema but not written by us: a miss, and L3 has the truth.
-        return None
-
-
-def _location(client: Any) -> str:
-    """Where the client points, without secrets."""
-    options: dict[str, Any] = client.connection_pool.connection_kwargs
-    database = options.get("db") or 0
-    if "path" in options:
-        return f"unix://{options['path']}?db={database}"
-    scheme = "rediss" if client.connection_pool.connection_class is redis.SSLConnection else "redis"
-    return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"

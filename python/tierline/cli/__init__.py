@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         "publish_stats=True; with a PostgreSQL URL the servers, their sessions and the tables that "
         "announce changes. Ctrl-C ends it.",
     )
-    top.add_argument("url", help="redis://… or postgresql://…")
+    top.add_argument(
+        "url", help="redis://…, redis+sentinel://…, redis+cluster://… or postgresql://…"
+    )
     top.add_argument("--prefix", default="tierline", help="of the stores' keys in Redis")
     top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS")
     top.add_argument("--once", action="store_true", help="show it once and end")

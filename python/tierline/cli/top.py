@@ -47,7 +47,10 @@ def run(url: str, *, prefix: str, interval_s: float, once: bool, as_json: bool) 
         source = _source(url, prefix)
     except ValueError:
         # The text may quote the URL with its password.
-        print("The URL cannot be read: give redis://… or postgresql://…", file=sys.stderr)
+        print(
+            "The URL cannot be read: give redis://…, redis+sentinel://…, redis+cluster://… or postgresql://…",
+            file=sys.stderr,
+        )
         return 2
     try:
         return show(source, interval_s=interval_s, once=once, as_json=as_json)

@@ -7,11 +7,13 @@ from tierline.postgres.embedded import EmbeddedServer, start_or_join
 from tierline.postgres.events import (
     Acquired,
     CircuitChanged,
+    DeadLettered,
     Event,
     EventSubscription,
     FailedOver,
     Ran,
     Retried,
+    WroteBehind,
 )
 from tierline.postgres.following import read_after, write_token
 from tierline.postgres.health import Health, NodeHealth
@@ -27,6 +29,7 @@ __all__ = [
     "CircuitChanged",
     "Database",
     "DatabaseOptions",
+    "DeadLettered",
     "EmbeddedServer",
     "Event",
     "EventSubscription",
@@ -41,6 +44,7 @@ __all__ = [
     "Retried",
     "RoutedDatabase",
     "Session",
+    "WroteBehind",
     "outcome",
     "read_after",
     "read_hosts",

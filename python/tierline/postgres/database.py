@@ -14,13 +14,13 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from returns.result import Failure, Success
 
+from tierline.circuit import Circuit
 from tierline.deadline import due_s
 from tierline.errors import (
     ConnectionError,  # noqa: A004
     QueryError,
     RepositoryError,
 )
-from tierline.postgres.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.conninfo import Host
 from tierline.postgres.counters import Counters, Reads

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tierline.postgres.circuit import Circuit
+from tierline.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.forking import disown, renew_in_children
 

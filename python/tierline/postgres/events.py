@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from tierline.circuit import State
 from tierline.closing import Closing
-from tierline.postgres.circuit import State
 
 _log = logging.getLogger("tierline.events")
 
@@ -105,7 +105,39 @@ class CircuitChanged(msgspec.Struct, frozen=True):
     after: State
 
 
-Event: TypeAlias = Ran | Acquired | Retried | FailedOver | CircuitChanged
+class WroteBehind(msgspec.Struct, frozen=True):
+    """A batch of journalled operations was written.
+
+    Attributes:
+        table: The table's name.
+        operations: How many operations there were.
+        rows: How many rows they were about.
+        lag_s: How long the first of them had waited.
+    """
+
+    table: str
+    operations: int
+    rows: int
+    lag_s: float
+
+
+class DeadLettered(msgspec.Struct, frozen=True):
+    """The database refused a journalled operation.
+
+    Attributes:
+        table: The table's name.
+        operation: The verb, such as `"create"`.
+        error: The class of the error, such as `"DuplicateError"`.
+    """
+
+    table: str
+    operation: str
+    error: str
+
+
+Event: TypeAlias = (
+    Ran | Acquired | Retried | FailedOver | CircuitChanged | WroteBehind | DeadLettered
+)
 
 Subscriber: TypeAlias = Callable[[Event], object]
 

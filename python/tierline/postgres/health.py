@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tierline.postgres.circuit import State
+from tierline.circuit import State
 from tierline.postgres.node import Node
 from tierline.postgres.pool import PoolStats
 from tierline.postgres.routing import Role, primary_of

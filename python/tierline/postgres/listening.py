@@ -32,6 +32,10 @@ _PAUSE_S_MIN = 0.02
 _PAUSE_S_MAX = 0.5
 _JOIN_S = 5.0
 
+# Between two looks at what has come, while nobody waits: a thread that woke for each message would
+# take turns with the one that writes, write by write.
+_REST_S = 0.002
+
 _log = logging.getLogger("tierline.postgres")
 
 
@@ -44,6 +48,10 @@ class Hearer(Protocol):
 
     def heard(self, payload: bytes) -> None:
         """A change was announced."""
+        ...
+
+    def settle(self) -> bool:
+        """Time has passed; whether it is to be called again soon."""
         ...
 
     def asked(self, newcomer: bytes) -> None:
@@ -87,6 +95,7 @@ class Listener:
         self._connection: Connection | None = None
         self._caught_up = threading.Condition()
         self._heard_until_s = 0.0
+        self._waiting = 0
         self._wakes, self._waker = os.pipe()
         os.set_blocking(self._wakes, False)
         os.set_blocking(self._waker, False)
@@ -111,11 +120,15 @@ class Listener:
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until everything that is committed by now has been heard; whether it was in time."""
         asked_s = time.monotonic()
-        self.wake()
         with self._caught_up:
-            return self._caught_up.wait_for(
-                lambda: self._heard_until_s > asked_s or self._closed, timeout_s
-            )
+            self._waiting += 1
+            self.wake()
+            try:
+                return self._caught_up.wait_for(
+                    lambda: self._heard_until_s > asked_s or self._closed, timeout_s
+                )
+            finally:
+                self._waiting -= 1
 
     def close(self) -> None:
         """Stop listening."""
@@ -161,9 +174,13 @@ class Listener:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         poll.register(self._wakes, select.POLLIN)
+        rest = select.poll()
+        rest.register(self._wakes, select.POLLIN)
         next_s = 0.0
+        looks_from_s = 0.0
         while not self._closed:
             self._tell(messages)
+            unsettled = self._hearer.settle()
             now_s = time.monotonic()
             if now_s >= next_s:
                 # What this finds out is not older than what the heartbeat will prove.
@@ -173,13 +190,19 @@ class Listener:
                 continue
             if self._sent and now_s - self._sent[0][1] > self._silence_s:
                 raise psycopg.OperationalError("a heartbeat was not answered")
-            ready = dict(poll.poll(max(1, int((next_s - now_s) * 1000))))
+            until_s, asked = next_s, poll
+            if now_s < looks_from_s and not self._waiting:
+                until_s, asked = min(next_s, looks_from_s), rest
+            if unsettled:
+                until_s = min(until_s, now_s + _REST_S)
+            ready = dict(asked.poll(max(1, int((until_s - now_s) * 1000))))
             if self._wakes in ready:
                 with suppress(BlockingIOError):
                     os.read(self._wakes, 4096)
                 next_s = 0.0
             if connection.fileno() in ready:
                 self._receive(connection, messages)
+                looks_from_s = time.monotonic() + _REST_S
 
     def _beat(self, connection: Connection) -> None:
         self._count += 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from tierline.circuit import Circuit
 from tierline.deadline import due_s
 from tierline.errors import RepositoryError
-from tierline.postgres.circuit import Circuit
 from tierline.postgres.connection import Connection
 from tierline.postgres.dialing import Credentials, Dialer, UnfitServerError
 from tierline.postgres.errors import no_connection

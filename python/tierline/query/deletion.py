@@ -6,7 +6,7 @@ from typing import Any
 
 from tierline.entity import Table
 from tierline.query.expressions import ColumnRef, Expr, IsNull, Logic
-from tierline.query.tracing import depth
+from tierline.query.sight import depth
 
 
 def not_deleted(table: Table[Any, Any], condition: Expr | None = None) -> Expr | None:

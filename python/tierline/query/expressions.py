@@ -6,7 +6,7 @@ Comparisons follow SQL: with NULL on either side the answer is unknown, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -169,6 +169,24 @@ def parts(node: Expr) -> Iterator[Any]:
             open_nodes += current
         else:
             open_nodes += (getattr(current, name) for name in _branches(type(current)))
+
+
+def columns_in(nodes: Iterable[object]) -> list[ColumnRef]:
+    """The columns in expressions, and in everything in them; nested queries are not entered."""
+    # As `parts`, but without a generator: what every lambda makes is looked through.
+    columns: list[ColumnRef] = []
+    open_nodes: list[Any] = list(nodes)
+    while open_nodes:
+        current = open_nodes.pop()
+        kind = current.__class__
+        if kind is ColumnRef:
+            columns.append(current)
+        elif kind is tuple:
+            open_nodes += current
+        elif kind not in _LEAVES:
+            for name in _branches(kind):
+                open_nodes.append(getattr(current, name))
+    return columns
 
 
 def kinds_in(node: object) -> set[type]:

@@ -20,8 +20,9 @@ from tierline.query.query import (
     stand_in,
 )
 from tierline.query.select import narrowed, open_query, reading, select
+from tierline.query.sight import depth
 from tierline.query.subqueries import exists
-from tierline.query.tracing import call_traced, depth, predicate_of
+from tierline.query.tracing import call_traced, predicate_of
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -35,10 +35,10 @@ from tierline.query.query import (
     table_of,
 )
 from tierline.query.shapes import Shape
+from tierline.query.sight import depth
 from tierline.query.tracing import (
     Traced,
     call_traced,
-    depth,
     ordering_of,
     predicate_of,
     to_expr,

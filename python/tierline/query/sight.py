@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from typing import Any
 
 import msgspec
 
 from tierline.entity.types import is_tuple
-from tierline.query.expressions import ColumnRef, Expr, Ordering, parts
+from tierline.query.expressions import ColumnRef, Expr, Ordering, columns_in
 
 
 class Recorder:
@@ -33,29 +33,43 @@ class Recorded(msgspec.Struct, frozen=True):
     """What a lambda makes that has expressions in it."""
 
 
-# A stand-in hands out the same objects each time, and lives as long as its lambda runs.
-_in_sight: ContextVar[tuple[Any, ...]] = ContextVar("_in_sight", default=())
+# The rows of every lambda that is being traced, the outermost first. A stand-in hands out the same
+# objects each time, and lives as long as its lambda runs.
+_in_sight: ContextVar[tuple[tuple[Any, ...], ...]] = ContextVar("_in_sight", default=())
 
 
-def seeing(rows: tuple[Any, ...]) -> Token[tuple[Any, ...]]:
-    """From here to `unsee` the fields of further rows may be used."""
-    return _in_sight.set(_in_sight.get() + rows)
+def depth() -> int:
+    """How many lambdas are being traced at the moment, one inside another.
+
+    A query that is made inside a lambda of another one is of a deeper level: its columns and those
+    of the other, which it may use, are told apart by it.
+    """
+    return len(_in_sight.get())
 
 
-def unsee(token: Token[tuple[Any, ...]]) -> None:
+def seeing(rows: tuple[Any, ...]) -> Token[tuple[tuple[Any, ...], ...]]:
+    """A further lambda is traced: from here to `unsee` the fields of its rows may be used."""
+    return _in_sight.set((*_in_sight.get(), rows))
+
+
+def unsee(token: Token[tuple[tuple[Any, ...], ...]]) -> None:
     """Take back a `seeing`."""
     _in_sight.reset(token)
 
 
-def _columns_in(rows: Iterable[Any]) -> Iterator[ColumnRef]:
-    for row in rows:
+def _known() -> set[int]:
+    """The columns that the stand-ins in sight have handed out, by identity."""
+    known: set[int] = set()
+    open_rows = [row for rows in _in_sight.get() for row in rows]
+    for row in open_rows:
         if isinstance(row, RowRecorder):
             columns: dict[str, ColumnRef] = object.__getattribute__(row, "_columns")
-            yield from columns.values()
-        elif isinstance(row, Recorder) and isinstance(row.expr, ColumnRef):
-            yield row.expr
+            known.update(map(id, columns.values()))
+        elif isinstance(row, Recorder):
+            known.add(id(row.expr))
         elif is_tuple(row):
-            yield from _columns_in(row)
+            open_rows += row
+    return known
 
 
 def check_in_sight(made: Any) -> None:
@@ -69,15 +83,17 @@ def check_in_sight(made: Any) -> None:
     Raises:
         TypeError: There is one.
     """
-    known = {id(column) for column in _columns_in(_in_sight.get())}
-    for expression in _expressions_in(made):
-        for part in parts(expression):
-            if isinstance(part, ColumnRef) and id(part) not in known:
-                raise TypeError(
-                    f"the field {part.name!r} is of another query's row, and a row is not to be "
-                    "used outside its own lambda; join the two, or write the one query inside the "
-                    "other's lambda"
-                )
+    used = columns_in(_expressions_in(made))
+    if not used:
+        return
+    known = _known()
+    for column in used:
+        if id(column) not in known:
+            raise TypeError(
+                f"the field {column.name!r} is of another query's row, and a row is not to be used "
+                "outside its own lambda; join the two, or write the one query inside the other's "
+                "lambda"
+            )
 
 
 def _expressions_in(made: Any) -> Iterator[Any]:

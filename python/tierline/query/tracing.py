@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
@@ -31,7 +30,7 @@ from tierline.query.expressions import (
 )
 from tierline.query.members import member, operate
 from tierline.query.operands import INTERVAL, comparable, literal, number, result_type
-from tierline.query.sight import Recorder, RowRecorder, check_in_sight, seeing, unsee
+from tierline.query.sight import Recorder, RowRecorder, check_in_sight, depth, seeing, unsee
 from tierline.query.unknown import unknown_name
 
 
@@ -229,32 +228,19 @@ def columns_of(row: TracedRow) -> tuple[ColumnRef, ...]:
     return tuple(columns[column.field] for column in table.columns)
 
 
-_depth: ContextVar[int] = ContextVar("_depth", default=0)
-
-
-def depth() -> int:
-    """How many lambdas are being traced at the moment, one inside another.
-
-    A query that is made inside a lambda of another one is of a deeper level: its columns and those
-    of the other, which it may use, are told apart by it.
-    """
-    return _depth.get()
-
-
 def call_traced(function: Callable[..., Any], *rows: Any) -> Any:
     """What the function makes of stand-ins.
 
     Raises:
         TypeError: It uses a row that another lambda was called with.
     """
-    token, seen = _depth.set(_depth.get() + 1), seeing(rows)
+    token = seeing(rows)
     try:
         made = function(*rows)
         check_in_sight(made)
         return made
     finally:
-        unsee(seen)
-        _depth.reset(token)
+        unsee(token)
 
 
 def row_of(table: Table[Any, Any], alias: Alias) -> TracedRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from returns.result import Failure, Success
 
@@ -18,14 +18,17 @@ from tierline.errors import (
     RepositoryError,
     ValidationError,
 )
-from tierline.query.readings import RowChange
 from tierline.repository.observing import Kind, observed, reach_of_keys
+from tierline.repository.options import uncached_options
 from tierline.repository.ports import DatabasePort, StorePort
-from tierline.repository.writes import perform_write
+from tierline.repository.writes import perform_write, together
 from tierline.result import Result
 from tierline.sql import Statement, TableStatements, table_statements
 from tierline.sql.snapshots import Seen
 from tierline.sql.telling import Told, told_statements
+
+if TYPE_CHECKING:
+    from tierline.cache.reading import ReadByKey
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -40,7 +43,7 @@ class RepositoryBase(Generic[T, K]):
 
     __slots__ = ("_cache", "_cached", "_statements", "_store", "_table", "get_by_id")
 
-    get_by_id: Callable[[K], Result[T, RepositoryError]]
+    get_by_id: ReadByKey[K, T]
 
     def __init__(
         self, store: StorePort, table: Table[T, K], cache: ReadThrough | None = None
@@ -51,12 +54,29 @@ class RepositoryBase(Generic[T, K]):
         self._statements = table_statements(table)
         self._cache = None if cache is None else store.caches.open(table, cache)
         if self._cache is None:
-            self.get_by_id = self._fetch
+            self.get_by_id = self._uncached
         elif table.copy:
-            read = self._cache.reader(self._fetch, self._look)
-            self.get_by_id = lambda key: copied(read(key))
+            self.get_by_id = copying(self._cache.reader(self._fetch, self._look))
         else:
             self.get_by_id = self._cache.reader(self._fetch, self._look)
+
+    def _uncached(
+        self,
+        key: K,
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+    ) -> Result[T, RepositoryError]:
+        if ttl_s is not None or stale_ok_s is not None:
+            uncached_options(
+                "get_by_id",
+                has_strategy=self._cached is not None,
+                fresh=fresh,
+                ttl_s=ttl_s,
+                stale_ok_s=stale_ok_s,
+            )
+        return self._fetch(key)
 
     def _fetch(self, key: K) -> Result[T, RepositoryError]:
         """`get_by_id` from L3."""
@@ -151,7 +171,7 @@ class RepositoryBase(Generic[T, K]):
             lambda db: db.fetch(told.statement, values),
             keys,
             deleted=deleted,
-            changes=told.changes,
+            told=told,
         )
         return found if isinstance(found, Failure) else Success((told, found.unwrap()))
 
@@ -162,13 +182,16 @@ class RepositoryBase(Generic[T, K]):
         keys: Sequence[K],
         *,
         deleted: bool = False,
-        changes: Callable[[A], Sequence[RowChange]] | None = None,
+        told: Told | None = None,
     ) -> Result[A, RepositoryError]:
         """Write, tell who has subscribed, and let no tier serve what was before it."""
         store, table = self._store, self._table
         watch = store.subscriptions.of(table)
         if watch is None:
-            return forgetting(store, table, action, keys, deleted=deleted, changes=changes)
+            return together(
+                store,
+                lambda s: forgetting(s, table, action, keys, deleted=deleted, told=told),
+            )
         try:
             reach = reach_of_keys(watch.table, keys, _KINDS.get(operation, "kept"))
         except RepositoryError as error:
@@ -178,7 +201,7 @@ class RepositoryBase(Generic[T, K]):
             watch,
             table,
             reach,
-            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted, changes=changes),
+            action=lambda tx: forgetting(tx, table, action, keys, deleted=deleted, told=told),
             perform=perform_write,
         )
 
@@ -285,7 +308,7 @@ def forgetting(
     keys: Sequence[Any],
     *,
     deleted: bool = False,
-    changes: Callable[[A], Sequence[RowChange]] | None = None,
+    told: Told | None = None,
 ) -> Result[A, RepositoryError]:
     """After a write that happened, or may have, no tier serves what was before it."""
     try:
@@ -295,8 +318,11 @@ def forgetting(
         store.caches.invalidate(table, keys, deleted=deleted)
         raise
     if isinstance(result, Success):
-        told = None if changes is None else changes(result.unwrap())
-        store.caches.invalidate(table, keys, deleted=deleted, changes=told)
+        # What a told write answers with is its rows.
+        rows: Any = result.unwrap()
+        changes = None if told is None else told.changes(rows)
+        xid = None if told is None else told.xid(rows)
+        store.caches.invalidate(table, keys, deleted=deleted, changes=changes, xid=xid)
     elif isinstance(result.failure(), ConnectionError):
         store.caches.invalidate(table, keys, deleted=deleted)
     return result
@@ -328,6 +354,15 @@ def stale(
             actual=actual,
         )
     )
+
+
+def copying(read: ReadByKey[K, T]) -> ReadByKey[K, T]:
+    """The same reads, of entities that their callers may change."""
+
+    def read_copy(key: K, **options: Any) -> Result[T, RepositoryError]:
+        return copied(read(key, **options))
+
+    return read_copy
 
 
 def copied(result: Result[T, RepositoryError]) -> Result[T, RepositoryError]:

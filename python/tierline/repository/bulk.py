@@ -169,7 +169,7 @@ class Bulk(Reading[T, K]):
         action: Callable[[DatabasePort], Result[int, RepositoryError]],
     ) -> Result[int, RepositoryError]:
         target = self._table.key if operation == "upsert_many" else None
-        return self._forgetting(operation, lambda db: once_more(target, lambda: action(db)), keys)
+        return once_more(target, lambda: self._forgetting(operation, action, keys))
 
     def _why_not_all(self, batch: Rows[T]) -> Failure[RepositoryError]:
         """Which entity of an update of many found no row that fits it."""

@@ -71,7 +71,7 @@ class MemoryBase(Repository[T, K]):
         self._table = table
         self._cached = self._cache = None
         self.rows = rows
-        self.get_by_id = self._get
+        self.get_by_id = self._uncached
         self.emitted: Rows[Write] = []
         self._subscriptions = Subscriptions("")
         self._written: dict[Identity, None] = {}
@@ -80,7 +80,7 @@ class MemoryBase(Repository[T, K]):
         """As `Repository.subscribe`; what handlers want written is kept in `emitted`."""
         return self._subscriptions.add(self._table, handler)
 
-    def _get(self, key: K) -> Result[T, RepositoryError]:
+    def _fetch(self, key: K) -> Result[T, RepositoryError]:
         values = self._key(key, "get_by_id")
         if isinstance(values, Failure):
             return values

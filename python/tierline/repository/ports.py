@@ -19,6 +19,7 @@ from tierline.sql import Staged, Statement
 if TYPE_CHECKING:
     from tierline.cache.query_cache import QueryCache
     from tierline.cache.tables import TableCache
+    from tierline.repository.behind import BehindsPort
     from tierline.repository.events import Subscriptions
 
 T = TypeVar("T")
@@ -74,6 +75,11 @@ class DatabasePort(Protocol):
 class CachesPort(Protocol):
     """Keeps entities above the database."""
 
+    @property
+    def announces(self) -> bool:
+        """Whether each write must be in a transaction, which is announced before it commits."""
+        ...
+
     def open(self, table: Table[T, K], strategy: ReadThrough) -> TableCache[T, K] | None:
         """The cache of a table; None where its rows are not to be kept."""
         ...
@@ -90,6 +96,7 @@ class CachesPort(Protocol):
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget rows."""
         ...
@@ -100,6 +107,7 @@ class CachesPort(Protocol):
         *,
         deleted: bool = False,
         changes: Sequence[RowChange] | None = None,
+        xid: int | None = None,
     ) -> None:
         """Make every tier forget a table."""
         ...
@@ -137,6 +145,11 @@ class StorePort(Protocol):
     @property
     def subscriptions(self) -> Subscriptions:
         """Who hears of changes."""
+        ...
+
+    @property
+    def write_behind(self) -> BehindsPort | None:
+        """The journals of writes; None where writes go to L3 themselves."""
         ...
 
     def atomically(

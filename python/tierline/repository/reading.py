@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 from returns.result import Failure, Success
 
+from tierline.cache.strategy import PLAIN, read_options
 from tierline.errors import QueryError, RepositoryError
 from tierline.query import Query, select
 from tierline.query.expressions import ColumnRef, Comparison, Expr, IsNull, Logic
@@ -18,6 +19,7 @@ from tierline.query.parameters import binder
 from tierline.query.tracing import to_expr
 from tierline.query.unknown import unknown_field
 from tierline.repository.base import RepositoryBase, Rows
+from tierline.repository.options import uncached_options
 from tierline.result import Result
 from tierline.sql import compile_count, compile_exists, compile_query
 from tierline.sql.snapshots import Seen
@@ -31,31 +33,63 @@ class Reading(RepositoryBase[T, K]):
 
     __slots__ = ()
 
-    def get_many(self, keys: Iterable[K]) -> Result[dict[K, T], RepositoryError]:
+    def get_many(
+        self,
+        keys: Iterable[K],
+        *,
+        fresh: bool = False,
+        ttl_s: float | None = None,
+        stale_ok_s: float | None = None,
+    ) -> Result[dict[K, T], RepositoryError]:
         """The entities that have the keys, by key; keys without a row are left out.
 
-        One statement for all; with a cache, only for those that L1 does not have.
+        One statement for all; with a cache, only for those that no tier above has.
+
+        Args:
+            keys: The keys, in the order of the answer.
+            fresh: Ask no cache; what is read is kept.
+            ttl_s: Seconds for which what is read is fresh, instead of the strategy's.
+            stale_ok_s: Seconds past its time up to which what L1 still keeps is an answer.
 
         Errors: `ValidationError` for a value that no key can have.
 
         Example:
             ``flights.get_many([1, 2, 3]).map(len)``
         """
+        options = read_options(fresh=fresh, ttl_s=ttl_s, stale_ok_s=stale_ok_s)
+        if self._cache is None and options is not PLAIN:
+            uncached_options(
+                "get_many",
+                has_strategy=self._cached is not None,
+                fresh=fresh,
+                ttl_s=ttl_s,
+                stale_ok_s=stale_ok_s,
+            )
         wanted = list(dict.fromkeys(keys))
-        checked = self._keys(wanted, "get_many")
-        if isinstance(checked, Failure):
-            return checked
+        if self._cache is None or not self._are_plain(wanted):
+            # Checked before a cache is asked, where 1.0 and True would be found for 1.
+            checked = self._keys(wanted, "get_many")
+            if isinstance(checked, Failure):
+                return checked
         if not wanted:
             return Success({})
         if self._cache is None:
             return self._fetch_many(wanted)
-        found = self._cache.read_many(wanted, self._fetch_many, self._look_many)
+        found = self._cache.read_many(wanted, self._fetch_many, self._look_many, options)
         if isinstance(found, Failure):
             return found
         entities = found.unwrap()
         if self._table.copy:
             entities = copy.deepcopy(entities)
+        if list(entities) == wanted:
+            return Success(entities)
+        if len(entities) == len(wanted):
+            return Success({key: entities[key] for key in wanted})
         return Success({key: entities[key] for key in wanted if key in entities})
+
+    def _are_plain(self, keys: list[K]) -> bool:
+        """Whether each is an integer and no more; one that no row can have is told by L3's read."""
+        return self._table.has_integer_key and set(map(type, keys)) == {int}
 
     @overload
     def exists(self, key: K) -> Result[bool, RepositoryError]: ...

@@ -6,7 +6,6 @@ from typing import Any, TypeVar, cast
 
 from returns.result import Failure, Success
 
-from tierline.cache import ReadThrough
 from tierline.entity import Change, Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import (
@@ -22,7 +21,6 @@ from tierline.query.writes import Returning, Update, upsert
 from tierline.repository.base import Rows, version_of
 from tierline.repository.bulk import Bulk
 from tierline.repository.events import Handler, Subscription
-from tierline.repository.ports import StorePort
 from tierline.repository.writes import perform_returning
 from tierline.result import Result
 
@@ -258,16 +256,3 @@ def hidden(table: Table[Any, Any]) -> RepositoryError:
             "a softly deleted row has this key; restore or purge it", columns=table.key
         )
     return ConflictError("the row came and went while it was looked for; call again")
-
-
-def repository(
-    store: StorePort, table: Table[T, K], *, cache: ReadThrough | None = None
-) -> Repository[T, K]:
-    """The repository of a table in a store.
-
-    Args:
-        store: An open store.
-        table: The table, from `tl.table`.
-        cache: `tl.read_through(ttl_s=…)` to cache what `get_by_id` reads; None reads L3.
-    """
-    return Repository(store, table, cache)

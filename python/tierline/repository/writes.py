@@ -39,7 +39,7 @@ def perform_write(
     """Perform a write; how many rows it changed."""
     watch = store.subscriptions.of(write.table)
     if watch is None:
-        return _write(store, write, operation, parameters)
+        return together(store, lambda s: _write(s, write, operation, parameters), _target(write))
     if _moves_keys(write):
         whole = _observed_returning(store, watch, Returning[Any](write), operation, parameters)
         return whole if isinstance(whole, Failure) else Success(len(whole.unwrap()))
@@ -66,7 +66,11 @@ def perform_returning(
     """Perform a write; what it answers with for each row."""
     watch = store.subscriptions.of(returning.table)
     if watch is None:
-        return _returning(store, returning, operation, parameters)
+        return together(
+            store,
+            lambda s: _returning(s, returning, operation, parameters),
+            _target(returning.write),
+        )
     return _observed_returning(store, watch, returning, operation, parameters)
 
 
@@ -102,6 +106,23 @@ def _observed_returning(
         perform=perform_write,
         made=made if moves else None,
     )
+
+
+def together(
+    store: StorePort,
+    action: Callable[[StorePort], Result[A, RepositoryError]],
+    target: tuple[str, ...] | None = None,
+) -> Result[A, RepositoryError]:
+    """Perform a write; in a transaction of its own where it must be announced before it commits.
+
+    Args:
+        store: Where.
+        action: Performs it.
+        target: As in `once_more`.
+    """
+    if not store.caches.announces:
+        return action(store)
+    return once_more(target, lambda: store.atomically(action))
 
 
 def _write(
@@ -177,7 +198,7 @@ def _telling(
         return result
     changes = told.changes(result.unwrap())
     keys = None if _moves_keys(write) else told.keys(changes)
-    _forget(store, write, keys, changes)
+    _forget(store, write, keys, changes, told.xid(result.unwrap()))
     return result
 
 
@@ -233,12 +254,13 @@ def _forget(
     write: Write,
     keys: list[Any] | None,
     changes: list[RowChange] | None = None,
+    xid: int | None = None,
 ) -> None:
     deleted = isinstance(write, Delete)
     if keys is None:
-        store.caches.invalidate_table(write.table, deleted=deleted, changes=changes)
+        store.caches.invalidate_table(write.table, deleted=deleted, changes=changes, xid=xid)
     elif keys:
-        store.caches.invalidate(write.table, keys, deleted=deleted, changes=changes)
+        store.caches.invalidate(write.table, keys, deleted=deleted, changes=changes, xid=xid)
 
 
 def _moves_keys(write: Write) -> bool:

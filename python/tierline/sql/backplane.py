@@ -2,7 +2,8 @@
 
 One function a table, run once a statement: it sees the rows before and after as transition tables
 and sends one message, which names the table, its key's columns, the transaction and the keys, or
-no keys where there are too many for one message: then any row may have changed.
+no keys where there are too many for one message: then any row may have changed. Last it says
+whether the statement tells its rows to whoever ran it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
+
 from tierline.entity import Table
 from tierline.entity.types import BOOL, INT8, TEXT, array_of
 from tierline.errors import ConfigurationError
 from tierline.sql.ddl import literal
 from tierline.sql.identifiers import quote, table_name
 from tierline.sql.statement import ResultColumn, Statement
+from tierline.sql.transactions import INCARNATION
 
 CHANNEL = "tierline"
 """Where changes are announced, in every database."""
 
 JOIN_CHANNEL = "tierline_join"
 """Where new processes ask for a witness."""
+
+TELLS = "/* tierline tells */ "
+"""How a statement begins whose rows its writer is told, and decides by."""
 
 KEYS_MAX = 400
 """The most keys of one message."""
@@ -85,44 +92,74 @@ def _function(table: Table[Any, Any], schema: str) -> str:
 
 
 def _function_sql(table: Table[Any, Any], function: str) -> str:
-    columns = ", ".join(map(quote, table.key))
-    names = ", ".join(map(literal, table.key))
-    if _QUOTE in columns:
+    # Qualified, so that no column is taken for a variable of the function.
+    key = f"json_build_array({', '.join(f'r.{quote(name)}' for name in table.key)})::text"
+    names = literal(msgspec.json.encode(table.key).decode())
+    if _QUOTE in key + names:
         raise ConfigurationError(f"a key column's name holds {_QUOTE}", table=table.name)
 
-    def keys_of(*rows: str) -> str:
+    def several(*rows: str) -> str:
         # One row more than there may be, of each: then it is known that there are too many.
-        seen = " UNION ALL ".join(
-            f"(SELECT {columns} FROM {one} LIMIT {KEYS_MAX + 1})" for one in rows
-        )
+        seen = " UNION ALL ".join(f"(SELECT * FROM {one} LIMIT {KEYS_MAX + 1})" for one in rows)
         return (
-            "SELECT string_agg(DISTINCT json_build_array(" + columns + ")::text, ','), count(*)"
-            f" <= {KEYS_MAX * len(rows)} INTO keys, few FROM ({seen}) AS seen"
+            f"SELECT string_agg(DISTINCT {key}, ','), count(*) <= {KEYS_MAX * len(rows)} "
+            f"INTO keys, few FROM ({seen}) AS r"
         )
 
     return f"""CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql AS {_QUOTE}
 DECLARE
+  before text;
   keys text;
-  few boolean := false;
-  head text;
+  few boolean := true;
+  message text;
+  done text;
 BEGIN
-  CASE TG_OP
-    WHEN 'INSERT' THEN {keys_of("tl_new")};
-    WHEN 'UPDATE' THEN {keys_of("tl_old", "tl_new")};
-    WHEN 'DELETE' THEN {keys_of("tl_old")};
-    ELSE keys := '';
-  END CASE;
+  -- One row is the common case, and three looks at it cost less than one aggregate.
+  IF TG_OP = 'UPDATE' THEN
+    SELECT {key} INTO before FROM tl_old AS r;
+    SELECT {key} INTO keys FROM tl_new AS r;
+    IF keys IS DISTINCT FROM before THEN
+      keys := concat_ws(',', before, keys);
+    END IF;
+    PERFORM 1 FROM tl_old OFFSET 1 LIMIT 1;
+    IF FOUND THEN
+      {several("tl_old", "tl_new")};
+    END IF;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT {key} INTO keys FROM tl_new AS r;
+    PERFORM 1 FROM tl_new OFFSET 1 LIMIT 1;
+    IF FOUND THEN
+      {several("tl_new")};
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    SELECT {key} INTO keys FROM tl_old AS r;
+    PERFORM 1 FROM tl_old OFFSET 1 LIMIT 1;
+    IF FOUND THEN
+      {several("tl_old")};
+    END IF;
+  ELSE
+    keys := '';
+    few := false;
+  END IF;
   IF keys IS NULL THEN
     RETURN NULL;
   END IF;
-  head := '[' || to_json(TG_TABLE_SCHEMA::text) || ',' || to_json(TG_TABLE_NAME::text) || ','
-    || json_build_array({names}) || ',' || pg_current_xact_id()::text || ',';
-  IF few AND octet_length(keys) + octet_length(head) <= {_PAYLOAD_BYTES_MAX} THEN
-    PERFORM pg_notify('{CHANNEL}', head || '[' || keys || ']]');
+  message := '[' || to_json(TG_TABLE_SCHEMA::text) || ',' || to_json(TG_TABLE_NAME::text) || ','
+    || {names} || ',' || pg_current_xact_id()::text || ',';
+  IF few AND octet_length(keys) + octet_length(message) <= {_PAYLOAD_BYTES_MAX} THEN
+    message := message || '[' || keys || '],';
   ELSE
-    PERFORM pg_notify('{CHANNEL}', head || 'null]');
+    message := message || 'null,';
   END IF;
+  -- What a trigger writes meanwhile, a cascade too, is nothing that the statement tells.
+  IF pg_trigger_depth() = 1 AND starts_with(current_query(), {literal(TELLS)}) THEN
+    message := message || 'true]';
+  ELSE
+    message := message || 'false]';
+  END IF;
+  -- An assignment is evaluated without the query that PERFORM would begin.
+  done := pg_notify('{CHANNEL}', message)::text;
   RETURN NULL;
 END
 {_QUOTE}"""
@@ -167,3 +204,19 @@ SETTLED = Statement(
     "scalar",
 )
 """The latest transaction that has ended by now."""
+
+HISTORY_SQL = (
+    "ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '.' || "
+    f"left(md5({INCARNATION}), 8)"
+)
+
+HISTORY = Statement(
+    "backplane",
+    f"SELECT {HISTORY_SQL}",
+    (),
+    None,
+    (ResultColumn("history", TEXT),),
+    "scalar",
+)
+"""Which life of the database its transaction ids belong to: another after a promotion, after a
+restore to a point in time, and after a crash, each of which may give ids again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,6 +54,35 @@ def seen(statement: Statement) -> Statement:
         columns=(*columns, *_SNAPSHOT),
         shape="joined",
         into=into,
+    )
+
+
+def lifted(snapshot: bytes, by: int) -> bytes:
+    """A snapshot, in PostgreSQL's binary form, with a number added to every transaction id.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    if not by:
+        return snapshot
+    count, rest = divmod(len(snapshot) - 4, 8)
+    if rest or count < 2 or count - 2 != int.from_bytes(snapshot[:4], "big"):
+        raise ValueError("this is no snapshot of PostgreSQL")
+    starts = range(4, len(snapshot), 8)
+    ids = (int.from_bytes(snapshot[start : start + 8], "big") for start in starts)
+    return snapshot[:4] + b"".join((id_ + by).to_bytes(8, "big") for id_ in ids)
+
+
+@cache
+def telling_xid(statement: Statement) -> Statement:
+    """A write of one row, which answers with its transaction's id if it reached the row."""
+    assert statement.is_single
+    return msgspec.structs.replace(
+        statement,
+        sql=f"{statement.sql} RETURNING pg_current_xact_id()::text::int8",
+        columns=(ResultColumn("int8", INT8),),
+        shape="scalar",
+        is_single=False,
     )
 
 

@@ -45,6 +45,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
         into: Called with a row's values, for the shapes `entity` and `struct`.
         writes: Whether it changes data.
         by_name: Whether the columns that come back are found by their names, in any order.
+        is_single: Whether it writes one row at most, and answers nothing.
 
     Raises:
         QueryError: It has more parameters than PostgreSQL takes.
@@ -59,6 +60,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False, dict=True):
     into: Callable[..., Any] = tuple
     writes: bool = False
     by_name: bool = False
+    is_single: bool = False
 
     def __post_init__(self) -> None:
         if len(self.parameters) > PARAMETERS_MAX:

@@ -174,6 +174,7 @@ class TableStatements:
             self._deleting(self._key_in(), ()),
             operation="delete_many",
             parameters=self._key_arrays(),
+            is_single=False,
         )
 
     @cached_property
@@ -220,7 +221,7 @@ class TableStatements:
         types = self._types(parameters)
         sql = f"{head} WHERE {where}" if where else head
         if not answers:
-            return Statement(operation, sql, types, self._table, writes=True)
+            return Statement(operation, sql, types, self._table, writes=True, is_single=True)
         names = quote_all(tuple(column.name for column in self._table.columns))
         text = f"{sql} RETURNING {names}"
         return Statement(operation, text, types, self._table, *self._row(), writes=True)

@@ -12,14 +12,18 @@ from typing import Any
 import msgspec
 
 from tierline.entity import Column, Table
+from tierline.entity.types import INT8
 from tierline.query.expressions import Expr
 from tierline.query.readings import Row, RowChange
 from tierline.query.shapes import maker
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
+from tierline.sql.backplane import TELLS
 from tierline.sql.identifiers import quote, quote_all, table_name
 from tierline.sql.statement import ResultColumn, Statement
 from tierline.sql.tables import TableStatements
 from tierline.sql.writes import Output, compile_parts, projected
+
+_XID = "tierline_xid"
 
 BEFORE = "tierline_before"
 """What the rows before an update are called in its statement."""
@@ -65,7 +69,11 @@ class Told(msgspec.Struct, frozen=True):
         if self.make is not None:
             return [self.make(row[: self.width]) for row in rows]
         entity = maker("entity", self.table.entity)
-        return [entity(row[-len(self.table.columns) :]) for row in rows]
+        return [entity(row[-len(self.table.columns) - 1 : -1]) for row in rows]
+
+    def xid(self, rows: Sequence[Sequence[Any]]) -> int | None:
+        """The transaction; None if the write reached no row."""
+        return rows[0][-1] if rows else None
 
     def keys(self, changes: Iterable[RowChange]) -> list[Any]:
         """The keys of the rows that were changed."""
@@ -89,6 +97,7 @@ class ToldStatements(TableStatements):
         """
         statement = pick(self)
         verb = statement.sql.partition(" ")[0]
+        statement = msgspec.structs.replace(statement, sql=TELLS + statement.sql)
         return Told(statement, self._table, verb in ("WITH", "DELETE"), verb in ("WITH", "INSERT"))
 
     def _writing(
@@ -175,7 +184,8 @@ def _told(write: Write, operation: str, output: Output | None) -> tuple[Told, tu
     sql, parameters = compile_parts(write, exprs, finish)
     besides = () if output is None else output.columns
     columns = (*besides, *_columns(table, twice=is_update))
-    statement = Statement(operation, sql, tuple(parameters.types), table, columns, writes=True)
+    types = tuple(parameters.types)
+    statement = Statement(operation, TELLS + sql, types, table, columns, writes=True)
     told = Told(
         statement,
         table,
@@ -192,10 +202,10 @@ def _told(write: Write, operation: str, output: Output | None) -> tuple[Told, tu
 
 def _columns(table: Table[Any, Any], *, twice: bool) -> tuple[ResultColumn, ...]:
     columns = tuple(ResultColumn(column.name, column.type) for column in table.columns)
-    if not twice:
-        return columns
-    return (*(ResultColumn(f"before_{c.name}", c.type) for c in columns), *columns)
+    before = tuple(ResultColumn(f"before_{c.name}", c.type) for c in columns) if twice else ()
+    return (*before, *columns, ResultColumn(_XID, INT8))
 
 
 def _names(table: Table[Any, Any]) -> str:
-    return quote_all(tuple(column.name for column in table.columns))
+    names = quote_all(tuple(column.name for column in table.columns))
+    return f"{names}, pg_current_xact_id()::text::int8 AS {_XID}"

@@ -84,12 +84,12 @@ _SET_LOCAL = Statement("set_local", "SELECT set_config($1, $2, true)", (TEXT, TE
 
 # Changes with every recovery from a crash, of the whole server or of one process, and with the
 # server; not with an orderly restart, which forgets nothing.
-_INCARNATION = "coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())::text, '')"
+INCARNATION = "coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())::text, '')"
 
 XID = Compiled(
     _asking(
         "transaction",
-        f"SELECT pg_current_xact_id_if_assigned()::text || ' ' || {_INCARNATION}",
+        f"SELECT pg_current_xact_id_if_assigned()::text || ' ' || {INCARNATION}",
         (),
         ResultColumn("x", TEXT),
     ),
@@ -107,7 +107,7 @@ def read_xid(answer: str) -> tuple[int, str]:
 STATUS = _asking(
     "transaction",
     "SELECT CASE"
-    f" WHEN $2::text IN ('', {_INCARNATION}) THEN pg_xact_status($1::text::xid8)"
+    f" WHEN $2::text IN ('', {INCARNATION}) THEN pg_xact_status($1::text::xid8)"
     " WHEN pg_is_in_recovery() THEN NULL"
     " WHEN $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'aborted'"
     " WHEN pg_xact_status($1::text::xid8) IN ('aborted', 'in progress') THEN 'aborted' END",

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 import psycopg
@@ -27,15 +27,17 @@ from tierline.postgres.listening import Listener
 from tierline.postgres.node import Node
 from tierline.result import Result
 from tierline.sql import Statement
-from tierline.sql.backplane import ANNOUNCING, ASK, SETTLED
+from tierline.sql.backplane import ANNOUNCING, ASK, HISTORY, SETTLED
 from tierline.store.failures import built
 
-BackplaneName: TypeAlias = Literal["postgres"]
+BackplaneName: TypeAlias = Literal["postgres", "redis"]
 
 TableSql: TypeAlias = Callable[[Table[Any, Any], str], str]
 """From a table and the schema of those without one to a script."""
 
-_BEATS = 4
+BEATS = 4
+"""Heartbeats within `max_staleness_s`."""
+
 _BEATS_A_CHECK = 10
 _FIRST_S = 1.0
 _DIAL_S = 1.0
@@ -51,6 +53,8 @@ class BackplaneHealth(msgspec.Struct, frozen=True):
         max_staleness_s: Beyond this age L1 and L2 serve nothing.
         announcements: How many changes were heard of.
         starts: How often it began to listen.
+        spared: How many of them were this store's own writes, which had dropped no more results of
+            cached queries than they concerned.
         silent_tables: Tables with a cache that do not announce changes, and so are not cached.
     """
 
@@ -58,7 +62,20 @@ class BackplaneHealth(msgspec.Struct, frozen=True):
     max_staleness_s: float
     announcements: int
     starts: int
+    spared: int
     silent_tables: tuple[str, ...]
+
+
+class Ear(Protocol):
+    """What hears announcements, in a thread of its own, and proves how far."""
+
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until everything that is announced by now has been heard; whether in time."""
+        ...
+
+    def close(self) -> None:
+        """Hear no more."""
+        ...
 
 
 class Backplane:
@@ -85,13 +102,16 @@ class Backplane:
         self._warned: set[tuple[str, str]] = set()
         if caches.l2 is not None:
             floors = FloorTier(caches.l2)
-            caches.shared = Shared(floors, Membership(floors, max_staleness_s, self._ask))
-        self._listener = Listener(
-            self._dial, self, beat_s=max_staleness_s / _BEATS, silence_s=max_staleness_s
-        )
+            membership = Membership(floors, max_staleness_s, self._ask, self._is_settled)
+            caches.shared = Shared(floors, membership)
+        self._listener = self._listen()
         caches.opened = self.check
         caches.catch_up = self.catch_up
         self._listener.catch_up(_FIRST_S)
+
+    def _listen(self) -> Ear:
+        s = self._max_staleness_s
+        return Listener(self._dial, self, beat_s=s / BEATS, silence_s=s)
 
     def health(self) -> BackplaneHealth:
         """How well it hears now."""
@@ -105,6 +125,7 @@ class Backplane:
             self._max_staleness_s,
             self._announcements,
             self._starts,
+            self._caches.own.spared,
             tuple(sorted(silent)),
         )
 
@@ -121,9 +142,10 @@ class Backplane:
     def listening(self, connection: Connection) -> None:
         """See `Hearer`."""
         (settled,) = connection.fetch(SETTLED, ())
-        self._caches.begin_hearing(settled)
+        (history,) = connection.fetch(HISTORY, ())
+        self._caches.begin_hearing(settled, history)
         if self._caches.shared is not None:
-            self._caches.shared.membership.listening()
+            self._caches.shared.membership.listening(history)
         self._starts += 1
         self._check(connection)
 
@@ -136,6 +158,10 @@ class Backplane:
         self._announcements += 1
         self._caches.hear(announcement)
 
+    def settle(self) -> bool:
+        """See `Hearer`."""
+        return self._caches.settle()
+
     def asked(self, newcomer: bytes) -> None:
         """See `Hearer`."""
         if self._caches.shared is not None:
@@ -145,6 +171,8 @@ class Backplane:
         """See `Hearer`."""
         if not self._database.is_writer(self._node):
             raise psycopg.OperationalError("another server takes the writes now")
+        # What waits to be known as this store's own was announced before, and counts as heard now.
+        self._caches.settle(sent_s)
         self._caught_up_s = sent_s
         self._caches.serve_until(sent_s + self._max_staleness_s)
 
@@ -157,6 +185,11 @@ class Backplane:
 
     def _ask(self, newcomer: str) -> bool:
         return isinstance(self._database.execute(ASK, (newcomer,)), Success)
+
+    def _is_settled(self, xid: int) -> bool:
+        """Whether an announced transaction has ended: announced with COMMIT, it has."""
+        del xid
+        return True
 
     def _dial(self) -> Connection:
         self._node, connection = self._database.dial_writer(_DIAL_S)

@@ -87,6 +87,10 @@ def cached_rows(
         fresh=fresh,
     )
     if isinstance(found, Failure):
+        error = found.failure()
+        if error.operation is None:
+            # It waited for another caller's load, which names nobody's operation.
+            error.operation, error.table = operation, run.statement.table_name
         return found
     rows = found.unwrap()
     return Success(list(rows) if form.is_shared else copy.deepcopy(rows))

@@ -13,9 +13,9 @@ from returns.result import Failure, Success
 from tierline.cache.application import ApplicationCache
 from tierline.cache.application_keys import CacheKey
 from tierline.cache.cached_functions import Tags, stored_function
+from tierline.cache.caches import Caches
 from tierline.cache.functions import CachedFunction
 from tierline.cache.spaces import MAX_ENTRIES
-from tierline.cache.tables import Caches
 from tierline.entity import Table
 from tierline.errors import RepositoryError
 from tierline.postgres import Database
@@ -23,6 +23,7 @@ from tierline.query import Query
 from tierline.result import Result
 from tierline.store.backplane import Backplane
 from tierline.store.hot_key_file import HotKeys, hot_table, write_hot_keys
+from tierline.store.parts import StoreParts
 from tierline.store.stats import Stats, all_tiers, each_query
 from tierline.store.warming import (
     Progress,
@@ -39,7 +40,7 @@ R = TypeVar("R")
 K = TypeVar("K")
 
 
-class Caching:
+class Caching(StoreParts):
     """The part of a store that is about its caches.
 
     Attributes:
@@ -98,6 +99,7 @@ class Caching:
         """
         return Stats(
             all_tiers(self.caches, self.cache, self.database.reads()),
+            self.write_behind.stats(),
             each_query(self.caches.queries),
             None if self.backplane is None else self.backplane.health(),
             self.database.health(),

@@ -10,9 +10,11 @@ from typing import get_args
 from returns.result import Failure, Success
 
 from tierline.cache.board import StatsBoard
+from tierline.cache.caches import Caches
+from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.hearing_caches import HearingCaches
+from tierline.cache.published import PublishedCaches
 from tierline.cache.redis import RedisTier
-from tierline.cache.tables import Caches
 from tierline.errors import ConfigurationError, RepositoryError
 from tierline.postgres import (
     Database,
@@ -27,6 +29,8 @@ from tierline.postgres import (
 from tierline.postgres.routing import Policy
 from tierline.result import Result, unwrap
 from tierline.store.backplane import Backplane, BackplaneName, last_write_of
+from tierline.store.pending_writes import JournalPlace
+from tierline.store.published import PublishedBackplane, UnannouncedWrites, why_not_published
 from tierline.store.publishing import Publisher
 from tierline.store.store import Store
 
@@ -46,7 +50,9 @@ def connect(
     connect_timeout_s: float = 5.0,
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
+    unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
+    encryption: EncryptionKeys | None = None,
     publish_stats: bool = False,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
@@ -54,7 +60,8 @@ def connect(
     Args:
         url: A PostgreSQL URL or libpq keyword string. None starts an embedded PostgreSQL 18, or
             joins it when another process already runs it.
-        redis: A Redis URL for L2; None goes without. A Redis that cannot be reached is no error.
+        redis: A URL for L2: `redis://`, `redis+sentinel://`, `redis+cluster://`, each with `rediss`
+            for TLS, or `unix://`; None goes without. A Redis that cannot be reached is no error.
         path: Where the embedded server keeps its data; None is a folder of the user's own.
         prefix: Begins every key in Redis.
         replicas: Further servers of the same data; the URL may name several too. Which of them is
@@ -69,18 +76,25 @@ def connect(
         connect_timeout_s: Seconds one connection attempt may take; at least 2 in effect.
         backplane: `"postgres"`: hear of every change of the tables that `store.install_backplane`
             was called with, by whomever it is made, so that caches serve nothing older than
-            `max_staleness_s`. None: other processes' changes are seen after the time to live.
+            `max_staleness_s`. `"redis"`: the same for what is written by stores with it, announced
+            through `redis`, without triggers; what others write is seen after the time to live.
+            None: other processes' changes are seen after the time to live.
         max_staleness_s: The oldest, in seconds, that what a cache serves may be, with a backplane;
             at least 0.05.
+        unannounced_writes: With `backplane="redis"`, when Redis does not take an announcement:
+            `"refuse"` rolls the write back, `"commit"` commits it and announces it when it can;
+            until then other processes may serve what was before, for `ttl_s` at most.
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
+        encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
         publish_stats: Show `store.stats()` in Redis every two seconds, for `tierline top`.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
 
     Raises:
-        TypeError: Both `url` and `path` are given, or both `pool` and `pool_size`.
+        TypeError: Both `url` and `path` are given, or both `pool` and `pool_size`; or
+            `backplane="redis"` without `redis`.
     """
     if pool is not None and pool_size is not None:
         raise TypeError("open: give pool=tl.PoolOptions(size=…) or pool_size=, not both")
@@ -93,7 +107,7 @@ def connect(
     try:
         options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
-        _check_backplane(backplane, max_staleness_s)
+        _check_backplane(backplane, max_staleness_s, redis, unannounced_writes)
         if publish_stats and redis is None:
             raise ConfigurationError(
                 "publish_stats shows statistics in Redis; give redis= too", operation="open"
@@ -110,16 +124,19 @@ def connect(
             reads=reads,
             redis=redis,
             prefix=prefix,
-            staleness_s=None if backplane is None else max_staleness_s,
+            backplane=backplane,
+            staleness_s=max_staleness_s,
+            refuses=unannounced_writes == "refuse",
             cursor_secret=cursor_secret,
+            encryption=encryption,
         )
-        if publish_stats and redis is not None:
-            store.publisher = Publisher(store, StatsBoard(redis, prefix=prefix))
-        return Success(store)
     except RepositoryError as error:
         if server is not None:
             server.close()
         return Failure(error)
+    if publish_stats and redis is not None:
+        store.publisher = Publisher(store, StatsBoard(redis, prefix=prefix))
+    return Success(store)
 
 
 def open(  # noqa: A001 (the field's word; reached as tl.open)
@@ -137,7 +154,9 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     connect_timeout_s: float = 5.0,
     backplane: BackplaneName | None = None,
     max_staleness_s: float = 2.0,
+    unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
+    encryption: EncryptionKeys | None = None,
     publish_stats: bool = False,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
@@ -160,7 +179,9 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             connect_timeout_s=connect_timeout_s,
             backplane=backplane,
             max_staleness_s=max_staleness_s,
+            unannounced_writes=unannounced_writes,
             cursor_secret=cursor_secret,
+            encryption=encryption,
             publish_stats=publish_stats,
         )
     )
@@ -236,7 +257,12 @@ _SECRET_BYTES_MIN = 16
 _STALENESS_S_MIN = 0.05
 
 
-def _check_backplane(backplane: BackplaneName | None, max_staleness_s: float) -> None:
+def _check_backplane(
+    backplane: BackplaneName | None,
+    max_staleness_s: float,
+    redis: str | None,
+    unannounced_writes: UnannouncedWrites,
+) -> None:
     names = get_args(BackplaneName)
     if backplane is not None and backplane not in names:
         raise ConfigurationError(
@@ -248,6 +274,10 @@ def _check_backplane(backplane: BackplaneName | None, max_staleness_s: float) ->
             f"max_staleness_s must be at least {_STALENESS_S_MIN}, not {max_staleness_s!r:.80}",
             operation="open",
         )
+    if backplane == "redis":
+        why = why_not_published(redis, unannounced_writes)
+        if why is not None:
+            raise ConfigurationError(why, operation="open")
 
 
 def _wire(
@@ -259,8 +289,11 @@ def _wire(
     reads: ReadPolicy | None,
     redis: str | None,
     prefix: str,
-    staleness_s: float | None,
+    backplane: BackplaneName | None,
+    staleness_s: float,
+    refuses: bool,
     cursor_secret: bytes | None,
+    encryption: EncryptionKeys | None,
 ) -> Store:
     hosts = read_hosts(conninfo, replicas)
     database = (
@@ -269,30 +302,53 @@ def _wire(
         else RoutedDatabase(hosts, options, reads or ReadPolicy())
     )
     try:
-        l2 = None if redis is None else _open_l2(redis, prefix, database.identity)
+        l2 = None if redis is None else _open_l2(redis, prefix, database.identity, encryption)
     except RepositoryError:
         database.close()
         raise
-    if staleness_s is None:
-        return Store(database, Caches(l2, database.schema), server, cursor_secret=cursor_secret)
-    caches = HearingCaches(
+    journal = None if redis is None else JournalPlace(redis, prefix)
+    if backplane is None:
+        caches = Caches(l2, database.schema)
+        return Store(database, caches, server, cursor_secret=cursor_secret, journal=journal)
+    heard: Backplane
+    has_standbys = len(hosts) > 1
+    if backplane == "redis":
+        assert l2 is not None
+        assert redis is not None
+        channel = f"{prefix}:{database.identity}:changes"
+        published = PublishedCaches(
+            l2, database.schema, channel, has_standbys=has_standbys, refuses=refuses
+        )
+        heard = PublishedBackplane(database, published, redis, channel, max_staleness_s=staleness_s)
+        return Store(
+            database,
+            published,
+            server,
+            backplane=heard,
+            cursor_secret=cursor_secret,
+            journal=journal,
+        )
+    hearing = HearingCaches(
         l2,
         database.schema,
         lambda: last_write_of(database),
-        has_standbys=len(hosts) > 1,
+        has_standbys=has_standbys,
     )
     # Without L2 a single server's reads that begin after a write see it.
     database.notes_writes = database.notes_writes or l2 is not None
-    heard = Backplane(database, caches, max_staleness_s=staleness_s)
-    return Store(database, caches, server, backplane=heard, cursor_secret=cursor_secret)
+    heard = Backplane(database, hearing, max_staleness_s=staleness_s)
+    return Store(
+        database, hearing, server, backplane=heard, cursor_secret=cursor_secret, journal=journal
+    )
 
 
-def _open_l2(url: str, prefix: str, scope: str) -> RedisTier:
+def _open_l2(url: str, prefix: str, scope: str, encryption: EncryptionKeys | None) -> RedisTier:
     try:
-        return RedisTier(url, prefix=prefix, scope=scope)
+        return RedisTier(url, prefix=prefix, scope=scope, encryption=encryption)
     except ValueError as error:
         # The text may quote the URL with its password, so it stays out of the message.
         raise ConfigurationError(
-            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0",
+            "the Redis URL cannot be read; write it as redis://user:password@host:6379/0, "
+            "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379",
             operation="open",
         ) from error

@@ -139,9 +139,11 @@ def _run_once(
         except Exception as error:  # noqa: BLE001 (raised again by the caller)
             raised = error
         if isinstance(given, Success):
-            _commit(session, end)
+            _commit(session, pending, end)
     finally:
         session.close()
+        if end.kept is None:
+            pending.doubt(session.xid)
         if end.kept is not False or session.ended_itself:
             pending.apply(session.xid)
             if session.xid is not None:
@@ -166,10 +168,13 @@ class _End:
         self.error: RepositoryError | None = None
 
 
-def _commit(session: Session, end: _End) -> None:
+def _commit(session: Session, pending: PendingCaches, end: _End) -> None:
     failure = session.trouble()
     if failure is not None:
         end.error = why_not(session, failure)
+        return
+    end.error = pending.announce(session.xid)
+    if end.error is not None:
         return
     # From here on it may be kept, whatever happens.
     end.kept = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,11 +10,13 @@ import msgspec
 
 from tierline._core import CacheStats
 from tierline.cache.application import ApplicationCache
+from tierline.cache.caches import Caches
 from tierline.cache.query_cache import QueryCache
 from tierline.cache.redis import RedisTier
-from tierline.cache.tables import Caches
+from tierline.cache.tables import TableCache
 from tierline.postgres import Health, Reads
 from tierline.store.backplane import BackplaneHealth
+from tierline.store.behind_values import WriteBehindStats
 from tierline.store.tabular import Cells, as_html, as_text
 
 
@@ -30,10 +33,12 @@ class TierStats(msgspec.Struct, frozen=True):
         spared: How often a cached query's result stayed although a table that it reads was written.
         errors: Calls that failed.
         entries: Entries it holds; None where only the server knows.
+        stale: Answers with a value past its time, which its strategy lets stand in.
+        stale_age_s_max: How many seconds past its time the oldest of them was.
         table: The table that it is of; None for all others.
-        stale: Those of its answers that were past their time to live.
         refused: Loaded values that it did not take, because they had changed meanwhile.
-        round_trips: Calls of its server; 0 where there is none, or they are not counted.
+        round_trips: How often its server was asked, for however many values; 0 where there is none,
+            or they are not counted.
         bytes_read: Of the values that it answered with, as it keeps them.
         bytes_written: Of the values put into it, as it keeps them.
         payload_bytes: The same before they were framed, compressed and encrypted.
@@ -48,8 +53,9 @@ class TierStats(msgspec.Struct, frozen=True):
     spared: int = 0
     errors: int = 0
     entries: int | None = None
-    table: str | None = None
     stale: int = 0
+    stale_age_s_max: float = 0.0
+    table: str | None = None
     refused: int = 0
     round_trips: int = 0
     bytes_read: int = 0
@@ -102,12 +108,15 @@ class Stats(msgspec.Struct, frozen=True):
     Attributes:
         tiers: The counters of each tier; L1 has a line a table, for cached queries and for each
             space of `store.cache`.
+        write_behind: How far the journal of each table is that is written behind.
         queries: The counters of each cached query.
-        backplane: How far the store has heard: `age_s` is the age of its horizon. None without one.
+        backplane: How far the store has heard, from PostgreSQL or from Redis: `age_s` is the age of
+            its horizon. None without one.
         health: The servers with their circuits and pools; None if it is not known.
     """
 
     tiers: tuple[TierStats, ...]
+    write_behind: tuple[WriteBehindStats, ...] = ()
     queries: tuple[CachedQueryStats, ...] = ()
     backplane: BackplaneHealth | None = None
     health: Health | None = None
@@ -123,10 +132,19 @@ class Stats(msgspec.Struct, frozen=True):
         return tables
 
     def __repr__(self) -> str:
-        return "\n\n".join(map(as_text, _tables(self)))
+        lags = ["\n".join(map(_lag, self.write_behind))] if self.write_behind else []
+        return "\n\n".join([*map(as_text, _tables(self)), *lags])
 
     def _repr_html_(self) -> str:
-        return "".join(map(as_html, _tables(self)))
+        lags = (f"<p>{html.escape(_lag(one))}</p>" for one in self.write_behind)
+        return "".join([*map(as_html, _tables(self)), *lags])
+
+
+def _lag(stats: WriteBehindStats) -> str:
+    return (
+        f"write-behind {stats.table}: {stats.pending:,} pending for {stats.lag_s:.1f} s, "
+        f"{stats.dead_letters:,} dead letters"
+    )
 
 
 _COUNTERS = tuple(
@@ -136,7 +154,8 @@ _COUNTERS = tuple(
 
 def _sum(one: TierStats, other: TierStats) -> TierStats:
     sums = {name: (getattr(one, name) or 0) + (getattr(other, name) or 0) for name in _COUNTERS}
-    return msgspec.structs.replace(one, **sums)
+    oldest_s = max(one.stale_age_s_max, other.stale_age_s_max)
+    return msgspec.structs.replace(one, **sums, stale_age_s_max=oldest_s)
 
 
 def _tables(stats: Stats) -> list[list[Cells]]:
@@ -151,6 +170,7 @@ def _tables(stats: Stats) -> list[list[Cells]]:
 # Columns that few tiers have are shown where one has something to say.
 _COLUMNS: tuple[tuple[str, Callable[[TierStats], str], Callable[[TierStats], object]], ...] = (
     ("stale", lambda t: f"{t.stale:,}", lambda t: t.stale),
+    ("stalest", lambda t: _seconds(t.stale_age_s_max), lambda t: t.stale_age_s_max),
     ("refused", lambda t: f"{t.refused:,}", lambda t: t.refused),
     ("round trips", lambda t: f"{t.round_trips:,}", lambda t: t.round_trips),
     ("read", lambda t: shown_bytes(t.bytes_read), lambda t: t.bytes_read),
@@ -178,9 +198,9 @@ def horizon_table(health: BackplaneHealth) -> list[Cells]:
     silent = ", ".join(health.silent_tables) or "-"
     age = "never" if health.age_s == float("inf") else f"{health.age_s:.3f} s"
     return [
-        ("horizon", "at most", "announcements", "starts", "tables not heard of"),
+        ("horizon", "at most", "announcements", "spared", "starts", "tables not heard of"),
         (age, f"{health.max_staleness_s:g} s", f"{health.announcements:,}",
-         f"{health.starts:,}", silent),
+         f"{health.spared:,}", f"{health.starts:,}", silent),
     ]  # fmt: skip
 
 
@@ -222,6 +242,10 @@ def _percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.1%}"
 
 
+def _seconds(count: float) -> str:
+    return f"{count:,.1f} s" if count else "-"
+
+
 def _times(factor: float | None) -> str:
     return "-" if factor is None else f"{factor:.2f}x"
 
@@ -237,12 +261,11 @@ def shown_bytes(count: float) -> str:
 
 def all_tiers(caches: Caches, application: ApplicationCache, reads: Reads) -> tuple[TierStats, ...]:
     """The counters of every tier."""
-    tiers = [l1_stats(cache.table.name, cache.l1.stats()) for cache in caches.all()]
+    tiers = [l1_stats(cache) for cache in caches.all()]
     if caches.queries.stats().loads:
         tiers.append(query_stats(caches.queries))
     for name, stats in application.stats().items():
-        tier = _of_l1(f"L1 cache {name}".rstrip(), stats)
-        tiers.append(tier)
+        tiers.append(_of_l1(f"L1 cache {name}".rstrip(), stats))
     if caches.l2 is not None:
         tiers.append(l2_stats(caches.l2))
     l3 = TierStats(
@@ -251,9 +274,15 @@ def all_tiers(caches: Caches, application: ApplicationCache, reads: Reads) -> tu
     return (*tiers, l3)
 
 
-def l1_stats(table: str, stats: CacheStats) -> TierStats:
+def l1_stats(cache: TableCache[Any, Any]) -> TierStats:
     """L1's counters of one table."""
-    return msgspec.structs.replace(_of_l1(f"L1 {table}", stats), table=table)
+    table, stale = cache.table.name, cache.resilience.stats()
+    return msgspec.structs.replace(
+        _of_l1(f"L1 {table}", cache.l1.stats()),
+        table=table,
+        stale=stale.answers,
+        stale_age_s_max=stale.age_s_max,
+    )
 
 
 def _of_l1(tier: str, stats: CacheStats) -> TierStats:
@@ -265,7 +294,6 @@ def _of_l1(tier: str, stats: CacheStats) -> TierStats:
         evictions=stats.evictions + stats.expirations,
         invalidations=stats.invalidations,
         entries=stats.entries,
-        stale=stats.stale_hits,
         refused=stats.refused_fills,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, overload
 from returns.result import Failure, Success
 
 from tierline.cache.application import ApplicationCache
-from tierline.cache.tables import Caches
+from tierline.cache.caches import Caches
 from tierline.closing import Closing
 from tierline.entity import Table
 from tierline.errors import DuplicateError, RepositoryError
@@ -25,18 +25,16 @@ from tierline.postgres import (
 from tierline.repository.events import Handler, Subscription, Subscriptions
 from tierline.repository.ports import TransactionPort
 from tierline.result import Result
-from tierline.sql import Statement, create_schema_sql, create_table_sql, drop_table_sql
-from tierline.sql.backplane import (
-    forget_table_sql,
-    install_backplane_sql,
-    uninstall_backplane_sql,
-)
+from tierline.sql import Statement, create_schema_sql, create_table_sql
+from tierline.sql.backplane import install_backplane_sql, uninstall_backplane_sql
 from tierline.sql.idempotency import CREATE, FORGET
 from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.backplane import Backplane, TableSql, run_each
 from tierline.store.caching import Caching
+from tierline.store.dropping import drop
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
+from tierline.store.pending_writes import JournalPlace, PendingWrites
 from tierline.store.publishing import Publisher
 from tierline.store.running import run_transaction, transaction_mode
 from tierline.store.transaction import Transaction
@@ -47,7 +45,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(Verbs[Database, Caches], Caching, Closing):
+class Store(Caching, Verbs[Database, Caches], Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -70,6 +68,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
         *,
         backplane: Backplane | None = None,
         cursor_secret: bytes | None = None,
+        journal: JournalPlace | None = None,
     ) -> None:
         self.database = database
         self.caches = caches
@@ -80,11 +79,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
         self._closed = False
-
-    @property
-    def cursor_secret(self) -> bytes:
-        """What the cursors of pages are signed with."""
-        return self._cursor_secret
+        self._pending_writes = PendingWrites(self, journal)
 
     @overload
     def transaction(
@@ -247,14 +242,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
 
         Errors: `QueryError` if it does not exist, or other tables refer to it.
         """
-        sql = built(lambda: drop_table_sql(table, missing_ok=missing_ok), "drop_table", table)
-        if isinstance(sql, Failure):
-            return sql
-        if self.backplane is not None:
-            sql = f"{sql}; {forget_table_sql(table, self.database.schema)}"
-        result = self.database.script(Statement("drop_table", sql, (), table, writes=True))
-        self.caches.invalidate_table(table)
-        return result
+        return drop(self, table, missing_ok=missing_ok)
 
     def install_backplane(
         self, tables: Iterable[Table[Any, Any]], /
@@ -334,6 +322,7 @@ class Store(Verbs[Database, Caches], Caching, Closing):
         try:
             if self.publisher is not None:
                 self.publisher.close()
+            self._pending_writes.close()
             if self.backplane is not None:
                 self.backplane.close()
             self.database.close()

@@ -47,6 +47,11 @@ class Transaction(Verbs[Session, PendingCaches]):
         self._depth = 0
         self._began_at: dt.datetime | None = None
 
+    @property
+    def write_behind(self) -> None:
+        """None: what is written in a transaction is no sooner done than the transaction is."""
+        return None
+
     def transaction(
         self,
         function: Callable[[Transaction], Success[T] | Failure[E]],

@@ -133,6 +133,8 @@ class Run:
         finally:
             for part in self.parts:
                 part.session.close()
+                if self.kept is None:
+                    part.pending.doubt(part.session.xid)
                 if part.written or part.session.ended_itself:
                     part.keep()
 
@@ -181,6 +183,9 @@ class Run:
         return found if isinstance(found, Failure) else Success(found.unwrap()[0])
 
     def _in_one_phase(self, part: Part) -> None:
+        self.error = part.pending.announce(part.session.xid)
+        if self.error is not None:
+            return
         # From here on it may be kept, whatever happens.
         self.kept, part.written = None, True
         ended = part.session.commit()
@@ -206,6 +211,9 @@ class Run:
             self._commit_prepared()
 
     def _prepare(self, part: Part, gid: Gid) -> RepositoryError | None:
+        refused = part.pending.announce(part.session.xid)
+        if refused is not None:
+            return refused
         part.prepared = True
         prepared = part.session.prepare(gid)
         if isinstance(prepared, Success):

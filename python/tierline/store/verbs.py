@@ -14,6 +14,7 @@ from tierline.errors import NotFoundError, QueryError, RepositoryError
 from tierline.query import Query, Returning, Write
 from tierline.query.paging import Page, PageQuery
 from tierline.query.query import Fetchable
+from tierline.repository.behind import BehindsPort
 from tierline.repository.events import Subscriptions
 from tierline.repository.ports import CachesPort, DatabasePort, TransactionPort
 from tierline.repository.writes import perform_returning, perform_write
@@ -71,6 +72,11 @@ class Verbs(ABC, Generic[D, C]):
     caches: C
     subscriptions: Subscriptions
     _cursor_secret: bytes
+
+    @property
+    @abstractmethod
+    def write_behind(self) -> BehindsPort | None:
+        """The journals of writes; None where writes go to L3 themselves."""
 
     @abstractmethod
     def atomically(

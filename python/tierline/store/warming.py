@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 from returns.result import Failure, Success
 
-from tierline.cache.tables import Caches
+from tierline.cache.caches import Caches
 from tierline.deadline import remaining_s
 from tierline.entity import Table
 from tierline.errors import ConfigurationError, RepositoryError

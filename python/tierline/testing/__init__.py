@@ -3,21 +3,29 @@
 from tierline._core import advance_clock
 from tierline.testing.servers import (
     PostgresServer,
+    RedisCluster,
+    RedisSentinels,
     RedisServer,
     TcpProxy,
     postgres_replica,
     postgres_server,
+    redis_cluster,
+    redis_sentinel,
     redis_server,
     tcp_proxy,
 )
 
 __all__ = [
     "PostgresServer",
+    "RedisCluster",
+    "RedisSentinels",
     "RedisServer",
     "TcpProxy",
     "advance_clock",
     "postgres_replica",
     "postgres_server",
+    "redis_cluster",
+    "redis_sentinel",
     "redis_server",
     "tcp_proxy",
 ]

@@ -45,7 +45,9 @@ class TcpProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._mutex = threading.Lock()
-        self._lines: list[socket.socket] = []
+        # How many threads use a line yet. The last one closes it: what another thread closes under
+        # a `select` may be another line by then.
+        self._users: dict[socket.socket, int] = {}
         self._threads: list[threading.Thread] = []
         self._flowing = threading.Event()
         self._flowing.set()
@@ -68,15 +70,15 @@ class TcpProxy:
     def cut(self) -> None:
         """Reset every open connection; new ones are taken."""
         with self._mutex:
-            lines, self._lines = self._lines, []
+            lines = list(self._users)
         for line in lines:
-            _reset(line)
+            _end(line)
 
     def cut_after(self, answer_bytes: int) -> None:
         """Carry so many more bytes of answers on the lines open now, then reset the one in use."""
         with self._mutex:
             self._answer_bytes = answer_bytes
-            self._counted_lines = set(self._lines)
+            self._counted_lines = set(self._users)
 
     def refuse(self) -> None:
         """Take no new connection until `allow`; open ones stay."""
@@ -109,8 +111,9 @@ class TcpProxy:
         self.thaw()
         with self._mutex:
             threads, self._threads = self._threads, []
+        due_s = time.monotonic() + _JOIN_WAIT_S
         for thread in threads:
-            thread.join(_JOIN_WAIT_S)
+            thread.join(max(0.0, due_s - time.monotonic()))
         self.cut()
 
     def __repr__(self) -> str:
@@ -133,12 +136,13 @@ class TcpProxy:
             try:
                 server = socket.create_connection(self._target, _CONNECT_WAIT_S)
             except OSError:
-                _reset(client)
+                _end(client)
+                client.close()
                 continue
             server.settimeout(None)
             with self._mutex:
                 self.taken += 1
-                self._lines += (client, server)
+                self._users |= {client: 2, server: 2}
             self._run(self._carry, client, server)
             self._run(self._carry_answers, server, client)
 
@@ -172,14 +176,23 @@ class TcpProxy:
                 if len(passed) < len(data):
                     # Long enough for what has passed to be read: a reset may overtake it.
                     time.sleep(_SETTLE_S)
-                    _reset(source)
-                    _reset(sink)
+                    _end(source)
+                    _end(sink)
                     return
             sink.shutdown(socket.SHUT_WR)
-        except (OSError, ValueError):
-            # A socket that was closed meanwhile has no number to wait for.
-            _reset(source)
-            _reset(sink)
+        except OSError:
+            _end(source)
+            _end(sink)
+        finally:
+            self._leave(source, sink)
+
+    def _leave(self, *lines: socket.socket) -> None:
+        with self._mutex:
+            for line in lines:
+                self._users[line] -= 1
+                if not self._users[line]:
+                    del self._users[line]
+                    line.close()
 
     def _delayed(self, source: socket.socket) -> Generator[bytes]:
         """What comes from a source, each chunk when it has been under way for long enough."""
@@ -208,12 +221,11 @@ class TcpProxy:
             data = data[count:]
 
 
-def _reset(line: socket.socket) -> None:
-    """End a connection with a reset, waking the threads that wait on it."""
+def _end(line: socket.socket) -> None:
+    """Wake the threads that wait on a line; closing it resets the connection."""
     with contextlib.suppress(OSError):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         line.shutdown(socket.SHUT_RDWR)
-    line.close()
 
 
 @contextlib.contextmanager

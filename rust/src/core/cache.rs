@@ -24,6 +24,7 @@ use super::{
     weights::Weights,
 };
 
+mod aging;
 mod announcing;
 mod heat;
 mod life;

@@ -21,7 +21,7 @@ pub enum Boarding<T> {
     /// The caller loads the key, and must [`land`](Flights::land) the flight however that ends.
     Lead(Flight),
     /// The caller is among the waiters of the flight that `leader` leads.
-    Join { leader: T },
+    Join { flight: Flight, leader: T },
     /// The caller leads the flight itself and would wait for itself.
     Reentered,
 }
@@ -121,7 +121,7 @@ impl<K, T: Clone + PartialEq, W> Flights<K, T, W> {
         }
         if flying.token >= current {
             flying.waiters.push(waiter());
-            return Boarding::Join { leader: flying.leader.clone() };
+            return Boarding::Join { flight, leader: flying.leader.clone() };
         }
         let newer = self.take_off(hash, me, token);
         if let Some(gate) = self.gates.find_mut(hash, |gate| gate.flight == flight) {
@@ -145,6 +145,14 @@ impl<K, T: Clone + PartialEq, W> Flights<K, T, W> {
         };
         let gate = self.gates.find_entry(flying.hash, |gate| gate.flight == flight).ok();
         Landed { waiters: flying.waiters, key: gate.map(|gate| gate.remove().0.key) }
+    }
+
+    /// Takes a waiter that does not wait any longer off a flight that goes on without it.
+    #[must_use = "dropping a waiter may run foreign code"]
+    pub fn leave(&mut self, flight: Flight, mut is_leaving: impl FnMut(&W) -> bool) -> Option<W> {
+        let waiters = &mut self.flying.get_mut(&flight)?.waiters;
+        let at = waiters.iter().position(&mut is_leaving)?;
+        Some(waiters.swap_remove(at))
     }
 
     /// Forgets what other threads had under way, if this is another process than before: a fork

@@ -13,9 +13,9 @@ use super::lock::Lock;
 use super::lookup::{Table, hash, with_slot};
 use super::reading::{Answer, missing};
 use super::reload::{self, Reload};
-use super::state::{Object, When};
+use super::state::{CLOCK, Object, When};
 use super::store::{Terms, store_absence, store_if};
-use super::wait::{Outcome, Raising, Seat, wait};
+use super::wait::{Outcome, Raising, Seat, Unserved, wait};
 use crate::core::cache::{Match, Undecided};
 use crate::core::clock::Ttl;
 use crate::core::flight::{Boarding, Flight, Flights, Landed};
@@ -77,7 +77,7 @@ pub struct Wish {
 
 impl Wish {
     pub fn terms(&self) -> Terms {
-        Terms { ttl: self.ttl, tags: self.tags.clone(), snapshot: None }
+        Terms { ttl: self.ttl, tags: self.tags.clone(), ..Terms::default() }
     }
 }
 
@@ -114,17 +114,54 @@ impl Drop for Lead<'_, '_> {
     }
 }
 
+/// A seat in a flight that another thread leads.
+pub struct Place<'a, 'py> {
+    cache: &'a Bound<'py, Cache>,
+    flight: Flight,
+    seat: Arc<Seat>,
+    leader: ThreadId,
+}
+
+impl<'py> Place<'_, 'py> {
+    /// The value that the other thread loads; `None` if this one has to load it.
+    ///
+    /// # Errors
+    ///
+    /// What the loader raised, if errors are shared; a deadlock; that the deadline passed; what a
+    /// signal handler raised.
+    pub fn join(self, on_error: OnError) -> Result<Option<Bound<'py, PyAny>>, Unserved> {
+        let py = self.cache.py();
+        let outcome = wait(py, &self.seat, self.leader).inspect_err(|_| self.leave(py))?;
+        match outcome {
+            Outcome::Value(value) => Ok(Some(value.into_bound(py))),
+            Outcome::Raised(raising) if on_error == OnError::Share => {
+                Err(raising.into_error(py).into())
+            }
+            Outcome::Raised(_) | Outcome::None => Ok(None),
+        }
+    }
+
+    /// Gives the seat up: a load that hangs must not gather those who waited for it.
+    fn leave(&self, py: Python<'_>) {
+        let flights = &self.cache.get().flights;
+        let is_mine = |seat: &Arc<Seat>| Arc::ptr_eq(seat, &self.seat);
+        drop(flights.with(py, |flights| flights.leave(self.flight, is_mine)));
+    }
+}
+
 /// What asking for an absent key came to.
 pub enum Boarded<'a, 'py> {
     Lead(Lead<'a, 'py>),
-    Join(Arc<Seat>, ThreadId),
+    Join(Place<'a, 'py>),
+    /// This thread is loading the key already, and would wait for itself.
+    Reentered,
 }
 
 /// Boards the flight to a key, or leads one.
 ///
 /// # Errors
 ///
-/// What comparing keys raised, or that this thread is loading the key already.
+/// What comparing keys raised.
 pub fn board<'a, 'py>(
     cache: &'a Bound<'py, Cache>,
     key: &Bound<'py, PyAny>,
@@ -134,10 +171,12 @@ pub fn board<'a, 'py>(
     let me = thread::current().id();
     let hash = hash(key)?;
     // Before anything is read: what is read later is refused if the key is written meanwhile.
-    let (token, current) = cache
-        .get()
-        .shard(hash)
-        .with(py, |state| (state.cache.begin(), state.cache.current(hash, tags)));
+    let (token, current) = cache.get().shard(hash).with(py, |state| {
+        // Beyond the horizon a flight that began within it may lack a change that nobody heard of.
+        let within = state.cache.is_within_horizon(&CLOCK);
+        let current = if within { state.cache.current(hash, tags) } else { u64::MAX };
+        (state.cache.begin(), current)
+    });
     let process = std::process::id();
     let flights = &cache.get().flights;
     let lost = flights.with(py, |flights| flights.survive_fork(process, &me));
@@ -151,51 +190,39 @@ pub fn board<'a, 'py>(
         Boarding::Lead(flight) => {
             Ok(Boarded::Lead(Lead { cache, flight: Some(flight), hash, token }))
         }
-        Boarding::Join { leader } => Ok(Boarded::Join(seat, leader)),
-        Boarding::Reentered => Err(PyRuntimeError::new_err(
-            "a loader asked for the key it is loading; it must not, for it would wait for itself",
-        )),
+        Boarding::Join { flight, leader } => {
+            Ok(Boarded::Join(Place { cache, flight, seat, leader }))
+        }
+        Boarding::Reentered => Ok(Boarded::Reentered),
     }
 }
 
-/// The value that another thread loads; `None` if this one has to load it.
-///
-/// # Errors
-///
-/// What the loader raised, if errors are shared; a deadlock; what a signal handler raised.
-pub fn join<'py>(
-    py: Python<'py>,
-    seat: &Arc<Seat>,
-    leader: ThreadId,
-    on_error: OnError,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    match wait(py, seat, leader)? {
-        Outcome::Value(value) => Ok(Some(value.into_bound(py))),
-        Outcome::Raised(raising) if on_error == OnError::Share => Err(raising.into_error(py)),
-        Outcome::Raised(_) | Outcome::None => Ok(None),
-    }
+pub fn reentered() -> PyErr {
+    PyRuntimeError::new_err(
+        "a loader asked for the key it is loading; it must not, for it would wait for itself",
+    )
 }
 
 /// The value of a key that was not in the cache, loaded by one thread for all that ask for it.
 ///
 /// # Errors
 ///
-/// As [`board`] and [`join`], or what the loader raised; `KeyError` if there is known to be nothing.
+/// As [`board`] and [`Place::join`], that this thread is loading the key already, or what the loader raised; `KeyError` if there is known to be nothing.
 pub fn fly<'py>(
     cache: &Bound<'py, Cache>,
     key: &Bound<'py, PyAny>,
     wish: &Wish,
     call: impl Fn() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = key.py();
     loop {
         match board(cache, key, &wish.tags)? {
             Boarded::Lead(lead) => return lead_home(cache, key, lead, wish, &call),
-            Boarded::Join(seat, leader) => {
-                if let Some(value) = join(py, &seat, leader, wish.on_error)? {
+            Boarded::Join(place) => {
+                if let Some(value) = place.join(wish.on_error)? {
                     return Ok(value);
                 }
             }
+            Boarded::Reentered => return Err(reentered()),
         }
     }
 }
@@ -209,7 +236,8 @@ pub fn fly_once<'py>(
 ) -> PyResult<()> {
     match board(cache, key, &wish.tags)? {
         Boarded::Lead(lead) => lead_home(cache, key, lead, wish, &call).map(drop),
-        Boarded::Join(..) => Ok(()),
+        Boarded::Join(_) => Ok(()),
+        Boarded::Reentered => Err(reentered()),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use super::cache::Cache;
 use super::flight::{self, OnError, Wish};
-use super::lives::{moment_ms, ttl_of};
+use super::lives::{moment_ms, span_ms, ttl_of};
 use super::lookup::{hash, with_slot};
 use super::many;
 use super::options::{tag_of, tags_of};
@@ -25,15 +25,23 @@ impl Cache {
         Ok(self.shard(hash).with(key.py(), |state| state.cache.begin()))
     }
 
+    /// As `begin`, of each key in turn.
+    #[pyo3(signature = (keys, /))]
+    fn begin_many(&self, keys: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+        keys.try_iter()?.map(|key| self.begin(&key?)).collect()
+    }
+
     #[pyo3(signature = (key, token, /))]
     fn is_current(&self, key: &Bound<'_, PyAny>, token: u64) -> PyResult<bool> {
         let hash = hash(key)?;
-        Ok(self.shard(hash).with(key.py(), |state| token >= state.cache.current(hash, &[])))
+        Ok(self.shard(hash).with(key.py(), |state| {
+            token >= state.cache.current(hash, &[]) && state.cache.is_within_horizon(&CLOCK)
+        }))
     }
 
     #[pyo3(signature = (
-        key, value, token, /, *, ttl_s=None, tags=None, snapshot=None, standby=false,
-    ), text_signature = "($self, key, value, token, /, *, ttl_s=None, tags=(), snapshot=None, standby=False)")]
+        key, value, token, /, *, ttl_s=None, tags=None, snapshot=None, standby=false, early_s=0.0,
+    ), text_signature = "($self, key, value, token, /, *, ttl_s=None, tags=(), snapshot=None, standby=False, early_s=0.0)")]
     #[expect(clippy::too_many_arguments, reason = "Python calls it with names")]
     fn fill(
         slf: &Bound<'_, Self>,
@@ -44,14 +52,37 @@ impl Cache {
         tags: Option<&Bound<'_, PyAny>>,
         snapshot: Option<&[u8]>,
         standby: bool,
+        early_s: f64,
     ) -> PyResult<bool> {
         let terms = Terms {
             ttl: own_ttl(ttl_s)?,
             tags: tags_of(tags)?,
             snapshot: snapshot.map(|bytes| read_snapshot(bytes, standby)).transpose()?,
+            early_ms: span_ms(early_s, "early_s")?,
         };
         let when = When::Current(token);
         Ok(store_if(slf, key, value, (hash(key)?, when), &terms)? == Stored::Yes)
+    }
+
+    /// As `fill`, of many: lists of one length say what of each.
+    #[pyo3(signature = (keys, values, tokens, ttls_s, /))]
+    fn fill_many(
+        slf: &Bound<'_, Self>,
+        keys: &Bound<'_, PyList>,
+        values: &Bound<'_, PyList>,
+        tokens: Vec<u64>,
+        ttls_s: Vec<f64>,
+    ) -> PyResult<usize> {
+        if [values.len(), tokens.len(), ttls_s.len()] != [keys.len(); 3] {
+            return Err(PyValueError::new_err("keys, values, tokens and ttls_s are of one length"));
+        }
+        let mut stored = 0;
+        for (((key, value), token), ttl_s) in keys.iter().zip(values).zip(tokens).zip(ttls_s) {
+            let terms = Terms { ttl: own_ttl(Some(ttl_s))?, ..Terms::default() };
+            let at = (hash(&key)?, When::Current(token));
+            stored += usize::from(store_if(slf, &key, &value, at, &terms)? == Stored::Yes);
+        }
+        Ok(stored)
     }
 
     #[pyo3(
@@ -171,12 +202,14 @@ impl Cache {
         Ok(())
     }
 
-    #[pyo3(signature = (loader, /))]
+    #[pyo3(signature = (loader, with_options=None, /))]
     fn reader<'py>(
         slf: &Bound<'py, Self>,
         loader: &Bound<'py, PyAny>,
+        with_options: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind())
+        let with_options = with_options.map(|function| function.clone().unbind());
+        reader::new(slf.py(), slf.clone().unbind(), loader.clone().unbind(), with_options)
     }
 }
 

@@ -1,20 +1,17 @@
 //! `Cache.get_or_load_many`.
 
-use std::sync::Arc;
-use std::thread::ThreadId;
-
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::cache::Cache;
-use super::flight::{Boarded, Lead, Wish, board, join, stand_in, timed};
+use super::flight::{Boarded, Lead, Place, Wish, board, reentered, stand_in, timed};
 use super::loader;
 use super::lookup::hash;
 use super::reading::Answer;
 use super::reload::{self, Reload};
 use super::state::When;
 use super::store::{store_absence, store_if};
-use super::wait::{Outcome, Raising, Seat};
+use super::wait::{Outcome, Raising};
 
 type Key<'py> = Bound<'py, PyAny>;
 
@@ -57,8 +54,8 @@ pub fn get_or_load_many<'py>(
         if !leads.is_empty() {
             load_all(cache, loader, leads, &unique, &mut absent, wish)?;
         }
-        for (key, seat, leader) in joined {
-            match join(py, &seat, leader, wish.on_error)? {
+        for (key, place) in joined {
+            match place.join(wish.on_error)? {
                 Some(value) => unique.set_item(key, value)?,
                 None => missing.push(key),
             }
@@ -87,7 +84,7 @@ pub fn load_missing<'py>(
 }
 
 type Leads<'a, 'py> = Vec<(Key<'py>, Lead<'a, 'py>)>;
-type Joined<'py> = Vec<(Key<'py>, Arc<Seat>, ThreadId)>;
+type Joined<'a, 'py> = Vec<(Key<'py>, Place<'a, 'py>)>;
 
 /// Leads or boards a flight for each key; what has come meanwhile goes into `found` or `absent`.
 fn board_all<'a, 'py>(
@@ -96,7 +93,7 @@ fn board_all<'a, 'py>(
     absent: &mut Vec<Key<'py>>,
     keys: Vec<Key<'py>>,
     wish: &Wish,
-) -> PyResult<(Leads<'a, 'py>, Joined<'py>)> {
+) -> PyResult<(Leads<'a, 'py>, Joined<'a, 'py>)> {
     let mut leads = Vec::new();
     let mut joined = Vec::new();
     for key in keys {
@@ -109,7 +106,8 @@ fn board_all<'a, 'py>(
                 Answer::Absent => absent.push(key),
                 _ => leads.push((key, lead)),
             },
-            Boarded::Join(seat, leader) => joined.push((key, seat, leader)),
+            Boarded::Join(place) => joined.push((key, place)),
+            Boarded::Reentered => return Err(reentered()),
         }
     }
     Ok((leads, joined))

@@ -29,7 +29,7 @@ impl Cache {
         ttl_s: Option<f64>,
         tags: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let terms = Terms { ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, snapshot: None };
+        let terms = Terms { ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, ..Terms::default() };
         store(slf, key, value, &terms)
     }
 
@@ -43,7 +43,7 @@ impl Cache {
         ttl_s: Option<f64>,
         tags: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let terms = Terms { ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, snapshot: None };
+        let terms = Terms { ttl: own_ttl(ttl_s)?, tags: tags_of(tags)?, ..Terms::default() };
         for_each_item(items, |key, value| store(slf, key, value, &terms))
     }
 

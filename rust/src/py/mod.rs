@@ -4,6 +4,7 @@
 //! released on Python's heap. Keys are hashed before; what needs `__eq__` is compared after
 //! ([`lookup`]); what leaves a cache is released after.
 
+mod aging;
 mod arguments;
 mod burial;
 mod cache;
@@ -37,6 +38,7 @@ mod reader;
 mod reading;
 mod reload;
 mod shards;
+mod sharing;
 mod state;
 mod stats;
 mod store;
@@ -60,8 +62,10 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copy::CopyEncoder>()?;
     module.add_class::<libpq::Libpq>()?;
     module.add_class::<decode::RowDecoder>()?;
+    module.add_class::<frame::FrameKeys>()?;
     module.add_function(wrap_pyfunction!(frame::pack_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unpack_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frame::unpack_frames, module)?)?;
     module.add_function(wrap_pyfunction!(lives::advance_clock, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("__build__", build(module.py())?)

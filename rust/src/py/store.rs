@@ -22,11 +22,13 @@ pub struct Terms {
     pub ttl: Option<Ttl>,
     pub tags: Box<[u64]>,
     pub snapshot: Option<Box<Snapshot>>,
+    /// Milliseconds before the end of its time from which on it is loaded anew.
+    pub early_ms: u64,
 }
 
 impl Terms {
     fn is_plain(&self) -> bool {
-        self.tags.is_empty() && self.snapshot.is_none()
+        self.tags.is_empty() && self.snapshot.is_none() && self.early_ms == 0
     }
 }
 
@@ -90,6 +92,7 @@ pub fn store_if(
         displaced.release(key.py());
         return Ok(Stored::Yes);
     }
+    life.fresh_until = life.fresh_until.saturating_sub(terms.early_ms);
     life.tags.clone_from(&terms.tags);
     life.snapshot.clone_from(&terms.snapshot);
     let weight = weigh(cache, key, value)?;

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTraceback;
 
 use super::state::Object;
@@ -88,15 +89,39 @@ fn with_waits<R>(section: impl FnOnce(&mut Waits<ThreadId, Arc<Seat>>) -> R) -> 
     section(&mut WAITS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Why a wait ended without an outcome. The flight goes on without this waiter.
+pub enum Unserved {
+    /// The leader waits, directly or not, for this thread.
+    Deadlock,
+    /// The deadline passed, or a signal handler raised.
+    Raised(PyErr),
+}
+
+impl From<PyErr> for Unserved {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+impl From<Unserved> for PyErr {
+    fn from(unserved: Unserved) -> Self {
+        match unserved {
+            Unserved::Deadlock => deadlock(),
+            Unserved::Raised(error) => error,
+        }
+    }
+}
+
 /// Waits in a seat for what `leader` loads; returns the outcome.
 ///
 /// Takes part in no lock while detached, so a fork at any moment finds all of them free.
 ///
 /// # Errors
 ///
-/// A deadlock, or what a signal handler raised. The flight goes on without this waiter.
-pub fn wait(py: Python<'_>, seat: &Arc<Seat>, leader: ThreadId) -> PyResult<Outcome> {
+/// A deadlock, the deadline of the caller's context, or what a signal handler raised.
+pub fn wait(py: Python<'_>, seat: &Arc<Seat>, leader: ThreadId) -> Result<Outcome, Unserved> {
     let slice = is_main_thread(py)?.then_some(SIGNALS_EVERY);
+    let until = deadline(py)?;
     let process = std::process::id();
     let me = thread::current().id();
     loop {
@@ -107,16 +132,40 @@ pub fn wait(py: Python<'_>, seat: &Arc<Seat>, leader: ThreadId) -> PyResult<Outc
             // A signal handler forked, and the leader is not in this process.
             return Ok(Outcome::None);
         }
+        let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if rest.is_some_and(|rest| rest.is_zero()) {
+            return Err(late(py).into());
+        }
         with_waits(|waits| waits.enter(me, leader, Arc::clone(seat), Seat::is_served))
-            .map_err(|Deadlock| deadlock())?;
-        py.detach(|| match slice {
-            Some(slice) => thread::park_timeout(slice),
+            .map_err(|Deadlock| Unserved::Deadlock)?;
+        let most = slice.into_iter().chain(rest).min();
+        py.detach(|| match most {
+            Some(most) => thread::park_timeout(most),
             None => thread::park(),
         });
         // Left before handlers run, which may wait for something themselves.
         drop(with_waits(|waits| waits.leave(&me)));
         py.check_signals()?;
     }
+}
+
+static REMAINING_S: PyOnceLock<Object> = PyOnceLock::new();
+static LATE: PyOnceLock<Object> = PyOnceLock::new();
+
+/// When `tl.deadline` ends what the caller does, if anything does.
+///
+/// Asked by those who wait alone: who finds a value never looks at the context.
+fn deadline(py: Python<'_>) -> PyResult<Option<Instant>> {
+    let remaining_s: f64 =
+        REMAINING_S.import(py, "tierline.deadline", "remaining_s")?.call0()?.extract()?;
+    // Infinity, or longer than clocks go, is none.
+    let remaining = Duration::try_from_secs_f64(remaining_s).ok();
+    Ok(remaining.and_then(|remaining| Instant::now().checked_add(remaining)))
+}
+
+fn late(py: Python<'_>) -> PyErr {
+    let late = LATE.import(py, "tierline.errors", "late_load").and_then(PyAnyMethods::call0);
+    late.map_or_else(|error| error, PyErr::from_value)
 }
 
 fn deadlock() -> PyErr {

@@ -75,6 +75,12 @@ impl<K, V> Cache<K, V> {
         }
     }
 
+    /// Whether what is known may be served now, fresh or not.
+    #[must_use]
+    pub fn is_within_horizon(&self, clock: &impl Clock) -> bool {
+        !self.is_beyond_horizon(clock.now_ms())
+    }
+
     fn is_beyond_horizon(&self, now_ms: u64) -> bool {
         self.horizon != NEVER && now_ms >= self.horizon
     }

@@ -130,7 +130,7 @@ impl World {
             flights.board(at, 7, || key, (&me, token, current), || Arc::clone(&seat))
         };
         match boarding {
-            Boarding::Join { leader } => self.wait(&seat, leader),
+            Boarding::Join { leader, .. } => self.wait(&seat, leader),
             Boarding::Reentered => Asked::Reentered,
             Boarding::Lead(flight) => {
                 let outcome = match self.peek(key) {

@@ -57,10 +57,10 @@ class Circuit(msgspec.Struct, frozen=True):
             return self
         return msgspec.structs.replace(self, probing=True, next_s=now_s + PAUSE_S)
 
-    def failed(self, now_s: float) -> Circuit:
-        """After an attempt failed."""
+    def failed(self, now_s: float, failures_max: int = FAILURES_MAX) -> Circuit:
+        """After an attempt failed; so many in a row open the circuit."""
         failures = self.failures + 1
-        if failures < FAILURES_MAX:
+        if failures < failures_max:
             return Circuit(failures)
         opened_s = now_s if self.opened_s is None else self.opened_s
         # A probe that took long has had its pause.
