@@ -8,6 +8,8 @@ CORE = "core/test_application_cache.py"
 REAL = "real/test_application_cache.py"
 WARM = "real/test_warming.py"
 TOP = "real/test_top.py"
+BESIDE = "real/test_cache_beside_backplanes.py"
+TOPOLOGIES = "real/test_redis_topologies.py"
 
 WARMING = (
     Guard(
@@ -189,5 +191,65 @@ WARMING = (
         "cli/top.py",
         (("except BrokenPipeError:", "except ZeroDivisionError:"),),
         f"{TOP}::test_a_reader_that_has_enough_ends_it_quietly",
+    ),
+    Guard(
+        "statistics: round trips",
+        "cache/redis_node.py",
+        (("is not None)\n            self._trips.add()", "is not None)"),),
+        f"{TOPOLOGIES}::test_every_topology_counts_its_round_trips_and_bytes",
+    ),
+    Guard(
+        "statistics: bytes of one value",
+        "cache/redis.py",
+        (('read_bytes = len(reply.value or b"")', "read_bytes = 0"),),
+        f"{BESIDE}::test_one_read_counts_its_bytes_as_many_do",
+    ),
+    Guard(
+        "statistics: bytes of a value under a lease",
+        "cache/leases.py",
+        (("read_bytes=len(answer)", "read_bytes=0"),),
+        f"{BESIDE}::test_one_read_counts_its_bytes_as_many_do",
+    ),
+    Guard(
+        "statistics: bytes of many values",
+        "cache/redis.py",
+        (("read_bytes += sum(map(len, filter(None, answer.values)))", "pass"),),
+        f"{BESIDE}::test_what_one_process_warms_the_other_finds_in_l2",
+    ),
+    Guard(
+        "statistics: bytes of many values beside a floor",
+        "cache/floors.py",
+        (("read_bytes=sum(map(len, filter(None, answer.values)))", "read_bytes=0"),),
+        f"{BESIDE}::test_what_one_process_warms_the_other_finds_in_l2",
+    ),
+    Guard(
+        "statistics: payloads beside a floor",
+        "cache/hearing.py",
+        ((", payload_bytes)", ")"),),
+        f"{BESIDE}::test_one_read_counts_its_bytes_as_many_do",
+    ),
+    Guard(
+        "statistics: a floor's refusals",
+        "cache/floors.py",
+        (('self._redis.count("refused_fills", stored.count(False))', "pass"),),
+        f"{BESIDE}::test_a_fill_that_came_too_late_is_counted",
+    ),
+    Guard(
+        "statistics: the oldest stale answer of several caches",
+        "store/stats.py",
+        ((", stale_age_s_max=oldest_s", ""),),
+        "pure/test_stats.py::test_a_table_is_the_sum_of_its_caches",
+    ),
+    Guard(
+        "a look through all keys: no server known",
+        "cache/redis_routes.py",
+        (("    if not nodes:\n", "    if 0:\n"),),
+        f"{TOPOLOGIES}::test_keys_are_not_looked_for_where_servers_are_not_known",
+    ),
+    Guard(
+        "a look through all keys: slots without an owner",
+        "cache/redis_routes.py",
+        (("return None not in self._owners", "return True"),),
+        f"{TOPOLOGIES}::test_keys_of_a_cluster_are_not_looked_for_while_slots_have_no_owner",
     ),
 )
