@@ -28,6 +28,7 @@ from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
 from sabotage_waits import WAITS
+from sabotage_warming import WARMING
 from tierline import _core
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -360,8 +361,8 @@ GUARDS = (
         "cache/query_cache.py",
         (
             (
-                "        entry.l1.invalidate(entry.key)\n        return True",
-                "        entry.l1.pop(entry.key, None)\n        return True",
+                "        entry.l1.invalidate(entry.key)\n        entry.tally",
+                "        entry.l1.pop(entry.key, None)\n        entry.tally",
             ),
         ),
         f"{RACES}::test_a_read_under_way_is_not_kept_when_a_write_overtakes_it",
@@ -438,6 +439,7 @@ GUARDS = (
     *WAITS,
     *BEHIND,
     *BACKPLANE,
+    *WARMING,
 )
 
 

@@ -486,6 +486,12 @@ class Cache(MutableMapping[_K, _V]):
         The loader fills the cache itself (`begin`, then `fill`), or does not.
         A hit runs no Python bytecode. Called with options by name, it is `with_options`.
         """
+    def hottest(self, count: int, /) -> list[_K]:
+        """The keys that are asked for most, the hottest first; for warming another cache.
+
+        By what the policy knows: under `s3fifo` the frequency, which counts to two, then who would
+        have to go last; under `lru` who was used last. Takes time for each entry.
+        """
     def stale(self, key: _K, /) -> tuple[_V, float, bool] | None:
         """The value that is kept although it is not fresh; None if there is none.
 

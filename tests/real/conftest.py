@@ -13,7 +13,7 @@ from tests.real.helpers import ITEMS, OWNERS, PAGES, Item, OpenStore, Page
 from tests.real.sources import loaded
 
 import tierline as tl
-from tierline.cache import redis_client, redis_limits, redis_node, redis_routes
+from tierline.cache import board, redis_client, redis_limits, redis_node, redis_routes
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def stock(store: tl.Store) -> tl.Repository[Item, int]:
 @pytest.fixture
 def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis is waited for as long as a machine that does other things may need."""
-    for module in (redis_limits, redis_node, redis_routes, redis_client):
+    for module in (redis_limits, redis_node, redis_routes, redis_client, board):
         monkeypatch.setattr(module, "LIMIT_S", 10.0)
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import redis
-from tests.real.helpers import L2_COMMANDS, PAGES, OpenStore, Page, failure, page
+from tests.real.helpers import L2_COMMANDS, PAGES, OpenStore, Page, failure, page, wait_until
 
 import tierline as tl
+from tierline.cache.board import StatsBoard
 from tierline.cache.l2_names import value_key
+from tierline.cache.redis_client import RedisClient
+from tierline.cache.redis_faults import RedisFaultError
+from tierline.cache.redis_routes import Cluster
+from tierline.cli import main
 from tierline.testing import (
     RedisCluster,
     RedisSentinels,
@@ -333,3 +339,71 @@ def run_all(calls: list[Callable[[], None]]) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
+
+
+def test_every_topology_keeps_the_application_s_values(open_store: OpenStore, url: str) -> None:
+    one, other = open_store(redis=url), open_store(redis=url)
+    spaces = [store.cache.space("numbers", int, ttl_s=60) for store in (one, other)]
+    for n in range(20):
+        spaces[0].put(n, n, tags=[f"tag{n % 2}"])
+    one.cache.invalidate_tag("tag1")
+    spaces[0].invalidate(0, 2)
+    assert [spaces[1].get(n) for n in range(6)] == [None, None, None, None, 4, None]
+    spaces[0].clear()
+    assert spaces[1].get(6) is None
+    assert l2(one).errors == l2(other).errors == 0
+
+
+def test_every_topology_counts_its_round_trips_and_bytes(open_store: OpenStore, url: str) -> None:
+    one, other = open_store(redis=url), open_store(redis=url)
+    tl.repository(one, PAGES).create_many(page(n) for n in range(50)).unwrap()
+    here, there = (uncached(store) for store in (one, other))
+    here.get_many(range(50)).unwrap()
+    there.get_many(range(50)).unwrap()
+    assert (l2(one).fills, l2(other).hits) == (50, 50)
+    # One to each server that has some of the keys.
+    assert 1 <= l2(other).round_trips <= 3
+    assert l2(other).bytes_read == l2(one).bytes_written > l2(one).payload_bytes > 0
+
+
+def test_every_topology_shows_what_stores_publish(
+    pg_url: str, url: str, redis_prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as opened:
+        for _ in range(2):
+            opened.enter_context(
+                tl.open(pg_url, redis=url, prefix=redis_prefix, publish_stats=True)
+            )
+        board = StatsBoard(url, prefix=redis_prefix)
+        opened.callback(board.close)
+        wait_until(lambda: len(board.all()) == 2)
+        assert main(["top", url, "--prefix", redis_prefix, "--once"]) == 0
+        assert capsys.readouterr().out.count(f":{os.getpid()}:") == 2
+        opened.pop_all().close()
+    assert main(["top", url, "--prefix", redis_prefix, "--once"]) == 0
+    assert "No store shows its statistics" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "kind", ["redis+sentinel://127.0.0.1:1/main", "redis+cluster://127.0.0.1:1"]
+)
+def test_keys_are_not_looked_for_where_servers_are_not_known(kind: str) -> None:
+    client = RedisClient(kind)
+    for _ in range(2):
+        with pytest.raises(RedisFaultError):
+            client.scan("*")
+    client.close()
+    assert main(["top", kind, "--once"]) == 1
+
+
+def test_keys_of_a_cluster_are_not_looked_for_while_slots_have_no_owner(
+    cluster: RedisCluster,
+) -> None:
+    client = RedisClient(cluster.url)
+    assert client.scan("no such key") == set()
+    route = client._route
+    assert isinstance(route, Cluster)
+    route._owners[7] = None
+    with pytest.raises(RedisFaultError, match="down"):
+        client.scan("no such key")
+    client.close()

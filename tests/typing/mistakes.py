@@ -245,6 +245,14 @@ def bounding(store: tl.Store) -> None:
     store.on_event(on_ran)  # rejected
 
 
+def remembering(store: tl.Store, book: Book) -> None:
+    store.cache.put("978", book, tags=3)  # rejected
+    store.cached(ttl_s="60")  # rejected
+    store.warm(BOOKS, [978])  # rejected
+    store.save_hot_keys(top="ten")  # rejected
+    tl.hot_keys(978)  # rejected
+
+
 def on_ran(event: tl.Ran) -> None:
     _ = event.total_s.hours  # rejected
     event.rows = 3  # rejected

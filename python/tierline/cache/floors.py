@@ -234,8 +234,11 @@ class FloorTier:
                 for index, value in zip(answer.indices, values, strict=True):
                     found[start + index] = value
                     hits += value is not None
-                self._redis.count("hits", hits)
-                self._redis.count("misses", len(values) - hits)
+                self._redis.counters.answered(
+                    hits=hits,
+                    misses=len(values) - hits,
+                    read_bytes=sum(map(len, filter(None, answer.values))),
+                )
         return found
 
     def _read(
@@ -292,8 +295,16 @@ class FloorTier:
         """Keep a value, unless the floor refuses it; whether it is kept, None if nobody said."""
         return self.fill_many([(spot, value)], ttl_s)[0]
 
-    def fill_many(self, fills: Sequence[tuple[Spot, bytes]], ttl_s: float) -> list[bool | None]:
-        """As `fill`, of many in their order."""
+    def fill_many(
+        self, fills: Sequence[tuple[Spot, bytes]], ttl_s: float, payload_bytes: Sequence[int] = ()
+    ) -> list[bool | None]:
+        """As `fill`, of many in their order.
+
+        Args:
+            fills: Where, and what `value` made.
+            ttl_s: Seconds for which it is kept.
+            payload_bytes: The length of what each was made of, for the statistics.
+        """
         if not self._redis.may_fill():
             self._redis.count("skipped", len(fills))
             return [None] * len(fills)
@@ -307,6 +318,9 @@ class FloorTier:
             stored += map(self._told, self._client.run_many(self._fill, calls))
         self._redis.count("fills", stored.count(True))
         self._redis.count("refused_fills", stored.count(False))
+        before = payload_bytes or [len(value) for _, value in fills]
+        sizes = [(len(value), size) for (_, value), size in zip(fills, before, strict=True)]
+        self._redis.counters.given(sizes, stored)
         return stored
 
     def raise_floor(self, spot: Spot, xids: Sequence[int]) -> bool | None:

@@ -329,20 +329,23 @@ class HearingCache(TableCache[T, K]):
             return False
         now_s = time.monotonic()
         fills: list[tuple[Spot, bytes]] = []
+        payload_bytes: list[int] = []
         for seen, load in kept:
             if load.spot is None or now_s - load.began_s > FILL_AGE_S_MAX:
                 continue
             # JSON holds integers that MessagePack does not; such an entity lives in L1 only.
             with suppress(TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+                payload = self._encode(seen.row)
                 value = floors.value(
                     load.spot,
-                    self._encode(seen.row),
+                    payload,
                     fingerprint=self.table.fingerprint,
                     read_at_ms=load.began_at_ms,
                     snapshot=seen.snapshot,
                     standby=seen.standby,
                 )
                 fills.append((load.spot, value))
+                payload_bytes.append(len(payload))
         if fills:
-            floors.fill_many(fills, options.ttl_s or self.strategy.ttl_s)
+            floors.fill_many(fills, options.ttl_s or self.strategy.ttl_s, payload_bytes)
         return bool(fills)

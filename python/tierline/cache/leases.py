@@ -127,7 +127,10 @@ class Leases:
             answer = reply.value
             if isinstance(answer, bytes):
                 found = read(reply)
-                self._redis.count("misses" if found is None else "hits")
+                is_hit = found is not None
+                self._redis.counters.answered(
+                    hits=is_hit, misses=not is_hit, read_bytes=len(answer)
+                )
                 return Asked(found, None, waited)
             now_s = time.monotonic()
             if not waited:

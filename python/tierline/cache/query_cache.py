@@ -20,6 +20,7 @@ from tierline.cache.query_index import Slot, TableIndex
 from tierline.cache.resilience import Resilience, early_s
 from tierline.cache.sharing import Fetched, sharing
 from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
+from tierline.cache.tallies import Tallies, Tally
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.query.readings import Reading, RowChange
@@ -61,11 +62,12 @@ class QueryStats(NamedTuple):
 class _Entry:
     """A result, or one that is being read."""
 
-    __slots__ = ("is_live", "key", "l1", "rows", "slots")
+    __slots__ = ("is_live", "key", "l1", "rows", "slots", "tally")
 
-    def __init__(self, key: Any, l1: _L1, readings: Iterable[Reading]) -> None:
+    def __init__(self, key: Any, l1: _L1, readings: Iterable[Reading], tally: Tally) -> None:
         self.key = key
         self.l1 = l1
+        self.tally = tally
         self.slots = [Slot(self, reading) for reading in readings]
         self.rows: list[Any] = []
         self.is_live = False
@@ -93,6 +95,9 @@ class _Shelf:
 class QueryCache:
     """The results of one store's cached queries; safe to share between threads.
 
+    Attributes:
+        tallies: Counters of each query.
+
     Args:
         schema: The schema that tables without one lie in.
     """
@@ -109,6 +114,7 @@ class QueryCache:
         self._spared = 0
         self._loads = 0
         self._fresh = 0
+        self.tallies = Tallies()
 
     def read(
         self,
@@ -130,9 +136,12 @@ class QueryCache:
         """
         shelf = self._shelf(strategy)
         ttl_s = options.ttl_s or strategy.ttl_s
+        mine: list[_Entry] = []
 
         def loaded(key: Any) -> Fetched[_Entry]:
-            return self._load(shelf, key, readings, load, strategy=strategy, ttl_s=ttl_s)
+            entry = _Entry(key, shelf.l1, readings(), self.tallies.of(key))
+            mine.append(entry)
+            return self._load(entry, load, strategy=strategy, ttl_s=ttl_s)
 
         found: Fetched[_Entry] | None
         if options.fresh:
@@ -150,7 +159,12 @@ class QueryCache:
                 shared = sharing(shelf.l1, loaded, None, None)
                 is_plain = not strategy.is_resilient
                 found = shared(key) if is_plain else shelf.resilience.read(key, shared)
-        return found if isinstance(found, Failure) else Success(found.unwrap().rows)
+        if isinstance(found, Failure):
+            return found
+        entry = found.unwrap()
+        if entry not in mine:
+            entry.tally.hits += 1
+        return Success(entry.rows)
 
     def _shelf(self, strategy: ReadThrough) -> _Shelf:
         kind = msgspec.structs.replace(strategy, ttl_s=1.0)
@@ -166,23 +180,16 @@ class QueryCache:
             return shelf
 
     def _load(
-        self,
-        shelf: _Shelf,
-        key: Any,
-        readings: Callable[[], Sequence[Reading]],
-        load: Callable[[], Loaded],
-        *,
-        strategy: ReadThrough,
-        ttl_s: float,
+        self, entry: _Entry, load: Callable[[], Loaded], *, strategy: ReadThrough, ttl_s: float
     ) -> Fetched[_Entry]:
-        token = shelf.l1.begin(key)
+        token = entry.l1.begin(entry.key)
         began_s = time.monotonic()
-        entry = _Entry(key, shelf.l1, readings())
         # Before the read: a change from now on finds it.
         self._enter(entry)
         is_kept = False
         try:
             found = load()
+            entry.tally.load_s += time.monotonic() - began_s
             if isinstance(found, Failure):
                 return found
             entry.rows = found.unwrap()
@@ -192,7 +199,7 @@ class QueryCache:
             rest_s = ttl_s - took_s
             if rest_s >= TTL_S_MIN:
                 soon_s = early_s(strategy, rest_s, took_s)
-                is_kept = shelf.l1.fill(key, result, token, ttl_s=rest_s, early_s=soon_s)
+                is_kept = entry.l1.fill(entry.key, result, token, ttl_s=rest_s, early_s=soon_s)
             return result
         finally:
             if not is_kept:
@@ -295,11 +302,13 @@ class QueryCache:
         # Refuses the load as well, if the entry is one that is being read. A newer one of the same
         # key may go with it.
         entry.l1.invalidate(entry.key)
+        entry.tally.invalidated += 1
         return True
 
     def _enter(self, entry: _Entry) -> None:
         with self._lock:
             self._loads += 1
+            entry.tally.loads += 1
             entry.is_live = True
             for slot in entry.slots:
                 place = self._id(slot.reading.table)

@@ -24,6 +24,7 @@ import msgspec
 from tierline._core import FrameKeys, pack_frame, unpack_frame
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.l2_names import keys_of, mark_key, value_key
+from tierline.cache.l2_stats import L2Counters, L2Stats
 from tierline.cache.redis_calls import Reply, Script
 from tierline.cache.redis_client import RedisClient
 from tierline.cache.redis_faults import RedisFaultError
@@ -93,18 +94,6 @@ class FillToken(msgspec.Struct, frozen=True):
     began_at_ms: int
 
 
-class L2Stats(msgspec.Struct, frozen=True):
-    """L2's counters since the store was opened."""
-
-    hits: int
-    misses: int
-    fills: int
-    refused_fills: int
-    invalidations: int
-    errors: int
-    skipped: int
-
-
 class RedisTier:
     """Frames in Redis; safe to share between threads.
 
@@ -112,6 +101,8 @@ class RedisTier:
         location: Where Redis is, without secrets.
         client: Calls it.
         keys: What frames are encrypted with; None for readable ones.
+        counters: What is counted of it.
+        count: Counts something by its name in `L2Stats`.
 
     Args:
         url: See `tierline.cache.redis_url`.
@@ -141,7 +132,8 @@ class RedisTier:
         self._pending: dict[str, object] = {}
         self._flush_from_s = 0.0
         self._fill_from_s = 0.0
-        self._counts = dict.fromkeys(L2Stats.__struct_fields__, 0)
+        self.counters = L2Counters(self.client.trips)
+        self.count = self.counters.count
 
     def get(
         self, name: str, fingerprint: int, decode: Callable[[bytes], _R], ttl_s: float
@@ -161,8 +153,9 @@ class RedisTier:
         found = None
         if reply.value is not None:
             found = self.read(key, reply, fingerprint, decode, ttl_s)
-        with self._lock:
-            self._counts["misses" if found is None else "hits"] += 1
+        is_hit = found is not None
+        read_bytes = len(reply.value or b"")
+        self.counters.answered(hits=is_hit, misses=not is_hit, read_bytes=read_bytes)
         return found
 
     def read(
@@ -200,8 +193,9 @@ class RedisTier:
                 whole = len(answer.values) == len(part)
                 told = part if whole else [part[at] for at in answer.indices]
                 hits = take(told, answer.values, answer.reign)
-                self.count("hits", hits)
-                self.count("misses", len(told) - hits)
+                read_bytes = sum(map(len, filter(None, answer.values)))
+                misses = len(told) - hits
+                self.counters.answered(hits=hits, misses=misses, read_bytes=read_bytes)
 
     def begin(self, name: str) -> FillToken | None:
         """Note the write mark before L3 is read; None if L2 is not to be filled.
@@ -238,6 +232,7 @@ class RedisTier:
     ) -> None:
         """As `fill`, for many names at once."""
         calls: list[_Call] = []
+        sizes: list[tuple[int, int]] = []
         now_s = time.monotonic()
         for name, payload, token in fills:
             if now_s - token.began_s > _FILL_AGE_S_MAX or not self._is_told(name):
@@ -253,9 +248,12 @@ class RedisTier:
                 keys=self.keys,
             )
             calls.append(([value_key, mark_key], [token.mark, frame, max(1, int(ttl_s * 1000))]))
-        stored = [reply.value for reply in self._run(self._fill, calls) if reply is not None]
-        self.count("fills", sum(stored))
-        self.count("refused_fills", len(fills) - sum(stored))
+            sizes.append((len(frame), len(payload)))
+        replies = self._run(self._fill, calls)
+        stored = sum(reply.value for reply in replies if reply is not None)
+        self.count("fills", stored)
+        self.count("refused_fills", len(fills) - stored)
+        self.counters.given(sizes, replies)
 
     def invalidate(self, names: Iterable[str]) -> None:
         """Drop what is kept for the names, and every fill of them that has begun.
@@ -305,8 +303,7 @@ class RedisTier:
 
     def stats(self) -> L2Stats:
         """The counters."""
-        with self._lock:
-            return L2Stats(**self._counts)
+        return self.counters.stats()
 
     def close(self) -> None:
         """Close the connections."""
@@ -338,7 +335,7 @@ class RedisTier:
                 for name, is_dropped in zip(batch, dropped, strict=True):
                     if is_dropped and self._pending.get(name) is told[name]:
                         del self._pending[name]
-                self._counts["invalidations"] += sum(dropped)
+            self.count("invalidations", sum(dropped))
             is_whole = is_whole and all(dropped)
             faults = [answer for answer in answers if isinstance(answer, RedisFaultError)]
             if faults:
@@ -373,11 +370,6 @@ class RedisTier:
         if error.fault == "full":
             self._fill_from_s = time.monotonic() + _PAUSE_S
         self.count("skipped" if error.fault in ("open", "late") else "errors")
-
-    def count(self, name: str, number: int = 1) -> None:
-        """Count something by its name in `L2Stats`."""
-        with self._lock:
-            self._counts[name] += number
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.location}>"

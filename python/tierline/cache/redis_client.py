@@ -21,9 +21,10 @@ from tierline.cache.redis_calls import Answer, Reply, Script, Values
 from tierline.cache.redis_faults import RedisFaultError, fault_of
 from tierline.cache.redis_limits import LIMIT_S, LIMIT_S_MIN
 from tierline.cache.redis_node import Node
-from tierline.cache.redis_routes import Cluster, MakeNode, OneServer, Route, Sentinels
+from tierline.cache.redis_routes import Cluster, MakeNode, OneServer, Route, Sentinels, every_node
 from tierline.cache.redis_url import Login, Place, RedisAddress, read_redis_url
 from tierline.cache.redis_wire import pack
+from tierline.cache.round_trips import RoundTrips
 
 _REDIRECTIONS_MAX = 5
 _ASKING = pack("ASKING")
@@ -43,6 +44,7 @@ class RedisClient:
 
     Attributes:
         address: What the URL says.
+        trips: How often it asked a server.
 
     Args:
         url: See `tierline.cache.redis_url`.
@@ -53,6 +55,7 @@ class RedisClient:
 
     def __init__(self, url: str) -> None:
         self.address: RedisAddress = read_redis_url(url)
+        self.trips = RoundTrips()
         self._route: Route = _ROUTES[self.address.topology](self.address, self._make)
         self._is_found = self.address.topology == "standalone"
         self._closed = threading.Event()
@@ -188,8 +191,8 @@ class RedisClient:
             return [fault] * len(groups)
         return [reply] * len(groups)
 
-    def scan(self, pattern: str) -> set[bytes]:
-        """Every key that matches, on every server; slow.
+    def scan(self, pattern: str, *, within_s: float | None = None) -> set[bytes]:
+        """Every key that matches, on every server; slow. `within_s` is of each call to one.
 
         Raises:
             RedisFaultError: A server did not answer.
@@ -197,11 +200,11 @@ class RedisClient:
         if not self._is_found:
             self._find()
         found: set[bytes] = set()
-        for node in self._route.nodes():
+        for node in every_node(self._route):
             cursor = b"0"
             while True:
                 request = pack("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)
-                (reply,), _ = node.ask(request, 1, least_s=LIMIT_S_MIN)
+                (reply,), _ = node.ask(request, 1, least_s=LIMIT_S_MIN, within_s=within_s)
                 if isinstance(reply, redis.ResponseError):
                     raise RedisFaultError(fault_of(reply))
                 cursor, keys = reply
@@ -223,6 +226,7 @@ class RedisClient:
         """Begin anew in a child process."""
         self._lock = threading.Lock()
         self._closed = _copy(self._closed)
+        self.trips.renew()
         self._healer = None
         for node in self._route.nodes():
             node.renew()
@@ -335,7 +339,7 @@ class RedisClient:
             raise RedisFaultError("gone")
 
     def _make(self, place: Place, login: Login) -> Node:
-        return Node(place, login, self._heal)
+        return Node(place, login, self._heal, self.trips)
 
     def _heal(self) -> None:
         """Have a thread look after what fails, unless one does."""

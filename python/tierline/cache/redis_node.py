@@ -17,6 +17,7 @@ from tierline.cache.redis_faults import OPENING, RedisFaultError, fault_of
 from tierline.cache.redis_limits import LIMIT_S, limit_s
 from tierline.cache.redis_url import Login, Place
 from tierline.cache.redis_wire import Wire, pack
+from tierline.cache.round_trips import RoundTrips
 from tierline.circuit import Circuit
 
 _IDLE_MAX = 64
@@ -44,14 +45,18 @@ class Node:
         place: Where it listens.
         login: How to begin on a connection.
         failed: Told when the circuit opens.
+        trips: Counts what is asked of it, but not probes.
     """
 
-    def __init__(self, place: Place, login: Login, failed: Callable[[], None]) -> None:
+    def __init__(
+        self, place: Place, login: Login, failed: Callable[[], None], trips: RoundTrips
+    ) -> None:
         self.place = place
         self.circuit = Circuit()
         self.reign: str | None = None
         self._login = login
         self._tell = failed
+        self._trips = trips
         self._idle: deque[Wire] = deque()
         self._lock = threading.Lock()
 
@@ -80,6 +85,7 @@ class Node:
         until_s = now_s + given_s
         try:
             wire, is_kept = self._take(until_s, is_checked=within_s is not None)
+            self._trips.add()
             try:
                 replies = wire.exchange(request, count, now_s, until_s)
             except redis.ConnectionError:
@@ -88,6 +94,7 @@ class Node:
                 # It was closed while it was kept, and so perhaps were others.
                 self.drop_connections()
                 wire = self._connect(until_s)
+                self._trips.add()
                 replies = wire.exchange(request, count, now_s, until_s)
         except Exception as error:
             raise self._failed(error) from error

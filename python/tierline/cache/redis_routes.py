@@ -152,6 +152,10 @@ class Cluster:
         """Every owner."""
         return list({id(node): node for node in self._owners if node is not None}.values())
 
+    def is_whole(self) -> bool:
+        """Whether each slot has an owner."""
+        return None not in self._owners
+
     def find(self, until_s: float = math.inf) -> None:
         """Ask the nodes in turn, those that are well first, who owns which slots."""
         known = sorted(self._nodes.values(), key=lambda node: node.circuit.opened_s is not None)
@@ -186,6 +190,20 @@ class Cluster:
             if id(node) not in used:
                 del self._nodes[place]
                 node.drop_connections()
+
+
+def every_node(route: Route) -> list[Node]:
+    """The nodes that have all keys among them.
+
+    Raises:
+        RedisFaultError: They are not known, or nobody has some of the slots.
+    """
+    nodes = route.nodes()
+    if not nodes:
+        raise RedisFaultError("open")
+    if isinstance(route, Cluster) and not route.is_whole():
+        raise RedisFaultError("down")
+    return nodes
 
 
 def _answers(

@@ -106,7 +106,7 @@ def read_through(
     Raises:
         ValueError: An argument is out of range.
     """
-    _check("ttl_s", ttl_s)
+    check_ttl_s(ttl_s)
     if max_entries < 1:
         raise ValueError(f"max_entries must be at least 1, not {max_entries!r}")
     for name, seconds in (
@@ -146,6 +146,16 @@ def read_through(
         float(eager_beta),
         None if lease_s is None else float(lease_s),
     )
+
+
+def check_ttl_s(ttl_s: float) -> float:
+    """A time to live.
+
+    Raises:
+        ValueError: It is no finite number of seconds, or too few.
+    """
+    _check("ttl_s", ttl_s)
+    return float(ttl_s)
 
 
 def _check(name: str, seconds: float) -> None:

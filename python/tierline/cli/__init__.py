@@ -21,6 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "demo":
         return _demo(options)
+    if options.command == "top":
+        from tierline.cli.top import run  # noqa: PLC0415 (it imports the drivers)
+
+        return run(
+            options.url,
+            prefix=options.prefix,
+            interval_s=options.interval,
+            once=options.once,
+            as_json=options.json,
+        )
     _parser().print_help()
     return 2
 
@@ -44,6 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--url", help="a PostgreSQL URL to use instead of the embedded server")
     demo.add_argument("--path", help="where the embedded server keeps its data")
+    top = commands.add_parser(
+        "top",
+        help="show what running stores do: tiers, cached queries, horizon, servers, pools",
+        description="With a Redis URL it shows the stores that were opened with "
+        "publish_stats=True; with a PostgreSQL URL the servers, their sessions and the tables that "
+        "announce changes. Ctrl-C ends it.",
+    )
+    top.add_argument(
+        "url", help="redis://…, redis+sentinel://…, redis+cluster://… or postgresql://…"
+    )
+    top.add_argument("--prefix", default="tierline", help="of the stores' keys in Redis")
+    top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS")
+    top.add_argument("--once", action="store_true", help="show it once and end")
+    top.add_argument("--json", action="store_true", help="a line of JSON each time")
     return parser
 
 

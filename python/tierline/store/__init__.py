@@ -1,5 +1,8 @@
 """The store: an open handle on all tiers."""
 
+from tierline.cache.application import ApplicationCache
+from tierline.cache.application_keys import CacheKey
+from tierline.cache.spaces import CacheSpace
 from tierline.store.batches import Batch, batch
 from tierline.store.behind_values import DeadLetter, WriteBehindStats
 from tierline.store.coordination import (
@@ -10,18 +13,25 @@ from tierline.store.coordination import (
     orphans,
     recover,
 )
+from tierline.store.hot_key_file import HotKeys, hot_keys
 from tierline.store.loader import Deferred, Loader
 from tierline.store.opening import connect, open, reads  # noqa: A004 (the field's word)
 from tierline.store.pending_writes import PendingWrites
-from tierline.store.stats import Stats, TierStats
+from tierline.store.stats import CachedQueryStats, Stats, TierStats
 from tierline.store.store import Store
 from tierline.store.streams import Stream
 from tierline.store.transaction import Transaction
+from tierline.store.warming import WarmReport
 
 __all__ = [
+    "ApplicationCache",
     "Batch",
+    "CacheKey",
+    "CacheSpace",
+    "CachedQueryStats",
     "DeadLetter",
     "Deferred",
+    "HotKeys",
     "InDoubt",
     "Loader",
     "PendingWrites",
@@ -31,11 +41,13 @@ __all__ = [
     "Stream",
     "TierStats",
     "Transaction",
+    "WarmReport",
     "WriteBehindStats",
     "batch",
     "connect",
     "distributed",
     "distributed_setup",
+    "hot_keys",
     "open",
     "orphans",
     "reads",

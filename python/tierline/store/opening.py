@@ -9,6 +9,7 @@ from typing import get_args
 
 from returns.result import Failure, Success
 
+from tierline.cache.board import StatsBoard
 from tierline.cache.caches import Caches
 from tierline.cache.encryption import EncryptionKeys
 from tierline.cache.hearing_caches import HearingCaches
@@ -30,6 +31,7 @@ from tierline.result import Result, unwrap
 from tierline.store.backplane import Backplane, BackplaneName, last_write_of
 from tierline.store.pending_writes import JournalPlace
 from tierline.store.published import PublishedBackplane, UnannouncedWrites, why_not_published
+from tierline.store.publishing import Publisher
 from tierline.store.store import Store
 
 
@@ -51,6 +53,7 @@ def connect(
     unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
+    publish_stats: bool = False,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
 
@@ -84,6 +87,7 @@ def connect(
         cursor_secret: Signs the cursors of `fetch_page`: at least 16 bytes, the same in every
             process that is to understand them. Made anew for each store if None.
         encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
+        publish_stats: Show `store.stats()` in Redis every two seconds, for `tierline top`.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
@@ -104,30 +108,35 @@ def connect(
         options = _options(pool, pool_size, credentials, timeout_s, connect_timeout_s)
         _check_secret(cursor_secret)
         _check_backplane(backplane, max_staleness_s, redis, unannounced_writes)
+        if publish_stats and redis is None:
+            raise ConfigurationError(
+                "publish_stats shows statistics in Redis; give redis= too", operation="open"
+            )
         server = start_or_join(None if path is None else Path(path)) if url is None else None
     except RepositoryError as error:
         return Failure(error)
     try:
-        return Success(
-            _wire(
-                server,
-                server.conninfo if server else url or "",
-                options,
-                replicas=replicas,
-                reads=reads,
-                redis=redis,
-                prefix=prefix,
-                backplane=backplane,
-                staleness_s=max_staleness_s,
-                refuses=unannounced_writes == "refuse",
-                cursor_secret=cursor_secret,
-                encryption=encryption,
-            )
+        store = _wire(
+            server,
+            server.conninfo if server else url or "",
+            options,
+            replicas=replicas,
+            reads=reads,
+            redis=redis,
+            prefix=prefix,
+            backplane=backplane,
+            staleness_s=max_staleness_s,
+            refuses=unannounced_writes == "refuse",
+            cursor_secret=cursor_secret,
+            encryption=encryption,
         )
     except RepositoryError as error:
         if server is not None:
             server.close()
         return Failure(error)
+    if publish_stats and redis is not None:
+        store.publisher = Publisher(store, StatsBoard(redis, prefix=prefix))
+    return Success(store)
 
 
 def open(  # noqa: A001 (the field's word; reached as tl.open)
@@ -148,6 +157,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     unannounced_writes: UnannouncedWrites = "refuse",
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
+    publish_stats: bool = False,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
 
@@ -172,6 +182,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             unannounced_writes=unannounced_writes,
             cursor_secret=cursor_secret,
             encryption=encryption,
+            publish_stats=publish_stats,
         )
     )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from returns.result import Failure, Success
 
+from tierline.cache.application import ApplicationCache
 from tierline.cache.caches import Caches
 from tierline.closing import Closing
 from tierline.entity import Table
@@ -29,13 +30,13 @@ from tierline.sql.backplane import install_backplane_sql, uninstall_backplane_sq
 from tierline.sql.idempotency import CREATE, FORGET
 from tierline.sql.transactions import Isolation, TransactionMode
 from tierline.store.backplane import Backplane, TableSql, run_each
+from tierline.store.caching import Caching
 from tierline.store.dropping import drop
 from tierline.store.failures import built
 from tierline.store.idempotency import Once, is_missing_table
-from tierline.store.parts import StoreParts
 from tierline.store.pending_writes import JournalPlace, PendingWrites
+from tierline.store.publishing import Publisher
 from tierline.store.running import run_transaction, transaction_mode
-from tierline.store.stats import Stats, TierStats, l1_stats, l2_stats, query_stats
 from tierline.store.transaction import Transaction
 from tierline.store.verbs import Verbs
 
@@ -44,7 +45,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(StoreParts, Verbs[Database, Caches], Closing):
+class Store(Caching, Verbs[Database, Caches], Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
@@ -54,7 +55,9 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
     Attributes:
         database: L3.
         caches: L1 and L2.
+        cache: The application's own keys, in L1 and L2.
         backplane: Hears of changes; None without one.
+        publisher: Shows the statistics in Redis; None unless `publish_stats=True`.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
     ) -> None:
         self.database = database
         self.caches = caches
+        self.cache = ApplicationCache(caches.l2)
         self.backplane = backplane
+        self.publisher: Publisher | None = None
         self._server = server
         self.subscriptions = Subscriptions(database.schema)
         self._cursor_secret = cursor_secret or secrets.token_bytes(32)
@@ -270,22 +275,6 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
         """
         return self._announce(tables, "uninstall_backplane", uninstall_backplane_sql)
 
-    def stats(self) -> Stats:
-        """Hits, misses, loads and evictions of each tier since the store was opened."""
-        tiers = [l1_stats(cache) for cache in self.caches.all()]
-        queries = self.caches.queries.stats()
-        if queries.loads:
-            tiers.append(query_stats(queries))
-        if self.caches.l2 is not None:
-            tiers.append(l2_stats(self.caches.l2))
-        reads = self.database.reads()
-        tiers.append(
-            TierStats(
-                "L3", hits=reads.found, misses=reads.empty, loads=reads.found, errors=reads.errors
-            )
-        )
-        return Stats(tuple(tiers), self.write_behind.stats())
-
     def health(self) -> Health:
         """What is known of each PostgreSQL server: role, lag, circuit, pool, version.
 
@@ -331,6 +320,8 @@ class Store(StoreParts, Verbs[Database, Caches], Closing):
             return
         self._closed = True
         try:
+            if self.publisher is not None:
+                self.publisher.close()
             self._pending_writes.close()
             if self.backplane is not None:
                 self.backplane.close()

@@ -26,6 +26,7 @@ use super::{
 
 mod aging;
 mod announcing;
+mod heat;
 mod life;
 mod storing;
 mod values;

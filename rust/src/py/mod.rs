@@ -18,6 +18,7 @@ mod flight;
 mod frame;
 mod frame_reader;
 mod get;
+mod hottest;
 mod items;
 mod layout;
 mod libpq;
