@@ -11,6 +11,7 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline._core import Cache, FrameReader
+from tierline.cache.floors import wall_ms
 from tierline.cache.l2_names import l2_beginning, l2_name, value_key
 from tierline.cache.leases import Asked, Leases, ask
 from tierline.cache.reading import HELD_IN, ReadByKey, kept, no_row, reading
@@ -174,7 +175,7 @@ class TableCache(Generic[T, K]):
                 names,
                 frames,
                 beginning=f"{reign} ",
-                now_s=time.time(),
+                now_s=wall_ms() / 1000,
                 ttl_s=self.strategy.ttl_s,
                 rest_s=options.ttl_s or self.strategy.ttl_s,
             )
