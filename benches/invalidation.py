@@ -13,7 +13,8 @@ import tierline as tl
 from entities import Flight
 from measure import Contender, Deferred, Timed
 from tierline.cache.query_cache import QueryCache
-from tierline.query.readings import RowChange, bound, readings_of
+from tierline.query.changes import RowChange
+from tierline.query.readings import bound, readings_of
 from workload import OURS, Workload, at_most, workload
 from world import World
 

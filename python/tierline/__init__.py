@@ -78,7 +78,6 @@ from tierline.query.arrays import all_, any_, contains_all, overlaps
 from tierline.query.assignments import set  # noqa: A004 (the field's word)
 from tierline.query.casts import cast
 from tierline.query.choices import between, case, coalesce, greatest, least, nullif
-from tierline.query.evaluate import evaluate, row_filter
 from tierline.query.functions import (
     array_agg,
     asc,
@@ -117,7 +116,7 @@ from tierline.query.windows import (
     row_number,
     rows,
 )
-from tierline.repository import MemoryRepository, Repository, memory_repository, repository
+from tierline.repository import Repository, repository
 from tierline.repository.events import Changed, Reaction, Subscription
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
@@ -141,6 +140,8 @@ if TYPE_CHECKING:
         read_after,
         write_token,
     )
+    from tierline.query.evaluate import evaluate, row_filter
+    from tierline.repository.memory import MemoryRepository, memory_repository
     from tierline.store import (
         ApplicationCache,
         Batch,
@@ -368,7 +369,7 @@ __all__ = [
     "write_token",
 ]
 
-# The store imports the drivers, so it is loaded when first used.
+# The store imports the drivers, and evaluation in memory is large: they are loaded when first used.
 _POSTGRES = (
     "Acquired", "CircuitChanged", "DeadLettered", "Event", "EventSubscription", "FailedOver",
     "Health", "NodeHealth", "PoolOptions", "PoolStats", "Ran", "ReadPolicy", "Retried",
@@ -383,6 +384,8 @@ _STORE = (
 _LAZY: dict[str, str] = {
     **dict.fromkeys(_POSTGRES, "tierline.postgres"),
     **dict.fromkeys(_STORE, "tierline.store"),
+    **dict.fromkeys(("evaluate", "row_filter"), "tierline.query.evaluate"),
+    **dict.fromkeys(("MemoryRepository", "memory_repository"), "tierline.repository.memory"),
 }
 
 

@@ -18,7 +18,8 @@ from tierline.cache.query_cache import CHANGES_MAX, QueryCache, changes_of_keys
 from tierline.cache.query_index import Slot, TableIndex
 from tierline.cache.strategy import ReadOptions
 from tierline.query import readings as reading_of
-from tierline.query.readings import RowChange, bound, readings_of, touches
+from tierline.query.changes import RowChange
+from tierline.query.readings import bound, readings_of, touches
 
 
 class Plane(msgspec.Struct, frozen=True):

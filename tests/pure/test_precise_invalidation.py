@@ -20,7 +20,8 @@ from tests.grammar import plans, queries, relations, shapes, tables
 
 import tierline as tl
 from tierline.cache.query_cache import QueryCache
-from tierline.query.readings import Row, RowChange, readings_of
+from tierline.query.changes import Row, RowChange
+from tierline.query.readings import readings_of
 
 IS_LONG = os.environ.get(LONG) == "1"
 CASES = 700 if IS_LONG else 20

@@ -15,7 +15,7 @@ from tierline.cache.redis import RedisTier
 from tierline.cache.strategy import ReadThrough
 from tierline.cache.tables import TableCache
 from tierline.entity import Table
-from tierline.query.readings import RowChange
+from tierline.query.changes import RowChange
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -11,7 +11,7 @@ from tierline.cache.tables import TableCache
 from tierline.cache.written import Written
 from tierline.entity import Table
 from tierline.errors import RepositoryError
-from tierline.query.readings import RowChange
+from tierline.query.changes import RowChange
 
 
 class PendingCaches:

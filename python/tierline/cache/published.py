@@ -32,7 +32,7 @@ from tierline.cache.written import Written
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
 from tierline.errors import ConnectionError, RepositoryError  # noqa: A004
-from tierline.query.readings import RowChange
+from tierline.query.changes import RowChange
 from tierline.sql.running import Ended
 
 KEYS_MAX = 1_000

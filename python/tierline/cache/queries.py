@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import msgspec
 
 from tierline.cache.strategy import ReadThrough, read_through
 from tierline.entity import Table
 from tierline.query.query import Fetchable, Query
-from tierline.query.readings import Reading, readings_of
 from tierline.sql.raw import RawQuery
+
+if TYPE_CHECKING:
+    from tierline.query.readings import Reading
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -41,6 +43,9 @@ class CachedQuery(msgspec.Struct, Generic[T_co], frozen=True, eq=False, dict=Tru
     @property
     def readings(self) -> tuple[Reading, ...]:
         """What the query reads of each table."""
+        # It evaluates conditions on rows, and is imported when it is first wanted.
+        from tierline.query.readings import Reading, readings_of  # noqa: PLC0415
+
         if isinstance(self.query, Query):
             query: Query[Any] = cast("Any", self.query)
             return readings_of(query)

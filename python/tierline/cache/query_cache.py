@@ -23,7 +23,8 @@ from tierline.cache.strategy import PLAIN, TTL_S_MIN, ReadOptions, ReadThrough
 from tierline.cache.tallies import Tallies, Tally
 from tierline.entity import Table
 from tierline.entity.validation import BadFieldsError
-from tierline.query.readings import Reading, RowChange
+from tierline.query.changes import RowChange
+from tierline.query.readings import Reading
 
 Loaded: TypeAlias = Fetched[list[Any]]
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from tierline.cache.intervals import Intervals
+from tierline.query.changes import Row, RowChange
 from tierline.query.expressions import ColumnRef
 from tierline.query.lookups import (
     Between,
@@ -19,7 +20,7 @@ from tierline.query.lookups import (
     lookups_of,
     place_of,
 )
-from tierline.query.readings import Reading, Row, RowChange, Test, tests_of, touches
+from tierline.query.readings import Reading, Test, tests_of, touches
 
 COMPANY_MAX = 16
 """Results with one value of a column, from which on another is looked up by a range instead."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tierline.entity import Table
-from tierline.query.readings import RowChange
+from tierline.query.changes import RowChange
 
 
 class Written(NamedTuple):

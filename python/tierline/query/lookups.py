@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from tierline.query.changes import Row
 from tierline.query.evaluate.expressions import cast_to, common_type
 from tierline.query.evaluate.scopes import RowScope
 from tierline.query.evaluate.values import constant, key, ordered_key
@@ -17,7 +18,7 @@ from tierline.query.expressions import (
     Not,
     Value,
 )
-from tierline.query.readings import Reading, Row, column_reader
+from tierline.query.readings import Reading, column_reader
 
 VALUES_MAX = 64
 """Values of one `is_in` that are looked up one by one."""

@@ -16,6 +16,7 @@ import msgspec
 
 from tierline.entity import Table
 from tierline.entity.types import is_tuple
+from tierline.query.changes import Row, RowChange
 from tierline.query.evaluate.joining import has_nested
 from tierline.query.evaluate.registry import compiled
 from tierline.query.evaluate.scopes import RowScope
@@ -34,24 +35,8 @@ from tierline.query.expressions import (
 from tierline.query.parameters import Param, binder
 from tierline.query.query import Query
 
-Row: TypeAlias = Mapping[str, Any]
-"""A row by its columns' SQL names, with the values that entities hold; those that are not known
-are left out, so that the empty one is any row."""
-
 Test: TypeAlias = Callable[[Row], bool]
 """Whether a row may be let in."""
-
-
-class RowChange(msgspec.Struct, frozen=True):
-    """One row before and after a write.
-
-    Attributes:
-        old: The row before, as far as it is known; None if there was none.
-        new: The row after; None if there is none.
-    """
-
-    old: Row | None
-    new: Row | None
 
 
 class Reading(msgspec.Struct, frozen=True, eq=False):

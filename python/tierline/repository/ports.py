@@ -11,8 +11,8 @@ from returns.result import Failure, Success
 from tierline.cache import ReadThrough
 from tierline.entity import Table
 from tierline.errors import RepositoryError
+from tierline.query.changes import RowChange
 from tierline.query.paging import Page, PageQuery
-from tierline.query.readings import RowChange
 from tierline.result import Result
 from tierline.sql import Staged, Statement
 

@@ -14,8 +14,8 @@ from tierline.errors import (
     QueryError,
     RepositoryError,
 )
+from tierline.query.changes import RowChange
 from tierline.query.parameters import binder
-from tierline.query.readings import RowChange
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
 from tierline.repository.events import Watch
 from tierline.repository.observing import observed, reach_of_write

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from types import UnionType
 from typing import (
     Any,
+    ClassVar,
     LiteralString,
     Protocol,
     TypeAlias,
@@ -22,7 +23,6 @@ import msgspec
 from tierline.entity import Table
 from tierline.entity.column import column_of
 from tierline.entity.types import column_type, without_none
-from tierline.query.evaluate.registry import NOT_IN_MEMORY
 from tierline.query.expressions import Expr
 from tierline.query.parameters import Param
 from tierline.query.plain_values import plain_value
@@ -51,6 +51,8 @@ class Identifier(msgspec.Struct, frozen=True):
 class RawSql(msgspec.Struct, frozen=True, eq=False, dict=True):
     """SQL without rows, or a fragment of SQL; make it with `tl.sql`."""
 
+    not_in_memory: ClassVar[str] = "only a database reads SQL"
+
     parts: tuple[Part, ...]
 
     @property
@@ -72,9 +74,6 @@ class RawQuery(RawSql, Fetchable[R_co], frozen=True, eq=False, dict=True):
 
     def __repr__(self) -> str:
         return f"<SQL into {_shown_into(self)}: {_short(self)}>"
-
-
-NOT_IN_MEMORY.update(dict.fromkeys((RawSql, RawQuery), "only a database reads SQL"))
 
 
 class TemplateLike(Protocol):

@@ -13,8 +13,8 @@ import msgspec
 
 from tierline.entity import Column, Table
 from tierline.entity.types import INT8
+from tierline.query.changes import Row, RowChange
 from tierline.query.expressions import Expr
-from tierline.query.readings import Row, RowChange
 from tierline.query.shapes import maker
 from tierline.query.writes import Delete, Insert, Returning, Update, Write
 from tierline.sql.backplane import TELLS

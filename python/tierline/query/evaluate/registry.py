@@ -147,9 +147,18 @@ def compiled(node: Expr, scope: Scope) -> Read:
     return build(node, scope)
 
 
+def why_not(kind: type[Any]) -> str | None:
+    """Why a construct is not evaluated in memory, if that is known.
+
+    What lies above this package says it itself, in an attribute of the class.
+    """
+    reason: str | None = NOT_IN_MEMORY.get(kind) or getattr(kind, "not_in_memory", None)
+    return reason
+
+
 def not_in_memory(kind: type[Any]) -> TypeError:
     """What is raised for a construct that only a database can answer."""
-    reason = NOT_IN_MEMORY.get(kind, "no evaluation is known for it")
+    reason = why_not(kind) or "no evaluation is known for it"
     return TypeError(f"{kind.__name__} cannot be evaluated in memory: {reason}")
 
 

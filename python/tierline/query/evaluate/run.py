@@ -12,7 +12,7 @@ from tierline.entity.types import INT8
 from tierline.entity.validation import element_problem
 from tierline.errors import DecodeError, FieldError, QueryError, ValidationError
 from tierline.query.evaluate.contexts import Context, Name
-from tierline.query.evaluate.registry import NOT_IN_MEMORY, Run, compiled, not_in_memory
+from tierline.query.evaluate.registry import Run, compiled, not_in_memory, why_not
 from tierline.query.evaluate.scopes import RowScope
 from tierline.query.evaluate.select import answering, plan_of
 from tierline.query.evaluate.tables import data_of, nodes, tables_of
@@ -60,7 +60,7 @@ def evaluate(
     Example:
         ``tl.evaluate(tl.select(PLANES, where=lambda p: p.seats > 150), planes)``
     """
-    if type(query) in NOT_IN_MEMORY:
+    if why_not(type(query)):
         raise not_in_memory(type(query))
     query_given("evaluate", query)
     try:
