@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tierline._core import Cache, __version__
+from tierline._later import MODULE_OF
 from tierline.cache import (
     CacheAside,
     CachedFunction,
@@ -369,28 +370,9 @@ __all__ = [
     "write_token",
 ]
 
-# The store imports the drivers, and evaluation in memory is large: they are loaded when first used.
-_POSTGRES = (
-    "Acquired", "CircuitChanged", "DeadLettered", "Event", "EventSubscription", "FailedOver",
-    "Health", "NodeHealth", "PoolOptions", "PoolStats", "Ran", "ReadPolicy", "Retried",
-    "WroteBehind", "read_after", "write_token",
-)  # fmt: skip
-_STORE = (
-    "ApplicationCache", "Batch", "CacheKey", "CacheSpace", "CachedQueryStats", "DeadLetter",
-    "Deferred", "HotKeys", "InDoubt", "Loader", "PendingWrites", "Recovery", "Stats", "Store",
-    "Stream", "TierStats", "Transaction", "WarmReport", "WriteBehindStats", "batch", "connect",
-    "distributed", "distributed_setup", "hot_keys", "open", "orphans", "reads", "recover",
-)  # fmt: skip
-_LAZY: dict[str, str] = {
-    **dict.fromkeys(_POSTGRES, "tierline.postgres"),
-    **dict.fromkeys(_STORE, "tierline.store"),
-    **dict.fromkeys(("evaluate", "row_filter"), "tierline.query.evaluate"),
-    **dict.fromkeys(("MemoryRepository", "memory_repository"), "tierline.repository.memory"),
-}
-
 
 def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
+    module = MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'tierline' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 (only when something is used)
