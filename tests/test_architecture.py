@@ -19,7 +19,7 @@ RUST = ROOT / "rust" / "src"
 # *describe* -> *compile* -> *perform* -> *compose*: each package stands on a line and sees the
 # lines below it. Packages of one line do not see each other, so performers stay independent.
 LINES = (
-    ("errors", "result", "deadline", "closing", "circuit", "_core"),
+    ("errors", "result", "deadline", "closing", "circuit", "_core", "_later"),
     ("entity",),
     ("query",),
     ("sql",),
