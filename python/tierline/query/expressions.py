@@ -6,7 +6,8 @@ Comparisons follow SQL: with NULL on either side the answer is unknown, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -168,7 +169,7 @@ def parts(node: Expr) -> Iterator[Any]:
         if type(current) is tuple:
             open_nodes += current
         else:
-            open_nodes += (getattr(current, name) for name in _branches(type(current)))
+            open_nodes += _nodes_of(type(current))(current)
 
 
 def columns_in(nodes: Iterable[object]) -> list[ColumnRef]:
@@ -184,8 +185,7 @@ def columns_in(nodes: Iterable[object]) -> list[ColumnRef]:
         elif kind is tuple:
             open_nodes += current
         elif kind not in _LEAVES:
-            for name in _branches(kind):
-                open_nodes.append(getattr(current, name))
+            open_nodes += _nodes_of(kind)(current)
     return columns
 
 
@@ -201,25 +201,35 @@ def kinds_in(node: object) -> set[type]:
             open_nodes += current
         elif kind not in _LEAVES:
             kinds.add(kind)
-            for name in _branches(kind):
-                open_nodes.append(getattr(current, name))
+            open_nodes += _nodes_of(kind)(current)
     return kinds
 
 
-def _branches(kind: Any) -> tuple[str, ...]:
-    """The fields of a kind of node that nodes may stand in."""
-    found = _BRANCHES.get(kind)
+def _nodes_of(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes from a node of a kind all that nodes may stand in."""
+    found = _NODES_OF.get(kind)
     if found is None:
         hints: dict[str, Any] = {}
         if issubclass(kind, (Expr, Ordering)):
             for base in reversed(kind.__mro__):
                 hints |= getattr(base, "__annotations__", {})
-        found = tuple(name for name, hint in hints.items() if not _is_plain(str(hint)))
-        _BRANCHES[kind] = found
+        found = _NODES_OF[kind] = _getter(
+            [name for name, hint in hints.items() if not _is_plain(str(hint))]
+        )
     return found
 
 
-_BRANCHES: dict[type, tuple[str, ...]] = {}
+_NODES_OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    if not names:
+        return lambda _: ()
+    # Of a single name it is no tuple.
+    only = attrgetter(*names)
+    return lambda node: (only(node),)
 
 
 def _is_plain(annotation: str) -> bool:

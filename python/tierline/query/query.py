@@ -139,7 +139,8 @@ class Query(msgspec.Struct, Fetchable[T_co], frozen=True, eq=False, dict=True):
     def sources(self) -> tuple[Relation, ...]:
         """Everything it reads from."""
         first = self.table if self.relation is None else self.relation
-        return (first, *(join.relation for join in self.joins))
+        # Not a generator: every step of every query asks.
+        return (first, *[join.relation for join in self.joins]) if self.joins else (first,)
 
     @property
     def is_plain(self) -> bool:
