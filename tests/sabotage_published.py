@@ -8,6 +8,11 @@ PUBLISHED_TESTS = "real/test_published.py"
 BEHIND = "real/test_published_behind.py"
 OUTAGES = "real/test_published_outages.py"
 
+_LOOK = (
+    "        if self._published.asks:\n"
+    "            self._published.look_back(self._of_this_life(self._ended(RUNNING)))\n"
+)
+
 PUBLISHED = (
     Guard(
         "redis backplane: announced before COMMIT",
@@ -45,6 +50,29 @@ PUBLISHED = (
         "cache/published.py",
         (("            self._drop_results(one.announcement)\n", "            pass\n"),),
         f"{PUBLISHED_TESTS}::test_a_result_that_was_read_before_the_commit_goes_when_it_has_ended",
+    ),
+    Guard(
+        "redis backplane: what has ended is asked behind the answer",
+        "store/published.py",
+        (
+            (_LOOK, ""),
+            ("        return min(self._max", _LOOK + "        return min(self._max"),
+        ),
+        f"{PUBLISHED_TESTS}::test_a_result_goes_when_its_change_is_heard_behind_the_heartbeat",
+    ),
+    Guard(
+        "redis backplane: results go when what ran has ended",
+        "cache/published.py",
+        (("if ended is None or gone:", "if ended is None:"),),
+        f"{PUBLISHED_TESTS}::"
+        "test_who_begins_to_listen_after_an_announcement_drops_results_when_it_has_ended",
+    ),
+    Guard(
+        "redis backplane: who stood still, and had not heard it",
+        "cache/published.py",
+        (("for cache in self.hearing() if gone else ():", "for cache in ():"),),
+        f"{PUBLISHED_TESTS}::"
+        "test_what_was_announced_before_it_listened_is_told_again_when_it_has_ended",
     ),
     Guard(
         "redis backplane: own results are told before they are spared",

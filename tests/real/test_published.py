@@ -21,8 +21,8 @@ from tests.real.test_backplane import EXACT, Mixed
 
 import tierline as tl
 from tierline.cache.hearing import HearingCache
-from tierline.cache.pending import PendingCaches
 from tierline.cache.published import KEYS_MAX, PublishedCaches
+from tierline.cache.subscribing import _Listener
 from tierline.postgres import Session
 from tierline.postgres.two_phase import Participant
 from tierline.store import two_phase
@@ -363,6 +363,75 @@ def test_a_result_that_was_read_before_the_commit_goes_when_it_has_ended(opened:
     assert other.fetch_all(query) == tl.Success([page(2)])
 
 
+def test_a_result_goes_when_its_change_is_heard_behind_the_heartbeat(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    store, other = opened(), opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2)]).unwrap()
+    caught_up(other)
+    assert other.fetch_all(query).map(len) == tl.Success(2)
+    beat = _Listener._beat
+
+    def late(listener: _Listener, connection: Any, hearing: Any) -> None:
+        # As if it were on its way when the listener looked for messages, and committed by now.
+        monkeypatch.setattr(_Listener, "_beat", beat)
+        pages.update(page(1, 7)).unwrap()
+        beat(listener, connection, hearing)
+
+    monkeypatch.setattr(_Listener, "_beat", late)
+    caught_up(other)
+    assert other.fetch_all(query) == tl.Success([page(2)])
+
+
+def test_who_begins_to_listen_after_an_announcement_drops_results_when_it_has_ended(
+    opened: Open,
+) -> None:
+    query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
+    store = opened()
+    (pages,) = repositories(store)
+    pages.create_many([page(1), page(2)]).unwrap()
+    began: list[tl.Store] = []
+
+    def begin() -> None:
+        newcomer = opened()
+        caught_up(newcomer)
+        assert newcomer.fetch_all(query).map(len) == tl.Success(2)
+        began.append(newcomer)
+
+    before_commit(store, begin)
+    pages.update(page(1, 7)).unwrap()
+    caught_up(*began)
+    assert began[0].fetch_all(query) == tl.Success([page(2)])
+
+
+def test_what_was_announced_before_it_listened_is_told_again_when_it_has_ended(
+    opened: Open,
+) -> None:
+    store = opened()
+    (pages,) = repositories(store)
+    pages.create(page(1)).unwrap()
+    caught_up(store)
+    began: list[tuple[tl.Store, int]] = []
+    told: list[int] = []
+
+    def begin() -> None:
+        newcomer = opened()
+        repositories(newcomer)
+        caught_up(newcomer)
+        (cache,) = published(newcomer).hearing()
+        cache.announce = lambda _, xid: told.append(xid)  # type: ignore[method-assign]
+        began.append((newcomer, max(xid for _, xid in published(store)._said)))
+
+    before_commit(store, begin)
+    pages.update(page(1, 7)).unwrap()
+    ((newcomer, xid),) = began
+    caught_up(newcomer)
+    # Whoever stood still meanwhile may have forgotten that it was told.
+    assert xid in told
+
+
 def test_no_result_waits_for_what_the_database_cannot_tell(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,26 +492,31 @@ def test_a_result_goes_when_a_commit_that_was_not_answered_is_seen_late(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = tl.cached_query(tl.select(PAGES, where=lambda p: p.version == 0), ttl_s=600)
-    store, other = opened(), opened()
+    store = opened()
     (pages,) = repositories(store)
     pages.create_many([page(1), page(2)]).unwrap()
     caught_up(store)
-    answered = Session.commit
+    assert store.fetch_all(query).map(len) == tl.Success(2)
+    left: list[Session] = []
 
     def unanswered(session: Session) -> tl.Result[None, tl.RepositoryError]:
-        # The caches are told while it still runs, and so is a read.
-        store.caches.invalidate(PAGES, [1], xid=session.xid)
-        assert store.fetch_all(query).map(len) == tl.Success(2)
-        answered(session).unwrap()
+        left.append(session)
         unknown = tl.CommitUnknownError("", operation="transaction")
         unknown.xid = session.xid
         return tl.Failure(unknown)
 
+    # The caches are told while it still runs, and so is a read.
     with monkeypatch.context() as cut:
         cut.setattr(Session, "commit", unanswered)
-        cut.setattr(PendingCaches, "apply", lambda *_: None)
-        pages.update(page(1, 7)).unwrap()
-    caught_up(store, other)
+        cut.setattr(Session, "close", lambda _: None)
+        cut.setattr("tierline.store.running.outcome", lambda *_, **__: None)
+        failure(pages.update(page(1, 7)), tl.CommitUnknownError)
+    caught_up(store)
+    assert store.fetch_all(query).map(len) == tl.Success(2)
+    (session,) = left
+    session.commit().unwrap()
+    session.close()
+    caught_up(store)
     assert store.fetch_all(query) == tl.Success([page(2)])
 
 

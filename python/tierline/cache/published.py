@@ -78,7 +78,7 @@ class PublishedCaches(HearingCaches):
 
     Attributes:
         channel: Where they are published.
-        hurry_s: In how many seconds it is to be asked again what has ended.
+        hurry_s: In how many seconds a heartbeat is due, after which it is asked what has ended.
         wake: Asks for a heartbeat.
     """
 
@@ -145,6 +145,7 @@ class PublishedCaches(HearingCaches):
         with self._guard:
             self._unsettled.clear()
             self._running, self._running_told_s = ended.running, time.monotonic()
+        self.hurry_s = _HURRY_S_MIN if ended.running else math.inf
         self.begin_hearing(ended.latest, ended.history)
         for cache in self.hearing():
             self._tell_running(cache)
@@ -179,14 +180,24 @@ class PublishedCaches(HearingCaches):
         return bool(self._unsettled or self._running)
 
     def look_back(self, ended: Ended | None) -> None:
-        """What has ended by now, None if that cannot be told; `hurry_s` is when to ask again."""
+        """What had ended when all was heard that a heartbeat proves; None if that cannot be told.
+
+        What is heard between the question and the answer to the heartbeat may have ended before
+        both: who asked earlier would not know that it concerns a result.
+        """
         now_s = time.monotonic()
         with self._guard:
             over = [] if ended is None else self._take_ended(ended)
+            gone = [] if ended is None else self._take_gone(ended)
             again = self._take_old(now_s)
-        if ended is None:
-            # The horizon of results moves on, so none may wait for what cannot be told.
+        if ended is None or gone:
+            # The horizon of results moves on, so none may wait for what cannot be told; nor is it
+            # known which of them lack what was announced before this process listened.
             self.queries.clear()
+        for cache in self.hearing() if gone else ():
+            # As below, those who have not stood still lose nothing by it.
+            for xid in gone:
+                cache.announce(None, xid)
         for one in over:
             # A result that was read since it was heard may still lack it.
             self._drop_results(one.announcement)
@@ -199,11 +210,22 @@ class PublishedCaches(HearingCaches):
             self._running_told_s = now_s
             for cache in self.hearing():
                 self._tell_running(cache)
-        self.hurry_s = self.hurry_s * _HURRY_FACTOR if self._unsettled else math.inf
+        if not self.asks:
+            self.hurry_s = math.inf
+
+    def hurry(self) -> float:
+        """In how many seconds the next heartbeat is due, each time in more of them."""
+        self.hurry_s *= _HURRY_FACTOR
+        return self.hurry_s
+
+    def _take_gone(self, ended: Ended) -> list[int]:
+        """Forget what ran when it began to listen and has ended; what that is."""
+        gone = [xid for xid in self._running if ended.has(xid)]
+        self._running = tuple(xid for xid in self._running if xid not in gone)
+        return gone
 
     def _take_ended(self, ended: Ended) -> list[_Heard]:
-        """Forget what has ended; what that is."""
-        self._running = tuple(xid for xid in self._running if not ended.has(xid))
+        """Forget what was heard of and has ended; what that is."""
         done = [xid for xid in self._unsettled if ended.has(xid)]
         return [one for xid in done for one in self._unsettled.pop(xid)]
 

@@ -82,9 +82,14 @@ class PublishedBackplane(Backplane):
         if self._unchecked:
             self._unchecked = False
             self._announce_all()
+        return min(self._max_staleness_s / BEATS, _BEAT_S_MAX, self._published.hurry())
+
+    def caught_up(self, sent_s: float) -> None:
+        """See `Subscriber.caught_up`."""
+        # Behind the answer, when all is heard of that had ended before the heartbeat was sent.
         if self._published.asks:
             self._published.look_back(self._of_this_life(self._ended(RUNNING)))
-        return min(self._max_staleness_s / BEATS, _BEAT_S_MAX, self._published.hurry_s)
+        super().caught_up(sent_s)
 
     def _announce_all(self) -> None:
         """Every table's changes are announced: its writers do it."""
