@@ -209,7 +209,7 @@ FAULTS: tuple[Callable[[World], None], ...] = (
 def test_nothing_older_than_the_bound_is_seen_whatever_breaks(
     world: World, stalls: Stalls, record_property: Callable[[str, object], None]
 ) -> None:
-    for _ in range(times(1, 60)):
+    for _ in range(times(1, 100)):
         for fault in FAULTS:
             fault(world)
             time.sleep(0.3)
