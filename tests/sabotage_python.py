@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from compileall import compile_dir
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from sabotage_backplane import BACKPLANE
 from sabotage_behind import BEHIND
@@ -448,7 +450,10 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [guard for guard in GUARDS if not arguments or arguments[0] in guard.name]
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
-        packages = [copied(Path(folder) / str(n)) for n in range(WORKERS)]
+        packages = [copied(PACKAGE, Path(folder) / "0")]
+        # Bytecode that is told by the text it was made of, as a change may keep size and second.
+        compile_dir(packages[0], quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        packages += [copied(packages[0], Path(folder) / str(n)) for n in range(1, WORKERS)]
         # One that is taken is put back after its guard, for the next.
         free = queue.SimpleQueue[Path]()
         for package in packages:
@@ -461,10 +466,11 @@ def main(arguments: Sequence[str]) -> int:
     return int(unnoticed > 0)
 
 
-def copied(folder: Path) -> Path:
-    """A copy of the package with the native module of the installed one."""
+def copied(source: Path, folder: Path) -> Path:
+    """A copy of a package with the native module of the installed one."""
     package = folder / "tierline"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "_core*.so"))
+    left_out = ("__pycache__", "_core*.so") if source == PACKAGE else ()
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns(*left_out))
     shutil.copy(str(_core.__file__), package)
     return package
 
@@ -491,12 +497,14 @@ def failing(package: Path, test: str) -> str | None:
     """How a test fails or never ends, or None."""
     options = ("-x", "-q", "-p", "no:cacheprovider", "--no-header")
     command = [sys.executable, "-m", "pytest", *options, f"tests/{test}"]
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    # pytest makes anew what it rewrites, of its plugins too, where it may not keep it.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            # Bytecode is found by size and second, and a change may keep both.
-            env={**os.environ, "PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment,
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
