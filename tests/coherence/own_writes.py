@@ -15,10 +15,10 @@ A message that is not told drops every result. One that is told is spared as oft
 its transaction. One of a transaction that is not known may be another's, or be heard before its own
 writer has decided: it waits, at the longest until a heartbeat has come back.
 
-A transaction that is prepared is announced *early*, in a transaction before its COMMIT PREPARED. What
-is heard early is remembered; behind the answer to each heartbeat the database is asked what has
-ended, and what has is then taken as if it were heard at that moment. If COMMIT PREPARED is not
-answered, the write is *in doubt*: it may be seen later, so it is not noted, and every result goes.
+A transaction that is prepared is announced *early*, before its COMMIT PREPARED. What is heard early
+is remembered; behind the answer to each heartbeat the database is asked what has ended, and what
+has is then taken as if it were heard at that moment. If COMMIT PREPARED is not answered, the write
+is *in doubt*: it may be seen later, so it is not noted, and every result goes.
 
 What may never be:
 
@@ -286,9 +286,7 @@ class Explored(NamedTuple):
     spares: bool
 
 
-def explore(
-    script: tuple[Op, ...], without: str | None = None, *, early: bool = False
-) -> Explored:
+def explore(script: tuple[Op, ...], without: str | None = None, *, early: bool = False) -> Explored:
     """Try everything, the shortest ways first."""
     protocol = Protocol(script, without, early=early)
     seen, edge, spares = {START}, [START], False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from tests.coherence.own_writes import EARLY_GUARDS, GUARDS, SCRIPTS, Op, explore
 
-
 EITHER = pytest.mark.parametrize("early", [False, True], ids=["at commit", "early"])
 
 
