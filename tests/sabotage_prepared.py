@@ -13,6 +13,12 @@ _ANNOUNCING = (
     '                _step(f"announced {part.name}")\n'
 )
 
+_TOLD = "announce_prepared(store.database, (ANNOUNCE_ANY, (xid,)), self._until_s)"
+_LIFTED = (
+    'LIFTED = f"{_NEXT} + ((transaction::text::int8 - {_NEXT} + 2147483648) & 4294967295) '
+    '- 2147483648"'
+)
+
 PREPARED = (
     Guard(
         "prepared transactions: announced",
@@ -43,24 +49,13 @@ PREPARED = (
     Guard(
         "prepared transactions: announced by recovery",
         "store/recovery.py",
-        (
-            (
-                "        told = announce_prepared(store.database, (ANNOUNCE_ANY, (xid,)), self._until_s)\n",
-                "        told = Success(0)\n",
-            ),
-        ),
+        ((_TOLD, "Success(0)"),),
         f"{KILLED}::test_a_coordinator_killed_at_a_step_leaves_no_reader_behind[decided]",
     ),
     Guard(
         "prepared transactions: whole ids",
         "sql/collecting.py",
-        (
-            (
-                '    f"{_NEXT} + ((transaction::text::int8 - {_NEXT} + 2147483648) & 4294967295) '
-                '- 2147483648"\n',
-                '    "transaction::text::int8"\n',
-            ),
-        ),
+        ((_LIFTED, 'LIFTED = "transaction::text::int8"'),),
         f"{TESTS}::test_recovery_names_transactions_by_their_whole_ids",
     ),
     Guard(
@@ -89,7 +84,7 @@ PREPARED = (
     Guard(
         "prepared transactions: what is deferred is collected",
         "sql/collecting.py",
-        (('    "SET CONSTRAINTS ALL IMMEDIATE; "\n', '    "SELECT 0; "\n'),),
+        (("SET CONSTRAINTS ALL IMMEDIATE; ", "SELECT 0; "),),
         f"{TESTS}::test_what_is_deferred_is_announced_too",
     ),
     Guard(
@@ -102,7 +97,7 @@ PREPARED = (
         "prepared transactions: results wait for the end",
         "cache/hearing_caches.py",
         (("        if not announcement.early:\n", "        if True:\n"),),
-        f"{TESTS}::test_own_writes_are_spared_unless_they_are_in_doubt",
+        f"{TESTS}::test_an_own_write_that_does_not_concern_a_result_leaves_it",
     ),
     Guard(
         "prepared transactions: results go with the end",
@@ -150,7 +145,7 @@ PREPARED = (
         "prepared transactions: what is in doubt is not spared",
         "store/two_phase.py",
         (("if self.kept is None or part.is_in_doubt:", "if self.kept is None:"),),
-        f"{TESTS}::test_own_writes_are_spared_unless_they_are_in_doubt",
+        f"{TESTS}::test_an_own_write_in_doubt_is_heard_as_anybodys",
     ),
     Guard(
         "prepared transactions: notes of what is in doubt",
