@@ -159,4 +159,10 @@ PREPARED = (
         (('if announcing != "yes" and', 'if announcing == "no" and'),),
         f"{TESTS}::test_triggers_of_an_earlier_version_are_noticed",
     ),
+    Guard(
+        "prepared transactions: a whole table of L2 waits for the end",
+        "store/backplane.py",
+        (("return self._early.is_settled(xid)", "return xid > 0"),),
+        f"{TESTS}::test_a_whole_table_of_l2_waits_for_the_end",
+    ),
 )

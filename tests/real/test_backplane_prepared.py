@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -112,6 +113,12 @@ class Reader:
         """How many it has heard."""
         assert self.store.backplane is not None
         return self.store.backplane.health().announcements
+
+    @property
+    def epoch(self) -> str | None:
+        """The epoch of L2 that it trusts."""
+        assert self.cache.member is not None
+        return self.cache.member.epoch
 
     @property
     def served(self) -> int:
@@ -626,6 +633,50 @@ def test_an_own_write_in_doubt_is_heard_as_anybodys(
     raw.execute(f"COMMIT PREPARED '{gid}'")  # type: ignore[arg-type]
     own.catch_up()
     assert own.olds() == [1, 2]
+
+
+@pytest.mark.usefixtures("patient_redis")
+def test_l2_hears_of_it_too(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, redis_url: str, redis_prefix: str
+) -> None:
+    shared: dict[str, Any] = {"redis": redis_url, "prefix": redis_prefix, "max_staleness_s": 1.0}
+    one, other = sides.reader(**shared), sides.reader(**shared)
+    wait_until(lambda: one.epoch and other.epoch)
+    assert (one.version(), other.version()) == (0, 0)
+
+    def look() -> None:
+        one.catch_up()
+        other.catch_up()
+        assert (one.version(), other.version()) == (0, 0)
+
+    at(monkeypatch, "announced a", look)
+    sides.write(CHANGE).unwrap()
+    assert (one.version(), other.version()) == (7, 7)
+    one.catch_up()
+    other.catch_up()
+    assert (one.version(), other.version()) == (7, 7)
+
+
+@pytest.mark.usefixtures("patient_redis")
+def test_a_whole_table_of_l2_waits_for_the_end(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, redis_url: str, redis_prefix: str
+) -> None:
+    reader = sides.reader(redis=redis_url, prefix=redis_prefix, max_staleness_s=1.0)
+    wait_until(lambda: reader.epoch)
+    member = reader.cache.member
+    assert member is not None
+    waiting: list[bool] = []
+
+    def look() -> None:
+        reader.catch_up()
+        # Longer than what is heard otherwise takes to be passed on.
+        time.sleep(0.3)
+        waiting.append(bool(member.waiting))
+
+    at(monkeypatch, "announced a", look)
+    sides.write(run("TRUNCATE pages")).unwrap()
+    assert waiting == [True]
+    wait_until(lambda: not member.waiting)
 
 
 def test_triggers_of_an_earlier_version_are_noticed(
