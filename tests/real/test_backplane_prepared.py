@@ -388,6 +388,29 @@ def test_what_a_savepoint_takes_back_is_not_announced(sides: Sides) -> None:
     assert reader.version() == 7
 
 
+def test_what_functions_with_settings_and_handlers_write_is_collected(
+    sides: Sides, raw: Raw
+) -> None:
+    """Settings have a stack: a function's own must not take the collected ones with them."""
+    raw.execute(
+        "CREATE FUNCTION inner_one(n int) RETURNS void LANGUAGE plpgsql SET work_mem = '1MB' AS $$ "
+        "BEGIN UPDATE pages SET version = 7 WHERE id = n; END $$;"
+        "CREATE FUNCTION outer_one() RETURNS void LANGUAGE plpgsql SET work_mem = '2MB' AS $$ "
+        "BEGIN PERFORM inner_one(1); "
+        "BEGIN PERFORM inner_one(2); PERFORM inner_one(3); END; "
+        "BEGIN UPDATE pages SET version = 9 WHERE id = 4; RAISE division_by_zero; "
+        "EXCEPTION WHEN division_by_zero THEN PERFORM inner_one(5); END; END $$"
+    )
+    pages = tl.repository(sides.stores["a"], PAGES)
+    pages.create_many([page(n) for n in range(3, 6)]).unwrap()
+    reader = sides.reader()
+    assert [reader.version(n) for n in range(1, 6)] == [0] * 5
+    sides.write(run("DO $$ BEGIN PERFORM outer_one(); END $$")).unwrap()
+    reader.catch_up()
+    assert reader.keeps(4)
+    assert [reader.version(n) for n in range(1, 6)] == [7, 7, 7, 0, 7]
+
+
 def test_what_is_rolled_back_before_the_decision_is_not_announced(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
