@@ -25,6 +25,7 @@ from py_compile import PycInvalidationMode
 from sabotage_backplane import BACKPLANE
 from sabotage_behind import BEHIND
 from sabotage_guard import Guard
+from sabotage_prepared import PREPARED
 from sabotage_published import PUBLISHED
 from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
@@ -435,6 +436,7 @@ GUARDS = (
         f"{WRITES}::test_what_is_handed_out_may_be_changed",
     ),
     *REDIS,
+    *PREPARED,
     *PUBLISHED,
     *SCHEDULES,
     *SERVERS,

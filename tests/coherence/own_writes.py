@@ -15,6 +15,11 @@ A message that is not told drops every result. One that is told is spared as oft
 its transaction. One of a transaction that is not known may be another's, or be heard before its own
 writer has decided: it waits, at the longest until a heartbeat has come back.
 
+A transaction that is prepared is announced *early*, before its COMMIT PREPARED. What is heard early
+is remembered; behind the answer to each heartbeat the database is asked what has ended, and what
+has is then taken as if it were heard at that moment. If COMMIT PREPARED is not answered, the write
+is *in doubt*: it may be seen later, so it is not noted, and every result goes.
+
 What may never be:
 
 - *behind the horizon*: a heartbeat is back, and a result is kept that lacks what was committed
@@ -55,8 +60,16 @@ GUARDS = (
     "an answer that does not come drops everything",
 )
 
+EARLY_GUARDS = (
+    "what is heard early waits for its end",
+    "what has ended is asked behind the answer",
+    "what has ended is taken before what waits is settled",
+    "a write in doubt is not noted",
+)
+"""Of prepared transactions."""
+
 _OWN, _OTHER = 1, 2
-_NOT_YET, _COMMITTED, _ANSWERED = range(3)
+_NOT_YET, _ANNOUNCED, _DOUBTED, _COMMITTED, _ANSWERED, _FINISHED = range(6)
 
 
 class Message(NamedTuple):
@@ -82,6 +95,8 @@ class State(NamedTuple):
         waiting: Told messages of transactions not known.
         heard: What was committed before the last heartbeat that is back was sent.
         beats: How many heartbeats may still be sent.
+        unsettled: What was heard early and is not known to have ended.
+        answered: What the heartbeat proves whose answer has come, until the database is asked.
     """
 
     own: int
@@ -94,16 +109,30 @@ class State(NamedTuple):
     waiting: tuple[Message, ...]
     heard: int
     beats: int
+    unsettled: tuple[Message, ...] = ()
+    answered: int | None = None
 
 
 START = State(_NOT_YET, False, 0, 0, None, (), 0, (), 0, 2)
 
 
 class Protocol:
-    """The steps that can be made, of a script, perhaps with a guard taken out."""
+    """The steps that can be made, of a script, perhaps with a guard taken out.
 
-    def __init__(self, script: tuple[Op, ...], without: str | None = None) -> None:
+    Args:
+        script: What the own transaction does.
+        without: The guard.
+        early: Whether it is prepared, and so announced before it is committed.
+    """
+
+    def __init__(
+        self, script: tuple[Op, ...], without: str | None = None, *, early: bool = False
+    ) -> None:
         self.script = script
+        self.is_early = early
+        self.no_waiting, self.asks_before, self.settles_before, self.notes_doubt = (
+            guard == without for guard in EARLY_GUARDS
+        )
         (self.no_marks, self.no_depth, self.no_ids, self.no_end, self.early, self.no_count,
          self.no_loss) = (guard == without for guard in GUARDS)  # fmt: skip
         self.concerns = any(op != "told B" for op in script)
@@ -111,7 +140,8 @@ class Protocol:
 
     def steps(self, state: State) -> Iterator[State]:
         """Every state that may come next."""
-        yield from self._writing(state)
+        yield from self._early(state) if self.is_early else self._writing(state)
+        yield from self._others(state)
         yield from self._hearing(state)
         if state.reading is None:
             yield state._replace(reading=-1)
@@ -159,6 +189,25 @@ class Protocol:
                 yield kept._replace(noted=state.noted + noted)
             # The connection is lost instead.
             yield answered if self.no_loss else _dropped(answered)
+
+    def _early(self, state: State) -> Iterator[State]:
+        """As `_writing`, of a prepared transaction."""
+        if state.own == _NOT_YET:
+            inbox = state.inbox + self._messages()
+            yield state._replace(own=_ANNOUNCED, inbox=inbox)
+        elif state.own in (_ANNOUNCED, _DOUBTED):
+            latest = state.latest | (_OWN if self.concerns else 0)
+            # What is in doubt somebody else finishes.
+            own = _COMMITTED if state.own == _ANNOUNCED else _FINISHED
+            yield state._replace(own=own, latest=latest)
+            if state.own == _ANNOUNCED:
+                noted = len(self.decided) if self.notes_doubt else 0
+                yield _dropped(state._replace(own=_DOUBTED, noted=noted))
+        elif state.own == _COMMITTED and self.decided:
+            answered = state._replace(own=_ANSWERED, noted=len(self.decided))
+            yield _dropped(answered) if "told A" in self.decided else answered
+
+    def _others(self, state: State) -> Iterator[State]:
         if not state.other:
             message = Message(_OTHER, True, "A")
             yield state._replace(
@@ -166,22 +215,51 @@ class Protocol:
             )
         if state.beats:
             beat = Message(0, False, "", state.latest)
+            if self.asks_before:
+                state = self._ended(state)
             yield state._replace(inbox=(*state.inbox, beat), beats=state.beats - 1)
 
     def _hearing(self, state: State) -> Iterator[State]:
         if state.waiting:
             # It has waited long enough.
             yield self._settled(state)
+        if state.answered is not None:
+            # The listener does nothing else before that.
+            yield self._looked_back(state, state.answered)
+            return
         if not state.inbox:
             return
         message, state = state.inbox[0], state._replace(inbox=state.inbox[1:])
         if message.xid == 0:
-            settled = state if self.no_end else self._settled(state)
-            yield settled._replace(heard=message.before)
-        elif not message.told:
-            yield _dropped(state)
+            yield state._replace(answered=message.before)
+        elif message.xid == _OWN and self.is_early and not self.no_waiting:
+            yield state._replace(unsettled=(*state.unsettled, message))
         else:
-            yield self._spared(state, message) or state._replace(waiting=(*state.waiting, message))
+            yield self._heard(state, message)
+
+    def _heard(self, state: State, message: Message) -> State:
+        if not message.told:
+            return _dropped(state)
+        return self._spared(state, message) or state._replace(waiting=(*state.waiting, message))
+
+    def _looked_back(self, state: State, proved: int) -> State:
+        """A heartbeat is back."""
+        state = state._replace(answered=None)
+        if self.settles_before:
+            state = self._settled(state)
+        if not self.asks_before:
+            state = self._ended(state)
+        if not self.no_end and not self.settles_before:
+            state = self._settled(state)
+        return state._replace(heard=proved)
+
+    def _ended(self, state: State) -> State:
+        """Take what was heard early as heard now, if it has ended."""
+        if state.own not in (_COMMITTED, _ANSWERED, _FINISHED):
+            return state
+        for message in state.unsettled:
+            state = self._heard(state, message)
+        return state._replace(unsettled=())
 
     def _settled(self, state: State) -> State:
         """Decide what waits: it is the process's own, or every result goes."""
@@ -208,9 +286,9 @@ class Explored(NamedTuple):
     spares: bool
 
 
-def explore(script: tuple[Op, ...], without: str | None = None) -> Explored:
+def explore(script: tuple[Op, ...], without: str | None = None, *, early: bool = False) -> Explored:
     """Try everything, the shortest ways first."""
-    protocol = Protocol(script, without)
+    protocol = Protocol(script, without, early=early)
     seen, edge, spares = {START}, [START], False
     while edge:
         beyond: list[State] = []
@@ -221,9 +299,10 @@ def explore(script: tuple[Op, ...], without: str | None = None) -> Explored:
             # Not one read was made, and all that the own transaction announced has been heard.
             spares |= (
                 state.own == _ANSWERED
-                and state.noted == 0
+                # Two statements of the same row are one message.
+                and state.noted < len(protocol.decided)
                 and state.kept == 0
-                and (not state.inbox and not state.waiting)
+                and not (state.inbox or state.waiting or state.unsettled)
             )
             for found in protocol.steps(state):
                 if found not in seen:

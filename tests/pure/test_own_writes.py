@@ -69,6 +69,19 @@ def test_notes_end_with_the_heartbeat_that_was_sent_after_them() -> None:
     assert own.due(time.monotonic()) == [HERE]
 
 
+def test_what_is_in_doubt_is_not_spared_before_or_after() -> None:
+    own = OwnWrites()
+    own.decided(HERE, 7)
+    own.decided(HERE, 8)
+    own.doubt(7)
+    own.decided(HERE, 7)
+    assert own.spares(HERE, 7)
+    assert own.spares(HERE, 8)
+    # The first waits, and is nobody's.
+    assert own.due(time.monotonic()) == [HERE]
+    assert own.spared == 1
+
+
 def test_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_writes, "_NOTES_MAX", 2)
     monkeypatch.setattr(own_writes, "_WAITING_MAX", 1)

@@ -25,7 +25,7 @@ from tierline.cache.published import KEYS_MAX, PublishedCaches
 from tierline.cache.subscribing import _Listener
 from tierline.postgres import Session
 from tierline.postgres.two_phase import Participant
-from tierline.store import two_phase
+from tierline.store import taking_part, two_phase
 from tierline.store.published import PublishedBackplane
 from tierline.testing import PostgresServer, postgres_server
 
@@ -739,7 +739,7 @@ def test_a_result_goes_when_what_was_left_prepared_is_committed_by_another(
         with monkeypatch.context() as left:
             lost = tl.Failure(tl.ConnectionError("", operation="distributed"))
             left.setattr(Participant, "finish", lambda *_: False)
-            left.setattr(two_phase, "finish_prepared", lambda *_: lost)
+            left.setattr(taking_part, "finish_prepared", lambda *_: lost)
             done = tl.distributed({"a": a, "b": b}, both, coordinator="a")
         failure(done, tl.CommitUnknownError)
         caught_up(b)

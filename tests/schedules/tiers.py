@@ -30,7 +30,8 @@ from tierline.cache.redis import RedisTier
 from tierline.postgres import pipeline
 from tierline.postgres.connection import Connection
 from tierline.postgres.listening import Listener
-from tierline.sql.backplane import CHANNEL, JOIN_CHANNEL
+from tierline.sql.backplane import JOIN_CHANNEL
+from tierline.sql.collecting import CHANNEL
 from tierline.store import backplane
 
 Step = Callable[[str], None]

@@ -26,6 +26,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
         keys: As JSON; null where any row may have changed.
         told: Whether the statement told its rows to whoever ran it, in the same process.
         deleted: Whether the rows were deleted, and those that refer to them are not announced.
+        early: Whether the transaction is prepared and has yet to end.
     """
 
     schema: str
@@ -35,6 +36,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True):
     keys: msgspec.Raw
     told: bool = False
     deleted: bool = False
+    early: bool = False
 
 
 _decode = msgspec.json.Decoder(Announcement).decode

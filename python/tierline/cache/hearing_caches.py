@@ -113,7 +113,16 @@ class HearingCaches(Caches):
             told.add(cache.member.table)
             self.shared.membership.heard(cache.member, _names(cache, keys), announcement.xid)
 
+    def doubt(self, xid: int) -> None:
+        """See `Caches`: what is announced of it is heard as anybody's is."""
+        self.own.doubt(xid)
+
     def _results_heard(self, announcement: Announcement) -> None:
+        """Results of queries may lack it; of one that is early, until it has ended."""
+        if not announcement.early:
+            self.hear_end(announcement)
+
+    def hear_end(self, announcement: Announcement) -> None:
         """Drop results of queries that a change may concern, unless they were told exactly."""
         place = (announcement.schema, announcement.name)
         # Where no result is kept there is nothing to spare.

@@ -50,6 +50,7 @@ class OwnWrites:
         self._lock = threading.Lock()
         self._notes: dict[tuple[Place, int], _Note] = {}
         self._waiting: deque[_Waiting] = deque()
+        self._doubted: dict[int, None] = {}
         self.spared = 0
 
     def decided(self, place: Place, xid: int) -> None:
@@ -60,12 +61,26 @@ class OwnWrites:
             xid: Its transaction.
         """
         with self._lock:
+            if xid in self._doubted:
+                return
             note = self._notes.pop((place, xid), None) or _Note()
             note.count += 1
             note.noted_s = time.monotonic()
             self._notes[place, xid] = note
             if len(self._notes) > _NOTES_MAX:
                 del self._notes[next(iter(self._notes))]
+
+    def doubt(self, xid: int) -> None:
+        """A transaction may end later than it is decided here, so nothing of it is spared.
+
+        A result that is read between the two lacks it, and must go when it is heard.
+        """
+        with self._lock:
+            self._doubted[xid] = None
+            for key in [key for key in self._notes if key[1] == xid]:
+                del self._notes[key]
+            if len(self._doubted) > _NOTES_MAX:
+                del self._doubted[next(iter(self._doubted))]
 
     def spares(self, place: Place, xid: int) -> bool:
         """Whether what a statement announced was decided here, or may yet be: then it waits."""

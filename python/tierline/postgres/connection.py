@@ -172,8 +172,12 @@ class Connection(psycopg.Connection[Any]):
 
     def command(self, sql: bytes) -> PGresult:
         """Run commands without parameters, such as BEGIN; the last one's answer."""
+        return self.commands(sql)[-1]
+
+    def commands(self, sql: bytes) -> list[PGresult]:
+        """As `command`; each one's answer."""
         self.pgconn.send_query(sql)
-        return self.answer()
+        return self.answers()
 
     def known(self, statement: Statement) -> Prepared | None:
         """The statement as this connection has it prepared."""
@@ -297,10 +301,14 @@ class Connection(psycopg.Connection[Any]):
                 attempt += 1
 
     def answer(self) -> PGresult:
-        """Wait for the answer to what was sent.
+        """Wait for the answer to what was sent; raises as `answers`."""
+        return self.answers()[-1]
+
+    def answers(self) -> list[PGresult]:
+        """Wait for the answers to what was sent.
 
         Raises:
-            psycopg.Error: The server refused it or went away.
+            psycopg.Error: The server refused one or went away.
         """
         results: list[PGresult] = self.wait(execute(self.pgconn))
         result = results[-1]
@@ -308,7 +316,7 @@ class Connection(psycopg.Connection[Any]):
             # The session may end between the statement's answer and its being at rest again.
             self.was_answered = any(one.status in _ROWS for one in results)
             raise error_from_result(result, encoding="utf-8")
-        return result
+        return results
 
     def _reading(self, statement: Statement, prepared: Prepared, result: PGresult) -> Reading:
         """How to read this statement's rows; learnt at its first run."""

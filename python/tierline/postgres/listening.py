@@ -25,7 +25,8 @@ from psycopg.pq import ConnStatus
 from tierline.errors import RepositoryError
 from tierline.postgres.connection import Connection
 from tierline.postgres.forking import disown, renew_in_children
-from tierline.sql.backplane import CHANNEL, JOIN_CHANNEL
+from tierline.sql.backplane import JOIN_CHANNEL
+from tierline.sql.collecting import CHANNEL
 
 _CALL_S = 2.0
 _PAUSE_S_MIN = 0.02
@@ -64,6 +65,10 @@ class Hearer(Protocol):
 
     def beating(self, connection: Connection) -> None:
         """A heartbeat is about to be sent; may ask the server."""
+        ...
+
+    def beat_due_s(self) -> float:
+        """When, on the monotonic clock, the next is to be sent at the latest."""
         ...
 
 
@@ -182,6 +187,7 @@ class Listener:
             self._tell(messages)
             unsettled = self._hearer.settle()
             now_s = time.monotonic()
+            next_s = min(next_s, self._hearer.beat_due_s())
             if now_s >= next_s:
                 # What this finds out is not older than what the heartbeat will prove.
                 self._asking(connection, self._hearer.beating)

@@ -251,10 +251,10 @@ class Session(Performer):
                 return told_inside(self._database, self._connection, _COMMIT, self._commit)
             return self._commit()
 
-    def _commit(self) -> Success[None] | Failure[RepositoryError]:
+    def _commit(self, command: bytes = b"COMMIT") -> Success[None] | Failure[RepositoryError]:
         began, connection = _now(), self._connection
         try:
-            result = connection.command(b"COMMIT")
+            result = connection.command(command)
         except psycopg.Error as error:
             found = self._failed(error, _COMMIT, connection, began)
             return Failure(unknown(self.xid, error) if connection.lost else found)

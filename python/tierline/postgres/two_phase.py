@@ -28,8 +28,9 @@ from tierline.postgres.database import Database
 from tierline.postgres.session import Session
 from tierline.postgres.session_errors import late
 from tierline.sql import Statement
+from tierline.sql.collecting import ANNOUNCE, ANNOUNCE_ANY, COLLECT, FLUSH, TAKEN
 from tierline.sql.distributed import PREPARED, Gid, prepare_command
-from tierline.sql.transactions import END, XID
+from tierline.sql.transactions import END, XID, TransactionMode
 
 _R = TypeVar("_R")
 
@@ -44,7 +45,19 @@ _PREPARE = Statement("prepare", "", (), None)
 
 
 class Participant(Session):
-    """A transaction that can be prepared; a `Session` in everything else."""
+    """A transaction that can be prepared; a `Session` in everything else.
+
+    Attributes:
+        announces: What is to be announced before what it prepared is committed, as it was
+            collected; empty for nothing, None if that is not known.
+    """
+
+    def __init__(
+        self, database: Database, connection: Connection, mode: TransactionMode, deadline_s: float
+    ) -> None:
+        super().__init__(database, connection, mode, deadline_s)
+        self.announces: str | None = None
+        self._leading.append(COLLECT)
 
     def is_lost(self) -> bool:
         """Whether its connection is gone now."""
@@ -72,14 +85,16 @@ class Participant(Session):
             return Failure(late(_PREPARE))
         try:
             with self._limits.watched(self._connection.guard):
-                result = self._connection.command(prepare_command(gid))
+                results = self._connection.commands(prepare_command(gid))
         except psycopg.Error as error:
             found = self._failed(error, _PREPARE, self._connection, began)
             return Failure(found if self.is_lost() else _unprepared(error, found))
-        if result.command_status != b"PREPARE TRANSACTION":
+        if results[-1].command_status != b"PREPARE TRANSACTION":
             return Failure(
                 QueryError("the server rolled the transaction back", operation="prepare")
             )
+        collected = (results[TAKEN].get_value(0, 0) or b"").decode()
+        self.announces = collected if len(collected) > 1 else ""
         return Success(None)
 
     def ask(
@@ -92,6 +107,12 @@ class Participant(Session):
         """Run a statement outside the transaction, of which nobody waits for the answer."""
         self._after(statement, lambda c: c.execute_statement(statement, values), until_s)
 
+    def announce(self, until_s: float) -> bool:
+        """Announce what it prepared, before that is committed; whether it is known to be done."""
+        statement, values = announcing(self)
+        run = self._after(statement, lambda c: c.execute_statement(statement, values), until_s)
+        return isinstance(run, Success)
+
     def finish(self, command: Statement, until_s: float) -> bool:
         """Run COMMIT PREPARED or ROLLBACK PREPARED; whether it is known to be done."""
 
@@ -99,6 +120,9 @@ class Participant(Session):
             connection.command(command.sql.encode())
 
         return is_finished(self._after(command, run, until_s))
+
+    def _commit(self, command: bytes = b"COMMIT") -> Success[None] | Failure[RepositoryError]:
+        return super()._commit(command if self.xid is None else FLUSH + command)
 
     def _after(
         self, statement: Statement, action: Callable[[Connection], _R], until_s: float
@@ -112,6 +136,20 @@ class Participant(Session):
             return self._attempt(connection, statement, action, began)
         finally:
             connection.guard.end()
+
+
+def announcing(session: Participant) -> tuple[Statement, tuple[Any, ...]]:
+    """What announces what a session prepared."""
+    if session.announces is None:
+        return ANNOUNCE_ANY, (session.xid,)
+    return ANNOUNCE, (session.announces,)
+
+
+def announce_prepared(
+    database: Database, announcement: tuple[Statement, tuple[Any, ...]], until_s: float
+) -> Success[int] | Failure[RepositoryError]:
+    """Announce a prepared transaction on any connection; said twice it is as good as once."""
+    return persistently(lambda: database.execute(*announcement), until_s)
 
 
 def finish_prepared(
@@ -202,7 +240,8 @@ def _unprepared(error: psycopg.Error, found: RepositoryError) -> RepositoryError
     elif error.sqlstate == "0A000":
         refusal = QueryError(
             f"{error.diag.message_primary}; leave NOTIFY, LISTEN and temporary tables (bulk "
-            "updates and upserts of many rows use one) out of tl.distributed",
+            "updates and upserts of many rows use one) out of tl.distributed; triggers that an "
+            "earlier version installed use NOTIFY, until store.install_backplane is called again",
             operation="prepare",
         )
     else:

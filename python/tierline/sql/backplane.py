@@ -14,15 +14,13 @@ from typing import Any
 import msgspec
 
 from tierline.entity import Table
-from tierline.entity.types import BOOL, INT8, TEXT, array_of
+from tierline.entity.types import INT8, TEXT, array_of
 from tierline.errors import ConfigurationError
+from tierline.sql.collecting import CHANNEL, COLLECTED, COLLECTED_BYTES_MAX
 from tierline.sql.ddl import literal
 from tierline.sql.identifiers import quote, table_name
 from tierline.sql.statement import ResultColumn, Statement
 from tierline.sql.transactions import INCARNATION
-
-CHANNEL = "tierline"
-"""Where changes are announced, in every database."""
 
 JOIN_CHANNEL = "tierline_join"
 """Where new processes ask for a witness."""
@@ -112,7 +110,10 @@ DECLARE
   before text;
   keys text;
   few boolean := true;
+  about text;
   message text;
+  -- Empty or NULL but in a transaction that is to be prepared.
+  collected text := current_setting('{COLLECTED}', true);
   done text;
 BEGIN
   -- One row is the common case, and three looks at it cost less than one aggregate.
@@ -145,21 +146,32 @@ BEGIN
   IF keys IS NULL THEN
     RETURN NULL;
   END IF;
-  message := '[' || to_json(TG_TABLE_SCHEMA::text) || ',' || to_json(TG_TABLE_NAME::text) || ','
+  about := '[' || to_json(TG_TABLE_SCHEMA::text) || ',' || to_json(TG_TABLE_NAME::text) || ','
     || {names} || ',' || pg_current_xact_id()::text || ',';
-  IF few AND octet_length(keys) + octet_length(message) <= {_PAYLOAD_BYTES_MAX} THEN
-    message := message || '[' || keys || '],';
+  IF few AND octet_length(keys) + octet_length(about) <= {_PAYLOAD_BYTES_MAX} THEN
+    message := about || '[' || keys || '],';
   ELSE
-    message := message || 'null,';
+    message := about || 'null,';
   END IF;
   -- What a trigger writes meanwhile, a cascade too, is nothing that the statement tells.
   IF pg_trigger_depth() = 1 AND starts_with(current_query(), {literal(TELLS)}) THEN
-    message := message || 'true]';
+    message := message || 'true';
   ELSE
-    message := message || 'false]';
+    message := message || 'false';
+  END IF;
+  IF collected <> '' THEN
+    message := message || ',false,true]';
+    IF octet_length(collected) + octet_length(message) > {COLLECTED_BYTES_MAX} THEN
+      message := about || 'null,false,false,true]';
+      IF position(message IN collected) > 0 THEN
+        RETURN NULL;
+      END IF;
+    END IF;
+    done := set_config('{COLLECTED}', collected || message || ',', true);
+    RETURN NULL;
   END IF;
   -- An assignment is evaluated without the query that PERFORM would begin.
-  done := pg_notify('{CHANNEL}', message)::text;
+  done := pg_notify('{CHANNEL}', message || ']')::text;
   RETURN NULL;
 END
 {_QUOTE}"""
@@ -178,18 +190,21 @@ ASK = Statement("backplane", f"SELECT pg_notify('{JOIN_CHANNEL}', $1)", (TEXT,),
 
 ANNOUNCING = Statement(
     "backplane",
-    "SELECT coalesce((SELECT count(*) = 4 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+    "SELECT coalesce((SELECT CASE WHEN count(*) < 4 THEN 'no' "
+    f"WHEN bool_and(strpos(p.prosrc, '{COLLECTED}') > 0) THEN 'yes' ELSE 'old' END "
+    "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
     "JOIN pg_namespace n ON n.oid = c.relnamespace "
     "JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname LIKE 'tierline\\_announce\\_%' "
-    "WHERE n.nspname = s.name AND c.relname = r.name AND t.tgenabled IN ('O', 'A')), false) "
+    "WHERE n.nspname = s.name AND c.relname = r.name AND t.tgenabled IN ('O', 'A')), 'no') "
     "FROM unnest($1) WITH ORDINALITY AS s(name, n) JOIN unnest($2) WITH ORDINALITY AS r(name, n) "
     "USING (n) ORDER BY n",
     (array_of(TEXT), array_of(TEXT)),
     None,
-    (ResultColumn("announcing", BOOL),),
+    (ResultColumn("announcing", TEXT),),
     "scalar",
 )
-"""Whether each of these tables, by schema and name, announces every change."""
+"""Whether each of these tables, by schema and name, announces every change: `yes`, `no`, or `old`
+if its triggers cannot announce what is to be prepared."""
 
 SETTLED = Statement(
     "backplane",

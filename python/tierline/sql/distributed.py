@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 from tierline.entity.types import BOOL, INT8, TEXT, scalar_type
+from tierline.sql.collecting import LIFTED, TAKE
 from tierline.sql.statement import ResultColumn, Statement
 
 LOG = "tierline_distributed"
@@ -66,8 +67,8 @@ def is_name(text: str) -> bool:
 
 
 def prepare_command(gid: Gid) -> bytes:
-    """What ends a transaction's session part and leaves it to be decided."""
-    return f"PREPARE TRANSACTION '{gid}'".encode()
+    """What ends a transaction's session part and leaves it to be decided; see `TAKE`."""
+    return TAKE + f"PREPARE TRANSACTION '{gid}'".encode()
 
 
 def commit_prepared(gid: Gid) -> Statement:
@@ -213,7 +214,7 @@ FORGET_OLD = Statement(
 LISTED = Statement(
     "recover",
     "SELECT gid, owner::text, prepared, "
-    "extract(epoch FROM clock_timestamp() - prepared)::float8 AS age_s "
+    f"extract(epoch FROM clock_timestamp() - prepared)::float8 AS age_s, {LIFTED} AS xid "
     "FROM pg_prepared_xacts "
     f"WHERE database = current_database() AND starts_with(gid, '{_PREFIX}:') ORDER BY prepared",
     (),
@@ -223,6 +224,7 @@ LISTED = Statement(
         ResultColumn("owner", TEXT),
         ResultColumn("prepared", _INSTANT),
         ResultColumn("age_s", _FLOAT8),
+        ResultColumn("xid", INT8),
     ),
     writes=True,
 )

@@ -14,6 +14,7 @@ import psycopg
 from returns.result import Failure, Success
 
 from tierline.cache.announcements import read_announcement
+from tierline.cache.early import Early
 from tierline.cache.floors import FloorTier
 from tierline.cache.hearing import Shared
 from tierline.cache.hearing_caches import HearingCaches, LastWrite
@@ -28,6 +29,8 @@ from tierline.postgres.node import Node
 from tierline.result import Result
 from tierline.sql import Statement
 from tierline.sql.backplane import ANNOUNCING, ASK, HISTORY, SETTLED
+from tierline.sql.collecting import PREPARED_IDS
+from tierline.sql.running import RUNNING, Ended, read_ended
 from tierline.store.failures import built
 
 BackplaneName: TypeAlias = Literal["postgres", "redis"]
@@ -41,6 +44,13 @@ BEATS = 4
 _BEATS_A_CHECK = 10
 _FIRST_S = 1.0
 _DIAL_S = 1.0
+_ASK_S = 2.0
+_WARNINGS = {
+    "no": "table %s announces no changes, so it is not cached; call store.install_backplane([…]) "
+    "with it",
+    "old": "the triggers of table %s are of an earlier version, so tl.distributed cannot write it; "
+    "call store.install_backplane([…]) with it again",
+}
 
 _log = logging.getLogger("tierline.store")
 
@@ -100,6 +110,8 @@ class Backplane:
         self._beats = 0
         self._unchecked = True
         self._warned: set[tuple[str, str]] = set()
+        self._early = Early(caches)
+        self._connection: Connection | None = None
         if caches.l2 is not None:
             floors = FloorTier(caches.l2)
             membership = Membership(floors, max_staleness_s, self._ask, self._is_settled)
@@ -141,11 +153,15 @@ class Backplane:
 
     def listening(self, connection: Connection) -> None:
         """See `Hearer`."""
+        self._connection = connection
+        # What is prepared comes first: what is not found any more has ended by the other question.
+        prepared = connection.fetch(PREPARED_IDS, ())
         (settled,) = connection.fetch(SETTLED, ())
         (history,) = connection.fetch(HISTORY, ())
         self._caches.begin_hearing(settled, history)
         if self._caches.shared is not None:
             self._caches.shared.membership.listening(history)
+        self._early.begin(prepared)
         self._starts += 1
         self._check(connection)
 
@@ -156,7 +172,10 @@ class Backplane:
             # Whatever it was to say has been missed.
             raise psycopg.DataError("an announcement cannot be read")
         self._announcements += 1
-        self._caches.hear(announcement)
+        if not announcement.early:
+            self._caches.hear(announcement)
+        elif not self._early.hear(announcement):
+            raise psycopg.OperationalError("too much is prepared and has not ended")
 
     def settle(self) -> bool:
         """See `Hearer`."""
@@ -171,6 +190,8 @@ class Backplane:
         """See `Hearer`."""
         if not self._database.is_writer(self._node):
             raise psycopg.OperationalError("another server takes the writes now")
+        if self._early.asks:
+            self._early.look_back(self._ended_by_now())
         # What waits to be known as this store's own was announced before, and counts as heard now.
         self._caches.settle(sent_s)
         self._caught_up_s = sent_s
@@ -178,18 +199,33 @@ class Backplane:
 
     def beating(self, connection: Connection) -> None:
         """See `Hearer`."""
+        self._early.beating()
         self._beats += 1
         if self._unchecked or self._beats % _BEATS_A_CHECK == 0:
             self._unchecked = False
             self._check(connection)
 
+    def beat_due_s(self) -> float:
+        """See `Hearer`."""
+        return self._early.due_s
+
     def _ask(self, newcomer: str) -> bool:
         return isinstance(self._database.execute(ASK, (newcomer,)), Success)
 
     def _is_settled(self, xid: int) -> bool:
-        """Whether an announced transaction has ended: announced with COMMIT, it has."""
-        del xid
-        return True
+        """Whether an announced transaction is known to have ended."""
+        return self._early.is_settled(xid)
+
+    def _ended_by_now(self) -> Ended:
+        """Asked on the connection that listens, so of the server and the life that it hears of."""
+        connection = self._connection
+        assert connection is not None
+        connection.guard.begin(time.monotonic() + _ASK_S)
+        try:
+            (text,) = connection.fetch(RUNNING, ())
+        finally:
+            connection.guard.end()
+        return read_ended(text)
 
     def _dial(self) -> Connection:
         self._node, connection = self._database.dial_writer(_DIAL_S)
@@ -210,14 +246,13 @@ class Backplane:
         places = [self._caches.place(cache.table) for cache in caches]
         found = connection.fetch(ANNOUNCING, ([s for s, _ in places], [t for _, t in places]))
         for cache, place, announcing in zip(caches, places, found, strict=True):
-            if not announcing and place not in self._warned:
+            if announcing != "yes" and place not in self._warned:
                 self._warned.add(place)
-                _log.warning(
-                    "table %s announces no changes, so it is not cached; call "
-                    "store.install_backplane([…]) with it",
-                    ".".join(place),
-                )
-            self._caches.set_announcing(cache, announcing=announcing)
+                _log.warning(_WARNINGS[announcing], ".".join(place))
+            begins = announcing != "no" and not cache.announcing
+            self._caches.set_announcing(cache, announcing=announcing != "no")
+            if begins:
+                self._early.tell(cache)
 
 
 def last_write_of(database: Database) -> LastWrite | None:

@@ -11,8 +11,9 @@ import msgspec
 from returns.result import Failure, Success
 
 from tierline.errors import RepositoryError
-from tierline.postgres.two_phase import finish_prepared
+from tierline.postgres.two_phase import announce_prepared, finish_prepared
 from tierline.result import Result
+from tierline.sql.collecting import ANNOUNCE_ANY
 from tierline.sql.distributed import (
     DECISIONS,
     FORGET_OLD,
@@ -23,7 +24,7 @@ from tierline.sql.distributed import (
     read_gid,
     rollback_prepared,
 )
-from tierline.store.decisions import due, forget, known_log, settle
+from tierline.store.decisions import Decision, due, forget, known_log, settle
 from tierline.store.participants import checked
 from tierline.store.store import Store
 
@@ -87,7 +88,7 @@ def orphans(stores: Mapping[str, Store], /) -> Result[list[InDoubt], RepositoryE
         listed = _listed(name, store)
         if isinstance(listed, Failure):
             return listed
-        found += [one for one, _ in listed.unwrap()]
+        found += [one for one, _, _ in listed.unwrap()]
     return Success(sorted(found, key=lambda one: one.prepared_at))
 
 
@@ -150,7 +151,7 @@ class _Work:
         self._log = log
         self._grace_s = grace_s
         self._until_s = due(coordinator.database.timeout_s)
-        self._decided: dict[str, str] = {}
+        self._decided: dict[str, Decision] = {}
         self._living: dict[str, bool] = {}
         self._asked: set[str] = set()
         self._unfinished: set[str] = set()
@@ -166,9 +167,9 @@ class _Work:
             return
         self._asked.add(store.database.identity)
         committed = False
-        for found, gid in listed.unwrap():
+        for found, gid, xid in listed.unwrap():
             if gid.coordinator == self._log:
-                committed = self._finish(store, found, gid) == "commit" or committed
+                committed = self._finish(store, found, gid, xid) == "commit" or committed
         if committed:
             for cache in store.caches.all():
                 store.caches.invalidate_table(cache.table)
@@ -188,7 +189,7 @@ class _Work:
         counts = self._counts
         return Success(Recovery(counts["commit"], counts["abort"], tuple(self._left)))
 
-    def _finish(self, store: Store, found: InDoubt, gid: Gid) -> str | None:
+    def _finish(self, store: Store, found: InDoubt, gid: Gid, xid: int) -> str | None:
         """Finish one; what was decided of it, None if it is left."""
         transaction = gid.transaction
         if transaction not in self._decided:
@@ -203,14 +204,25 @@ class _Work:
                 return None
             self._decided[transaction] = settled.unwrap()
         decision = self._decided[transaction]
-        command = commit_prepared(gid) if decision == "commit" else rollback_prepared(gid)
-        done = finish_prepared(store.database, command, self._until_s)
+        done = self._followed(store, gid, xid, decision)
         if isinstance(done, Failure):
             self._unfinished.add(transaction)
             self._note(done)
         elif done.unwrap():
             self._counts[decision] += 1
         return decision
+
+    def _followed(
+        self, store: Store, gid: Gid, xid: int, decision: Decision
+    ) -> Result[bool, RepositoryError]:
+        """Commit one or roll it back; whether this call did it."""
+        if decision == "abort":
+            return finish_prepared(store.database, rollback_prepared(gid), self._until_s)
+        # What its coordinator was to announce died with it, or was announced long ago.
+        told = announce_prepared(store.database, (ANNOUNCE_ANY, (xid,)), self._until_s)
+        if isinstance(told, Failure):
+            return told
+        return finish_prepared(store.database, commit_prepared(gid), self._until_s)
 
     def _lives(self, gid: Gid) -> bool:
         """Whether the session of a coordinator may still be there."""
@@ -224,12 +236,12 @@ class _Work:
             self._error = self._error or result.failure()
 
 
-def _listed(name: str, store: Store) -> Result[list[tuple[InDoubt, Gid]], RepositoryError]:
+def _listed(name: str, store: Store) -> Result[list[tuple[InDoubt, Gid, int]], RepositoryError]:
     found = store.database.fetch(LISTED, ())
     if isinstance(found, Failure):
         return found
-    listed: list[tuple[InDoubt, Gid]] = []
-    for text, owner, prepared_at, age_s in found.unwrap():
+    listed: list[tuple[InDoubt, Gid, int]] = []
+    for text, owner, prepared_at, age_s, xid in found.unwrap():
         gid = read_gid(text)
         if gid is not None:
             listed.append(
@@ -245,6 +257,7 @@ def _listed(name: str, store: Store) -> Result[list[tuple[InDoubt, Gid]], Reposi
                         age_s=age_s,
                     ),
                     gid,
+                    xid,
                 )
             )
     return Success(listed)

@@ -250,8 +250,8 @@ class Store(Caching, Verbs[Database, Caches], Closing):
         """Let tables announce their changes to every store that is opened with `backplane=`.
 
         It creates a function and four triggers a table, and is no harm where they are. Call it
-        again after a key column was renamed. Writes go on as before and cost a little more; a
-        prepared transaction (two-phase commit) cannot write to such a table.
+        again after a key column was renamed. Writes go on as before and cost a little more. Of
+        what is prepared (two-phase commit) only `tl.distributed` can write to such a table.
 
         Args:
             tables: The tables; they must exist, and belong to the user.

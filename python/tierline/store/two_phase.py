@@ -14,7 +14,6 @@ from typing import Literal
 
 from returns.result import Failure, Success
 
-from tierline.cache.pending import PendingCaches
 from tierline.errors import (
     CommitUnknownError,
     ConflictError,
@@ -23,7 +22,7 @@ from tierline.errors import (
     TimeoutError,  # noqa: A004
 )
 from tierline.postgres.session_errors import late
-from tierline.postgres.two_phase import Participant, finish_prepared, was_prepared
+from tierline.postgres.two_phase import Participant, was_prepared
 from tierline.result import Result
 from tierline.sql.distributed import (
     DECIDE,
@@ -37,6 +36,7 @@ from tierline.sql.transactions import TransactionMode, begin
 from tierline.store.decisions import decide, forget, settle
 from tierline.store.running import found_out, undone, why_not
 from tierline.store.store import Store
+from tierline.store.taking_part import Part
 from tierline.store.transaction import Transaction
 
 TIDY_S = 0.1
@@ -47,33 +47,6 @@ State = Literal["open", "undecided", "deciding", "committed", "rolled back"]
 
 def _step(name: str) -> None:
     """Here a test lets the process die."""
-
-
-class Part:
-    """One store's part in a run.
-
-    Attributes:
-        gid: The global id, once it may be prepared.
-        written: Whether what it wrote is or may be kept, so that caches forget it.
-        done: Whether its end is known.
-    """
-
-    def __init__(self, name: str, store: Store, session: Participant) -> None:
-        self.name = name
-        self.store = store
-        self.session = session
-        self.pending = PendingCaches(store.caches)
-        self.tx = Transaction(store, session, self.pending)
-        self.gid: Gid | None = None
-        self.prepared = False
-        self.written = False
-        self.done = False
-
-    def keep(self) -> None:
-        """What it wrote is kept: the caches forget it, reads of replicas wait for it."""
-        self.pending.apply(self.session.xid)
-        if self.session.xid is not None:
-            self.store.database.note(self.session.xid)
 
 
 class Run:
@@ -133,7 +106,7 @@ class Run:
         finally:
             for part in self.parts:
                 part.session.close()
-                if self.kept is None:
+                if self.kept is None or part.is_in_doubt:
                     part.pending.doubt(part.session.xid)
                 if part.written or part.session.ended_itself:
                     part.keep()
@@ -285,8 +258,11 @@ class Run:
 
     def _commit_prepared(self) -> None:
         for part in self._writers:
+            if part.announce(self._until_s) and part.announces:
+                _step(f"announced {part.name}")
+        for part in self._writers:
             assert part.gid is not None
-            if not part.session.is_lost():
+            if part.announced and not part.session.is_lost():
                 part.done = part.session.finish(commit_prepared(part.gid), self._until_s)
             if part.done:
                 part.keep()
@@ -310,11 +286,9 @@ class Run:
             if isinstance(settled, Failure):
                 return None
             self._state = "committed" if settled.unwrap() == "commit" else "rolled back"
-        command = commit_prepared if self._state == "committed" else rollback_prepared
         for part in self._writers:
             if not part.done and part.gid is not None:
-                finished = finish_prepared(part.store.database, command(part.gid), until_s)
-                part.done = isinstance(finished, Success)
+                part.follow(commit=self._state == "committed", until_s=until_s)
                 part.keep()
         if self._state == "rolled back":
             # What could not be undone yet, recovery undoes: it finds the decision.
@@ -334,8 +308,7 @@ class Run:
             part.done = not part.session.is_lost() and part.session.finish(command, until_s)
             if not part.done:
                 part.session.close()
-                found = finish_prepared(part.store.database, command, until_s)
-                part.done = isinstance(found, Success)
+                part.follow(commit=False, until_s=until_s)
                 # What still holds its locks would be in the way.
                 self.again = self.again and part.done
 
