@@ -29,6 +29,8 @@ from tierline.store import taking_part, two_phase
 from tierline.store.published import PublishedBackplane
 from tierline.testing import PostgresServer, postgres_server
 
+pytestmark = pytest.mark.usefixtures("patient_redis")
+
 Pages = tl.Repository[Page, int]
 Raw = psycopg.Connection[Any]
 Open = Callable[..., tl.Store]

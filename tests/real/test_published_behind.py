@@ -14,6 +14,8 @@ import tierline as tl
 from tierline.cache.published import PublishedCaches
 from tierline.testing import RedisServer, redis_server
 
+pytestmark = pytest.mark.usefixtures("patient_redis")
+
 BEHIND = tl.write_behind(ttl_s=600, delay_s=0)
 CACHED = tl.read_through(ttl_s=600)
 FLUSH_S = 30.0

@@ -56,6 +56,11 @@ class ServerProcess(ABC):
         return signal.SIGTERM
 
     @property
+    def _end_signal(self) -> signal.Signals:
+        """Ends a server whose data nobody wants any more."""
+        return signal.SIGKILL
+
+    @property
     def pid(self) -> int:
         """The process id of the server, whether it still runs or not; 0 before its start."""
         return self._process.pid if self._process else 0
@@ -105,10 +110,13 @@ class ServerProcess(ABC):
 
     def stop(self) -> None:
         """Shut the server down in order, dropping its clients; by force after 10 s."""
+        self._end(self._stop_signal)
+
+    def _end(self, by: signal.Signals) -> None:
         if self._process is None or not self.running:
             return
         self.thaw()
-        self._process.send_signal(self._stop_signal)
+        self._process.send_signal(by)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_WAIT_S)
         self.kill()
@@ -141,9 +149,9 @@ class ServerProcess(ABC):
         wait_until(lambda: not any(is_alive(pid) for pid in family), STOP_WAIT_S)
 
     def remove(self) -> None:
-        """Kill the server and delete its folder."""
+        """End the server at once and delete its folder."""
         try:
-            self.kill()
+            self._end(self._end_signal)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
