@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from tests.chaos.observer import Note, Seen, Written
+from tests.chaos.observer import Behind, Failed, Note, Seen, Written
+from tests.stalls import Stalls
 
 EDGES_MS = (0, 1, 5, 10, 50, 100, 250, 500, 1000)
 
@@ -50,3 +51,36 @@ def histogram(ages_s: Sequence[float], writes: int) -> str:
         below = until
     lines.append(f"{'more':>16} {len(ages_ms) - below:>12,}")
     return "\n".join(lines)
+
+
+def check_notes(
+    notes: Sequence[Note],
+    bound_s: float,
+    healed_s: float,
+    stalls: Stalls,
+    record_property: Callable[[str, object], None],
+) -> tuple[int, int]:
+    """Check that no read failed, lacked its own writes, or was older than the bound.
+
+    Args:
+        notes: Of every process.
+        bound_s: How old a read may be; half of that in the second after `healed_s`.
+        healed_s: When nothing was broken any more.
+        stalls: Of the machine, which the second bound is not to blame.
+        record_property: Keeps the histogram.
+
+    Returns:
+        How many versions were seen, and how many rows were written.
+    """
+    behind = [note for note in notes if isinstance(note, Behind)]
+    failed = [note for note in notes if isinstance(note, Failed)]
+    written = [note for note in notes if isinstance(note, Written)]
+    ages_s = staleness(notes)
+    shown = histogram(ages_s, len(written))
+    record_property("ages", shown)
+    assert not behind, f"{len(behind)} reads lacked their own process's writes: {behind[:3]}"
+    assert not failed, f"{len(failed)} reads failed: {failed[:3]}"
+    assert max(ages_s) <= bound_s, shown
+    healed = max(staleness(notes, healed_s))
+    assert healed <= 0.5 * bound_s + stalls.seconds(healed_s, healed_s + 1.0)
+    return len(ages_s), len({note.row for note in written})
