@@ -19,12 +19,14 @@ CELL_CHARS_MAX = 50_000
 _COMMA = {"de", "fr", "es", "it", "pt", "nl", "pl", "ru", "sv", "nb", "da", "fi", "cs", "tr", "el"}
 _MONTH_FIRST = {"en_US", "en", "en_PH"}
 
-_NUMBER = re.compile(r"([+-]?)([$€£]?)((?:\d[\d,]*)?(?:\.\d*)?)(e[+-]?\d+)?(%?)", re.IGNORECASE)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+|\d+|")
+_NUMBER = re.compile(
+    r"([+-]?)([$€£]?)((?:\d[\d,]*)?(?:\.\d*)?)(e[+-]?\d+)?(%?)", re.IGNORECASE | re.ASCII
+)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+|\d+|", re.ASCII)
 _TIME = r"(?:[ T](\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?)?"
-_ISO = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})" + _TIME)
-_SHORT = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)" + _TIME)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?")
+_ISO = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})" + _TIME, re.ASCII)
+_SHORT = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)" + _TIME, re.ASCII)
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?", re.ASCII)
 
 
 class Read(msgspec.Struct, frozen=True):

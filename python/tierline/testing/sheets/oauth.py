@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tierline.testing.sheets.clock import Clock
 from tierline.testing.sheets.errors import Json, unauthenticated
 from tierline.testing.sheets.exchange import Reply, Request, json_reply
 from tierline.testing.sheets.masks import as_object
+
+if TYPE_CHECKING:
+    # Loaded with the first key, for most tests have none.
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 TOKEN_LIFE_S = 3600
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -32,6 +32,9 @@ class Tokens:
 
     def service_account(self, email: str, token_uri: str) -> Json:
         """The JSON of a new key for an account, as Google's console would download it."""
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._count += 1
         key_id = f"{self._count:040x}"
@@ -94,6 +97,10 @@ class Tokens:
         )
 
     def _verified(self, assertion: str) -> str | None:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
+
         try:
             header, claims, signature = assertion.split(".")
             key_id = str(_decoded(header).get("kid"))

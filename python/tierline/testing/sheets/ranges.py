@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from tierline.testing.sheets.errors import Json, invalid
 
-_CORNER = re.compile(r"\$?([A-Za-z]{1,3})?\$?([1-9]\d{0,7})?")
+_CORNER = re.compile(r"\$?([A-Za-z]{1,3})?\$?([1-9]\d{0,7})?", re.ASCII)
 _BARE_TITLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_CELL = re.compile(r"[A-Za-z]{1,3}\d+")
+_CELL = re.compile(r"[A-Za-z]{1,3}\d+", re.ASCII)
 _QUOTED = re.compile(r"'((?:[^']|'')*)'(?:!(.*))?", re.DOTALL)
 
 
