@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
@@ -32,14 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with SheetsServer(port=options.port, quotas=Quotas() if options.quotas else None) as server:
         book_id = server.add_spreadsheet(options.title, [["id", "name"], [1, "heron"]])
-        sys.stdout.write(f"{server.url}\nspreadsheet {book_id}\n")
-        sys.stdout.flush()
         if options.key is not None:
             options.key.write_text(json.dumps(server.service_account(), indent=2), "utf-8")
-        try:
+        # Whoever reads this may interrupt from here on.
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.stdout.write(f"{server.url}\nspreadsheet {book_id}\n")
+            sys.stdout.flush()
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return 0
     return 0
 
 

@@ -75,7 +75,8 @@ class Service:
 
     def answer(self, request: Request) -> Outcome:
         """What a request gets; it is written down in `seen`."""
-        if request.path == "/" or request.path.startswith("/view/"):
+        looks = request.path == "/" or request.path.startswith("/view/")
+        if looks and request.method == "GET":
             with self.lock:
                 return Outcome(page.answer(request, self.state.books))
         with self.lock:
