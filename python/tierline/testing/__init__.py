@@ -1,4 +1,4 @@
-"""For tests: real servers on loopback, and the clock of the caches."""
+"""For tests: real servers on loopback, a Sheets server, and the clock of the caches."""
 
 from tierline._core import advance_clock
 from tierline.testing.servers import (
@@ -14,12 +14,14 @@ from tierline.testing.servers import (
     redis_server,
     tcp_proxy,
 )
+from tierline.testing.sheets import SheetsServer
 
 __all__ = [
     "PostgresServer",
     "RedisCluster",
     "RedisSentinels",
     "RedisServer",
+    "SheetsServer",
     "TcpProxy",
     "advance_clock",
     "postgres_replica",

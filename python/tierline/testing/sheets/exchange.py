@@ -1,0 +1,123 @@
+"""A request and a reply, apart from how they travel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from tierline.testing.sheets.errors import ApiError, Json, invalid, invalid_field
+from tierline.testing.sheets.masks import as_object
+
+
+class Request(NamedTuple):
+    """What was asked.
+
+    Args:
+        method: GET, POST and so on.
+        path: The path, still encoded.
+        query: The query's values by name.
+        body: The bytes sent.
+        token: The bearer token, or None.
+    """
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: bytes = b""
+    token: str | None = None
+
+    def option(self, name: str) -> str | None:
+        """One value of the query."""
+        return self.query.get(name, [None])[-1]
+
+    def flag(self, name: str) -> bool:
+        """A value of the query as a boolean; clients write `True` as well as `true`."""
+        return (self.option(name) or "").lower() == "true"
+
+    def options(self) -> Json:
+        """The query with one value for each name."""
+        return {name: values[-1] for name, values in self.query.items() if values}
+
+    def json(self) -> Json:
+        """The body as an object; none is an empty one.
+
+        Raises:
+            ApiError: It is no JSON object.
+        """
+        if not self.body.strip():
+            return {}
+        try:
+            found: Any = json.loads(self.body)
+        except ValueError:
+            message = "Invalid JSON payload received. Unexpected token."
+            raise invalid_field(message, "", message) from None
+        if not isinstance(found, dict):
+            raise invalid("Invalid JSON payload received. Unknown name.")
+        return as_object(found)
+
+    @property
+    def is_sheets(self) -> bool:
+        """Whether it is for the Sheets API, whose quotas it counts in."""
+        return self.path.startswith("/v4/")
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        reads = (":getByDataFilter", ":batchGetByDataFilter", ":search")
+        return self.method == "GET" or self.path.endswith(reads)
+
+
+class Reply(NamedTuple):
+    """What is answered."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json; charset=UTF-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def json_reply(value: Json, status: int = 200) -> Reply:
+    """A JSON answer, indented as Google indents it."""
+    return Reply(status, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def error_reply(error: ApiError) -> Reply:
+    """The answer that says an error."""
+    return json_reply(error.body(), error.code)
+
+
+def html_reply(status: int, text: str) -> Reply:
+    """A page instead of JSON, as overloaded frontends answer."""
+    page = (
+        f"<!DOCTYPE html>\n<html lang=en>\n<title>Error {status}</title>\n<p>{text}</p>\n</html>\n"
+    )
+    return Reply(status, page.encode(), "text/html; charset=UTF-8")
+
+
+class SeenRequest(NamedTuple):
+    """A request that the server took, for tests to count and to look at.
+
+    Args:
+        method: GET, POST and so on.
+        path: The path, decoded.
+        query: The query's values by name.
+        body: What was sent.
+        status: What was answered; None where the connection was cut instead.
+        user: Who asked.
+        fault: The fault that met it, or None.
+    """
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: bytes
+    status: int | None
+    user: str
+    fault: str | None
+    is_sheets: bool
+    is_read: bool
+
+    def __repr__(self) -> str:
+        """Method, path and status."""
+        fault = f" ({self.fault})" if self.fault else ""
+        return f"<{self.method} {self.path} -> {self.status}{fault}>"
