@@ -275,9 +275,55 @@ class OutcomeUnknownError(RepositoryError):
     """A remote write was sent and its answer never came."""
 
 
+class CellProblem(NamedTuple):
+    """One cell of a sheet that does not fit.
+
+    Attributes:
+        cell: Its place, such as `"B7"`; empty if the whole worksheet is meant.
+        header: The header of its column.
+        problem: What is wrong with it, and what to do.
+    """
+
+    cell: str
+    header: str
+    problem: str
+
+    @property
+    def row(self) -> int:
+        """The row, counted from 1; 0 if no cell is meant."""
+        digits = self.cell.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        return int(digits) if digits else 0
+
+
 @final
 class SheetLayoutError(RepositoryError):
-    """A sheet's header row does not fit the table."""
+    """A sheet's header row or its cells do not fit the table.
+
+    Attributes:
+        problems: One `CellProblem` for each header or cell that does not fit, at most a hundred.
+    """
+
+    def __init__(
+        self,
+        problems: tuple[CellProblem, ...],
+        *,
+        operation: str | None = None,
+        table: str | None = None,
+    ) -> None:
+        shown = [
+            f"{one.cell} ({one.header}) {one.problem}" if one.cell else one.problem
+            for one in problems[:_PROBLEMS_SHOWN]
+        ]
+        more = len(problems) - len(shown)
+        super().__init__(
+            "; ".join([*shown, f"and {more} more"] if more else shown),
+            operation=operation,
+            table=table,
+        )
+        self.problems = problems
+
+
+_PROBLEMS_SHOWN = 10
 
 
 @final

@@ -1,0 +1,1 @@
+"""Perform: reads and writes worksheets of Google Sheets."""

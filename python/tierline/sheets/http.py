@@ -1,0 +1,273 @@
+"""The one place where Google is asked: gspread's client with deadlines, quotas and retries."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import gspread
+import requests
+from google.auth.credentials import Credentials
+from gspread.auth import DEFAULT_SCOPES, READONLY_SCOPES, service_account_from_dict
+
+from tierline.deadline import remaining_s
+from tierline.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    RepositoryError,
+    TimeoutError,  # noqa: A004 (the field's word)
+)
+from tierline.result import Failure, Success
+from tierline.sheets.faults import Fault, of_answer, of_exception
+from tierline.sheets.limiter import Kind, Limiter
+from tierline.sheets.retrying import pause_s
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+SheetsCredentials: TypeAlias = "str | Path | Mapping[str, Any] | Credentials | gspread.Client"
+"""A service account's key file or the key itself, google-auth's credentials, or a gspread client."""
+
+Repeat: TypeAlias = Literal["read", "idempotent", "once"]
+"""What a request does if it is sent twice: a read, a write with the same end, or another write."""
+
+_CONNECT_S = 5.0
+_READ_S = 190.0
+"""Google cuts a request at 180 s itself."""
+
+_QUOTA_PAUSE_S = 60.0
+
+
+class SheetsHttp(gspread.HTTPClient):
+    """gspread's HTTP client, bounded in time, within the quota, and trying again what may be.
+
+    Args:
+        session: Sends requests.
+        limiter: Says when the next may go.
+        timeout_s: Seconds that a call may take in all, where no `tl.deadline` says otherwise.
+        read_only: Refuse requests that write.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        limiter: Limiter,
+        *,
+        timeout_s: float,
+        read_only: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(auth=None, session=session)  # type: ignore[arg-type]
+        self._limiter = limiter
+        self._timeout_s = timeout_s
+        self._read_only = read_only
+        self._sleep = sleep
+        self.requests = 0
+        self.throttled = 0
+        self.retried = 0
+
+    def request(
+        self,
+        method: str,
+        endpoint: str,
+        params: Any = None,
+        data: bytes | None = None,
+        json: Any = None,
+        files: Any = None,
+        headers: Any = None,
+    ) -> Response:
+        """As gspread's, for gspread's own methods; raises what `ask` answers as a Failure."""
+        sent = {"params": params, "data": data, "json": json, "files": files, "headers": headers}
+        repeat: Repeat = "read" if method.upper() == "GET" else _repeat_of(method, endpoint)
+        answered = self._ask(method, endpoint, repeat, sent)
+        if isinstance(answered, Failure):
+            raise answered.failure()
+        return answered.unwrap()
+
+    def ask(
+        self,
+        method: str,
+        endpoint: str,
+        *,
+        repeat: Repeat,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+    ) -> Success[bytes] | Failure[RepositoryError]:
+        """The body of the answer to a request.
+
+        Args:
+            method: `GET`, `POST` and so on.
+            endpoint: Its address at Google.
+            repeat: Whether it may be sent twice.
+            params: Of the address.
+            body: JSON.
+
+        Errors: `TimeoutError` if it was not sent in time, `OutcomeUnknownError` for a write that
+        was sent and not answered; and what Google answers.
+        """
+        sent = {
+            "params": {"prettyPrint": "false", **(params or {})},
+            "data": body,
+            "headers": {"Content-Type": "application/json"} if body is not None else None,
+        }
+        answered = self._ask(method, endpoint, repeat, sent)
+        return answered if isinstance(answered, Failure) else Success(answered.unwrap().content)
+
+    def _ask(
+        self, method: str, endpoint: str, repeat: Repeat, sent: dict[str, Any]
+    ) -> Success[Response] | Failure[RepositoryError]:
+        if self._read_only and repeat != "read":
+            return Failure(
+                AccessDeniedError("these sheets are opened read-only; open them with read_only=False")
+            )
+        began_s = time.monotonic()
+        end_s = began_s + min(self._timeout_s, remaining_s())
+        kind: Kind | None = None
+        if endpoint.startswith("https://sheets."):
+            kind = "read" if repeat == "read" else "write"
+        attempt = 0
+        last: RepositoryError | None = None
+        while True:
+            if not self._waits_its_turn(kind, end_s):
+                return Failure(_late(last, began_s, attempt))
+            attempt += 1
+            answered = self._send(method, endpoint, sent, end_s)
+            if not isinstance(answered, Fault):
+                return Success(answered)
+            if attempt > 1:
+                self.retried += 1
+            if answered.is_quota and kind is not None:
+                self.throttled += 1
+                self._limiter.ran_out(kind, answered.wait_s or 0.0)
+            last = answered.error
+            last.attempt, last.elapsed_s = attempt, time.monotonic() - began_s
+            pause = pause_s(
+                answered,
+                attempt,
+                end_s - time.monotonic(),
+                random.random(),  # noqa: S311 (spreads retries)
+                may_repeat=repeat != "once",
+            )
+            if pause is None:
+                return Failure(_given_up(answered, repeat, end_s))
+            self._sleep(pause)
+
+    def _waits_its_turn(self, kind: Kind | None, end_s: float) -> bool:
+        """Wait until the quota has room; whether there was time for it."""
+        while kind is not None and (wait_s := self._limiter.wait_s(kind)) > 0:
+            if time.monotonic() + wait_s >= end_s:
+                return False
+            self._sleep(wait_s)
+        return time.monotonic() < end_s
+
+    def _send(
+        self, method: str, endpoint: str, sent: dict[str, Any], end_s: float
+    ) -> Response | Fault:
+        self.requests += 1
+        left_s = max(0.001, end_s - time.monotonic())
+        try:
+            response = self.session.request(
+                method, endpoint, timeout=(min(_CONNECT_S, left_s), min(_READ_S, left_s)), **sent
+            )
+        except Exception as error:  # noqa: BLE001 (what is not of the way is raised again)
+            return of_exception(error)
+        if response.ok:
+            return response
+        fault = of_answer(response.status_code, response.headers, response.content)
+        fault.error.__cause__ = requests.HTTPError(response=response)
+        return fault
+
+
+def _repeat_of(method: str, endpoint: str) -> Repeat:
+    """Whether a request of gspread's own may be sent twice: `:append` and batches may not."""
+    if method.upper() in ("PUT", "DELETE") or endpoint.endswith((":clear", "values:batchUpdate")):
+        return "idempotent"
+    return "once"
+
+
+def _late(last: RepositoryError | None, began_s: float, attempt: int) -> RepositoryError:
+    error = TimeoutError(
+        "the time was over while the quota was waited for; ask less often, or allow more time"
+        if last is None
+        else f"the time was over before it could be tried again; before, {last.message}",
+        stage="deadline",
+        elapsed_s=time.monotonic() - began_s,
+    )
+    error.attempt = max(attempt, 1)
+    error.__cause__ = last
+    return error
+
+
+def _given_up(fault: Fault, repeat: Repeat, end_s: float) -> RepositoryError:
+    if fault.again == "unsure" and repeat != "read":
+        error = OutcomeUnknownError(
+            f"the write may have happened: {fault.error.message}; read, and see",
+            elapsed_s=fault.error.elapsed_s,
+            attempt=fault.error.attempt,
+        )
+        error.__cause__ = fault.error
+        return error
+    if fault.again == "unsure" and time.monotonic() >= end_s:
+        late = TimeoutError(
+            "Google did not answer in time", stage="deadline", elapsed_s=fault.error.elapsed_s
+        )
+        late.attempt, late.__cause__ = fault.error.attempt, fault.error
+        return late
+    return fault.error
+
+
+def session_of(given: SheetsCredentials, *, read_only: bool) -> Session:
+    """The session that sends requests with these credentials.
+
+    Raises:
+        ConfigurationError: A key file cannot be read, or is none.
+        TypeError: They are none of what is taken.
+    """
+    scopes = READONLY_SCOPES if read_only else DEFAULT_SCOPES
+    match given:
+        case gspread.Client():
+            return given.http_client.session
+        case Credentials():
+            return gspread.HTTPClient(auth=given).session
+        case str() | Path():
+            return _of_key(_key_in(Path(given)), scopes)
+        case Mapping():
+            return _of_key(dict(given), scopes)
+        case _:
+            raise TypeError(
+                "sheets takes a service account's key file, the key itself, google-auth's "
+                f"credentials or a gspread client, not {type(given).__name__}"
+            )
+
+
+def _key_in(path: Path) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415
+
+    try:
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise ConfigurationError(
+            f"the key file {path} cannot be read: {error.strerror}", operation="open_sheets"
+        ) from error
+    except msgspec.DecodeError:
+        # Its text may hold parts of the key.
+        raise ConfigurationError(
+            f"the key file {path} is no JSON; download the key anew", operation="open_sheets"
+        ) from None
+    return found
+
+
+def _of_key(key: dict[str, Any], scopes: list[str]) -> Session:
+    try:
+        return service_account_from_dict(key, scopes=scopes).http_client.session
+    except (ValueError, KeyError) as error:
+        raise ConfigurationError(
+            "the key is none of a service account; download one as JSON from the Google Cloud "
+            "console",
+            operation="open_sheets",
+        ) from error
