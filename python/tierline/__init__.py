@@ -23,9 +23,10 @@ from tierline.cache import (
     write_through,
 )
 from tierline.deadline import carried, deadline, remaining_s
-from tierline.entity import Change, Table, change, table
+from tierline.entity import Change, Sheet, Table, change, sheet, table
 from tierline.errors import (
     AccessDeniedError,
+    CellProblem,
     CommitUnknownError,
     ConfigurationError,
     ConflictError,
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
     )
     from tierline.query.evaluate import evaluate, row_filter
     from tierline.repository.memory import MemoryRepository, memory_repository
+    from tierline.sheets.limiter import SheetsQuota
     from tierline.store import (
         ApplicationCache,
         Batch,
@@ -173,6 +175,13 @@ if TYPE_CHECKING:
         reads,
         recover,
     )
+    from tierline.store.sheet_store import (
+        SheetsStats,
+        SheetStore,
+        connect_sheets,
+        open_sheets,
+    )
+    from tierline.store.sheet_views import SheetView
 
 __all__ = [
     "AccessDeniedError",
@@ -188,6 +197,7 @@ __all__ = [
     "CachedFunction",
     "CachedQuery",
     "CachedQueryStats",
+    "CellProblem",
     "Change",
     "Changed",
     "CircuitChanged",
@@ -243,7 +253,12 @@ __all__ = [
     "Result",
     "Retried",
     "Returning",
+    "Sheet",
     "SheetLayoutError",
+    "SheetStore",
+    "SheetView",
+    "SheetsQuota",
+    "SheetsStats",
     "Stats",
     "Store",
     "Stream",
@@ -281,6 +296,7 @@ __all__ = [
     "coalesce",
     "collect",
     "connect",
+    "connect_sheets",
     "contains",
     "contains_all",
     "count",
@@ -329,6 +345,7 @@ __all__ = [
     "ntile",
     "nullif",
     "open",
+    "open_sheets",
     "optional",
     "order_by",
     "orphans",
@@ -353,6 +370,7 @@ __all__ = [
     "select",
     "semi_join",
     "set",
+    "sheet",
     "some",
     "sql",
     "string_agg",

@@ -16,10 +16,14 @@ _STORE = (
     "Stream", "TierStats", "Transaction", "WarmReport", "WriteBehindStats", "batch", "connect",
     "distributed", "distributed_setup", "hot_keys", "open", "orphans", "reads", "recover",
 )  # fmt: skip
+_SHEETS = ("SheetStore", "SheetsStats", "connect_sheets", "open_sheets")
 _EVALUATION, _MEMORY = ("evaluate", "row_filter"), ("MemoryRepository", "memory_repository")
 MODULE_OF: dict[str, str] = {
     **dict.fromkeys(_POSTGRES, "tierline.postgres"),
     **dict.fromkeys(_STORE, "tierline.store"),
+    **dict.fromkeys(_SHEETS, "tierline.store.sheet_store"),
+    "SheetView": "tierline.store.sheet_views",
+    "SheetsQuota": "tierline.sheets.limiter",
     **dict.fromkeys(_EVALUATION, "tierline.query.evaluate"),
     **dict.fromkeys(_MEMORY, "tierline.repository.memory"),
 }

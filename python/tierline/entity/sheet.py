@@ -32,7 +32,7 @@ class Sheet(Table[T, K], frozen=True, eq=False, dict=True):
 
     spreadsheet: str = ""
     worksheet: str = ""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     header_row: int = 1
     computed: frozenset[str] = frozenset()
     bad_rows: BadRows = "fail"
@@ -40,7 +40,8 @@ class Sheet(Table[T, K], frozen=True, eq=False, dict=True):
     @cached_property
     def annotations(self) -> dict[str, Any]:
         """The annotation of each field, with what its type adds."""
-        return {field.name: field.type for field in msgspec.structs.fields(self.entity)}  # type: ignore[type-var,unused-ignore]
+        given: Any = self.entity
+        return {field.name: field.type for field in msgspec.structs.fields(given)}
 
     def header_of(self, field: str) -> str:
         """The header of a field, as it is compared: without spaces around it."""
@@ -111,7 +112,8 @@ def sheet(
     book = found[1] if found else spreadsheet
     if not _ID.fullmatch(book):
         raise ValueError(
-            f"sheet: {spreadsheet!r:.80} is no spreadsheet's id; it stands in the address behind /d/"
+            f"sheet: {spreadsheet!r:.80} is no spreadsheet's id; it is what follows /d/ in the "
+            "address"
         )
     if not worksheet or len(worksheet) > _TITLE_LENGTH_MAX:
         raise ValueError(f"sheet: a worksheet's title has 1 to {_TITLE_LENGTH_MAX} characters")
@@ -121,7 +123,8 @@ def sheet(
         raise ValueError(f"sheet: rows are counted from 1; header_row cannot be {header_row}")
     if bad_rows not in get_args(BadRows):
         raise ValueError(f"sheet: bad_rows must be one of {get_args(BadRows)}, not {bad_rows!r}")
-    base = table(entity, name=worksheet, key=key, version=version, copy=copy)
+    # Two spreadsheets may have worksheets of one title.
+    base = table(entity, name=worksheet, key=key, schema=book, version=version, copy=copy)
     given = {field: header.strip() for field, header in (headers or {}).items()}
     if unknown := given.keys() - base.by_field.keys():
         raise TypeError(
@@ -151,5 +154,3 @@ def _check_headers(made: Sheet[Any, Any]) -> None:
     twice = {header for header in headers if headers.count(header) > 1}
     if twice:
         raise TypeError(f"sheet: two fields have the header {', '.join(sorted(twice))}")
-
-

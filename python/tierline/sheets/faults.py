@@ -67,9 +67,9 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     usage = any(one.domain == "usageLimits" for one in told.errors)
     match status:
         case 429:
-            return _quota(told, wait_s)
+            return _quota(wait_s)
         case 403 if usage and not _is_disabled(told):
-            return _quota(told, wait_s)
+            return _quota(wait_s)
         case 403 if _is_disabled(told):
             return Fault(
                 ConfigurationError(
@@ -106,13 +106,13 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
             return Fault(QueryError(f"Google refuses the request: {told.message}"), "never")
 
 
-def _quota(told: _Error, wait_s: float | None) -> Fault:
+def _quota(wait_s: float | None) -> Fault:
     message = "the quota of requests a minute ran out; ask less often, or ask Google for more"
     return Fault(RateLimitedError(message), "safe", wait_s, is_quota=True)
 
 
 def _is_disabled(told: _Error) -> bool:
-    reasons = {one.reason for one in (*told.details, *told.errors)}
+    reasons = {one.reason for one in told.details} | {one.reason for one in told.errors}
     return bool(reasons & {"SERVICE_DISABLED", "accessNotConfigured"})
 
 
@@ -141,6 +141,7 @@ def of_exception(error: Exception) -> Fault:
     import google.auth.exceptions as auth  # noqa: PLC0415 (a driver is loaded when it is used)
     import requests.exceptions as http  # noqa: PLC0415
 
+    fault: RepositoryError
     match error:
         case auth.RefreshError() if not getattr(error, "retryable", False):
             fault = AccessDeniedError(

@@ -9,7 +9,7 @@ FIELDS = (
     "data(startRow,startColumn,rowData.values(effectiveValue,userEnteredValue.formulaValue,"
     "effectiveFormat.numberFormat.type)))"
 )
-"""One read tells a cell's value with its type, whether it is a formula, and whether it is a date."""
+"""One read tells a cell's value with its type, and whether it is a formula or a date."""
 
 
 class CellErrorValue(msgspec.Struct, gc=False):

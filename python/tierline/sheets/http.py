@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 SheetsCredentials: TypeAlias = "str | Path | Mapping[str, Any] | Credentials | gspread.Client"
-"""A service account's key file or the key itself, google-auth's credentials, or a gspread client."""
+"""A service account's key file or the key, google-auth's credentials, or a gspread client."""
 
 Repeat: TypeAlias = Literal["read", "idempotent", "once"]
 """What a request does if it is sent twice: a read, a write with the same end, or another write."""
@@ -39,7 +39,8 @@ _CONNECT_S = 5.0
 _READ_S = 190.0
 """Google cuts a request at 180 s itself."""
 
-_QUOTA_PAUSE_S = 60.0
+_MINUTE_S = 60.0
+"""After which all of a quota is there again, whichever minute Google counts."""
 
 
 class SheetsHttp(gspread.HTTPClient):
@@ -50,6 +51,7 @@ class SheetsHttp(gspread.HTTPClient):
         limiter: Says when the next may go.
         timeout_s: Seconds that a call may take in all, where no `tl.deadline` says otherwise.
         read_only: Refuse requests that write.
+        clock: Counts seconds, for limits.
         sleep: Waits.
     """
 
@@ -60,18 +62,26 @@ class SheetsHttp(gspread.HTTPClient):
         *,
         timeout_s: float,
         read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(auth=None, session=session)  # type: ignore[arg-type]
         self._limiter = limiter
         self._timeout_s = timeout_s
         self._read_only = read_only
+        self._clock = clock
         self._sleep = sleep
         self.requests = 0
         self.throttled = 0
         self.retried = 0
+        self.waited_s = 0.0
 
-    def request(
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
+        self._limiter.close()
+
+    def request(  # noqa: PLR0917 (gspread's)
         self,
         method: str,
         endpoint: str,
@@ -123,9 +133,9 @@ class SheetsHttp(gspread.HTTPClient):
     ) -> Success[Response] | Failure[RepositoryError]:
         if self._read_only and repeat != "read":
             return Failure(
-                AccessDeniedError("these sheets are opened read-only; open them with read_only=False")
+                AccessDeniedError("the credentials were opened for reading; this request writes")
             )
-        began_s = time.monotonic()
+        began_s = self._clock()
         end_s = began_s + min(self._timeout_s, remaining_s())
         kind: Kind | None = None
         if endpoint.startswith("https://sheets."):
@@ -134,44 +144,45 @@ class SheetsHttp(gspread.HTTPClient):
         last: RepositoryError | None = None
         while True:
             if not self._waits_its_turn(kind, end_s):
-                return Failure(_late(last, began_s, attempt))
+                return Failure(_late(last, self._clock() - began_s, attempt))
             attempt += 1
+            self.retried += attempt > 1
             answered = self._send(method, endpoint, sent, end_s)
             if not isinstance(answered, Fault):
                 return Success(answered)
-            if attempt > 1:
-                self.retried += 1
             if answered.is_quota and kind is not None:
                 self.throttled += 1
-                self._limiter.ran_out(kind, answered.wait_s or 0.0)
+                self._limiter.ran_out(kind, answered.wait_s or _MINUTE_S)
             last = answered.error
-            last.attempt, last.elapsed_s = attempt, time.monotonic() - began_s
+            last.attempt, last.elapsed_s = attempt, self._clock() - began_s
             pause = pause_s(
                 answered,
                 attempt,
-                end_s - time.monotonic(),
+                end_s - self._clock(),
                 random.random(),  # noqa: S311 (spreads retries)
                 may_repeat=repeat != "once",
             )
             if pause is None:
-                return Failure(_given_up(answered, repeat, end_s))
+                return Failure(_given_up(answered, repeat, is_late=self._clock() >= end_s))
             self._sleep(pause)
 
     def _waits_its_turn(self, kind: Kind | None, end_s: float) -> bool:
         """Wait until the quota has room; whether there was time for it."""
         while kind is not None and (wait_s := self._limiter.wait_s(kind)) > 0:
-            if time.monotonic() + wait_s >= end_s:
+            if self._clock() + wait_s >= end_s:
                 return False
+            self.waited_s += wait_s
             self._sleep(wait_s)
-        return time.monotonic() < end_s
+        return self._clock() < end_s
 
     def _send(
         self, method: str, endpoint: str, sent: dict[str, Any], end_s: float
     ) -> Response | Fault:
         self.requests += 1
-        left_s = max(0.001, end_s - time.monotonic())
+        left_s = max(0.001, end_s - self._clock())
         try:
-            response = self.session.request(
+            session: Any = self.session
+            response: Response = session.request(
                 method, endpoint, timeout=(min(_CONNECT_S, left_s), min(_READ_S, left_s)), **sent
             )
         except Exception as error:  # noqa: BLE001 (what is not of the way is raised again)
@@ -190,20 +201,20 @@ def _repeat_of(method: str, endpoint: str) -> Repeat:
     return "once"
 
 
-def _late(last: RepositoryError | None, began_s: float, attempt: int) -> RepositoryError:
+def _late(last: RepositoryError | None, elapsed_s: float, attempt: int) -> RepositoryError:
     error = TimeoutError(
         "the time was over while the quota was waited for; ask less often, or allow more time"
         if last is None
         else f"the time was over before it could be tried again; before, {last.message}",
         stage="deadline",
-        elapsed_s=time.monotonic() - began_s,
+        elapsed_s=elapsed_s,
     )
     error.attempt = max(attempt, 1)
     error.__cause__ = last
     return error
 
 
-def _given_up(fault: Fault, repeat: Repeat, end_s: float) -> RepositoryError:
+def _given_up(fault: Fault, repeat: Repeat, *, is_late: bool) -> RepositoryError:
     if fault.again == "unsure" and repeat != "read":
         error = OutcomeUnknownError(
             f"the write may have happened: {fault.error.message}; read, and see",
@@ -212,7 +223,7 @@ def _given_up(fault: Fault, repeat: Repeat, end_s: float) -> RepositoryError:
         )
         error.__cause__ = fault.error
         return error
-    if fault.again == "unsure" and time.monotonic() >= end_s:
+    if fault.again == "unsure" and is_late:
         late = TimeoutError(
             "Google did not answer in time", stage="deadline", elapsed_s=fault.error.elapsed_s
         )

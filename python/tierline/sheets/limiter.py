@@ -74,13 +74,15 @@ class Limiter(Protocol):
         """Google itself says that the quota ran out: let nothing pass for so long."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
 
 class LocalLimiter:
     """A limiter for the threads of one process."""
 
-    def __init__(
-        self, quota: SheetsQuota, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, quota: SheetsQuota, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._buckets = {
@@ -106,6 +108,9 @@ class LocalLimiter:
             until_s = self._clock() + for_s
             for level in self._buckets[kind]:
                 level.blocked_until_s = max(level.blocked_until_s, until_s)
+
+    def close(self) -> None:
+        """As `Limiter.close`; there is nothing."""
 
 
 class _Level:

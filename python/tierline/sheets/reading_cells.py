@@ -45,7 +45,11 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
         computed: Whether formulas are expected there.
     """
     convert = _converter(column, zone)
-    empty = "" if column.type.wire == "text" and not column.nullable and not column.type.choices else None
+    empty = (
+        ""
+        if column.type.wire == "text" and not column.nullable and not column.type.choices
+        else None
+    )
     may_be_empty = column.nullable or empty is not None
 
     def read(cell: Cell) -> Any:

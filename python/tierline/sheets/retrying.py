@@ -1,8 +1,8 @@
 """When a request is sent again: pure functions of what failed and of the time that is left.
 
-Full jitter over an exponential base (M. Brooker, "Exponential Backoff and Jitter"), at most 64 s, as
-Google asks for. The first time a quota ran out the next minute is waited for, since then all of it
-is there again.
+Full jitter over an exponential base (M. Brooker, "Exponential Backoff and Jitter"), at most 64 s,
+as Google asks for. The first time a quota ran out the next minute is waited for, since then all of
+it is there again.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from tierline.deadline import remaining_s
 from tierline.entity import Sheet
 from tierline.errors import DecodeError, QueryError, RepositoryError
 from tierline.result import Failure, Result, Success
@@ -18,6 +20,8 @@ from tierline.sheets.snapshot import Snapshot, missing_worksheet, snapshot
 
 T = TypeVar("T")
 
+_FILES = "https://www.googleapis.com/drive/v3/files"
+_FOREVER_S = threading.TIMEOUT_MAX
 _BOOKS = "https://sheets.googleapis.com/v4/spreadsheets"
 JOIN_S = 0.02
 """Reads of one spreadsheet that begin within this time are one request."""
@@ -32,11 +36,22 @@ class _Round:
         self.answer: Result[Book, RepositoryError] | None = None
 
 
+class _FileVersion(msgspec.Struct):
+    version: str
+
+
+def _unreadable(error: Exception) -> DecodeError:
+    broken = DecodeError("Google's answer cannot be read; it was cut, or is of another kind")
+    broken.__cause__ = error
+    return broken
+
+
 class Sheets:
     """Reads worksheets through one client; safe to share between threads."""
 
-    def __init__(self, http: SheetsHttp) -> None:
+    def __init__(self, http: SheetsHttp, *, join_s: float = JOIN_S) -> None:
         self.http = http
+        self._join_s = join_s
         self._lock = threading.Lock()
         self._rounds: dict[str, _Round] = {}
 
@@ -46,50 +61,89 @@ class Sheets:
         Errors: `SheetLayoutError` if it is not there or its headers do not fit; what asking Google
         comes to.
         """
-        answered = self._book(sheet.spreadsheet, sheet.worksheet)
-        if isinstance(answered, Failure):
-            error = answered.failure()
-            if isinstance(error, QueryError):
-                # Google says no more of a range it cannot find.
-                titles = self._titles(sheet.spreadsheet)
-                if isinstance(titles, Success) and sheet.worksheet not in titles.unwrap():
-                    known = ", ".join(map(repr, titles.unwrap()))
-                    return Failure(missing_worksheet(sheet, f"; there are {known}"))
-            error.table = error.table or sheet.name
-            return answered
+        read = self.read_all([sheet])
+        return read if isinstance(read, Failure) else Success(read.unwrap()[0])
+
+    def read_all(
+        self, sheets: Sequence[Sheet[Any, Any]]
+    ) -> Result[list[Snapshot[Any]], RepositoryError]:
+        """Several worksheets, those of one spreadsheet as they were at the same moment."""
+        titles: dict[str, set[str]] = {}
+        for sheet in sheets:
+            titles.setdefault(sheet.spreadsheet, set()).add(sheet.worksheet)
+        books: dict[str, Book] = {}
+        for spreadsheet, wanted in titles.items():
+            answered = self._book(spreadsheet, wanted)
+            if isinstance(answered, Failure):
+                return self._explained(answered, spreadsheet, sheets)
+            books[spreadsheet] = answered.unwrap()
         try:
-            return Success(snapshot(sheet, answered.unwrap()))
+            return Success([snapshot(sheet, books[sheet.spreadsheet]) for sheet in sheets])
         except RepositoryError as error:
             return Failure(error)
 
-    def _book(self, spreadsheet: str, title: str) -> Result[Book, RepositoryError]:
+    def version(self, spreadsheet: str) -> Result[str, RepositoryError]:
+        """What changes whenever the spreadsheet does; it costs none of the quota of cells.
+
+        Source: `version` of Drive's files, "a monotonically increasing version number".
+        """
+        answered = self.http.ask(
+            "GET",
+            f"{_FILES}/{quote(spreadsheet, safe='')}",
+            repeat="read",
+            params={"fields": "version", "supportsAllDrives": "true"},
+        )
+        if isinstance(answered, Failure):
+            return answered
+        try:
+            return Success(msgspec.json.decode(answered.unwrap(), type=_FileVersion).version)
+        except msgspec.DecodeError as error:
+            return Failure(_unreadable(error))
+
+    def _explained(
+        self,
+        failed: Failure[RepositoryError],
+        spreadsheet: str,
+        sheets: Sequence[Sheet[Any, Any]],
+    ) -> Failure[RepositoryError]:
+        error = failed.failure()
+        own = [sheet for sheet in sheets if sheet.spreadsheet == spreadsheet]
+        if isinstance(error, QueryError):
+            # Google says no more of a range than that it cannot be parsed.
+            titles = self._titles(spreadsheet)
+            if isinstance(titles, Success):
+                for sheet in own:
+                    if sheet.worksheet not in titles.unwrap():
+                        return Failure(missing_worksheet(sheet, titles.unwrap()))
+        error.table = error.table or own[0].name
+        return failed
+
+    def _book(self, spreadsheet: str, titles: set[str]) -> Result[Book, RepositoryError]:
+        """One answer for all who ask within the same moment."""
         with self._lock:
             joined = self._rounds.get(spreadsheet)
             leads = joined is None
             if joined is None:
                 joined = self._rounds[spreadsheet] = _Round()
-            joined.titles.add(title)
-        if not leads:
-            joined.done.wait()
-            if joined.answer is not None and len(joined.titles) == 1:
-                return joined.answer
-            if isinstance(joined.answer, Success):
-                return joined.answer
-            # Another's worksheet may be what is not there.
-            return self._ask(spreadsheet, [title])
-        try:
-            time.sleep(JOIN_S)
-            with self._lock:
-                del self._rounds[spreadsheet]
-            joined.answer = self._ask(spreadsheet, sorted(joined.titles))
-        finally:
-            with self._lock:
-                if self._rounds.get(spreadsheet) is joined:
+            joined.titles |= titles
+        if leads:
+            try:
+                time.sleep(self._join_s)
+                with self._lock:
                     del self._rounds[spreadsheet]
-            joined.done.set()
-        if isinstance(joined.answer, Failure) and len(joined.titles) > 1:
-            return self._ask(spreadsheet, [title])
-        return joined.answer
+                joined.answer = self._ask(spreadsheet, sorted(joined.titles))
+            finally:
+                with self._lock:
+                    if self._rounds.get(spreadsheet) is joined:
+                        del self._rounds[spreadsheet]
+                joined.done.set()
+        else:
+            joined.done.wait(max(0.0, remaining_s()) if remaining_s() < _FOREVER_S else None)
+        answer = joined.answer
+        if isinstance(answer, Success) or (answer is not None and joined.titles == titles):
+            return answer
+        # What others asked for, or when they wanted it, may be what failed.
+        return self._ask(spreadsheet, sorted(titles))
 
     def _ask(self, spreadsheet: str, titles: list[str]) -> Result[Book, RepositoryError]:
         params = {"ranges": [quoted(title) for title in titles], "fields": FIELDS}
@@ -101,9 +155,7 @@ class Sheets:
         try:
             return Success(read_book(answered.unwrap()))
         except msgspec.DecodeError as error:
-            broken = DecodeError("Google's answer cannot be read; it was cut or is of another kind")
-            broken.__cause__ = error
-            return Failure(broken)
+            return Failure(_unreadable(error))
 
     def _titles(self, spreadsheet: str) -> Result[list[str], RepositoryError]:
         answered = self.http.ask(
@@ -114,7 +166,10 @@ class Sheets:
         )
         if isinstance(answered, Failure):
             return answered
-        book = read_book(answered.unwrap())
+        try:
+            book = read_book(answered.unwrap())
+        except msgspec.DecodeError as error:
+            return Failure(_unreadable(error))
         return Success([one.properties.title for one in book.sheets])
 
     def __repr__(self) -> str:

@@ -92,9 +92,12 @@ def strictly(sheet: Sheet[T, Any], found: Snapshot[T]) -> Snapshot[T]:
     return found
 
 
-def missing_worksheet(sheet: Sheet[Any, Any], there_are: str = "") -> SheetLayoutError:
-    """The error of a worksheet that is not there."""
-    problem = CellProblem("", "", f"the spreadsheet has no worksheet {sheet.worksheet!r}{there_are}")
+def missing_worksheet(sheet: Sheet[Any, Any], titles: list[str]) -> SheetLayoutError:
+    """The error of a worksheet that is not among those that are there."""
+    known = ", ".join(map(repr, titles))
+    problem = CellProblem(
+        "", "", f"the spreadsheet has no worksheet {sheet.worksheet!r}; there are {known}"
+    )
     return SheetLayoutError((problem,), table=sheet.name)
 
 
@@ -102,8 +105,7 @@ def _worksheet(sheet: Sheet[Any, Any], book: Book) -> Worksheet:
     for found in book.sheets:
         if found.properties.title == sheet.worksheet:
             return found
-    titles = ", ".join(repr(found.properties.title) for found in book.sheets)
-    raise missing_worksheet(sheet, f"; there are {titles}" if titles else "")
+    raise missing_worksheet(sheet, [found.properties.title for found in book.sheets])
 
 
 def _merged(
@@ -159,9 +161,7 @@ _EMPTY = Cell()
 def _is_blank(cells: list[Cell], layout: Layout) -> bool:
     """Whether a row has nothing in the table's columns: people leave such rows between others."""
     width = len(cells)
-    return all(
-        place >= width or (cells[place].effectiveValue is None) for place in layout.columns
-    )
+    return all(place >= width or (cells[place].effectiveValue is None) for place in layout.columns)
 
 
 def _unfit(
@@ -185,7 +185,8 @@ def _entities(
 ) -> tuple[list[T], list[int], list[CellProblem]]:
     """The entities; the rules of the fields' types are checked here."""
     try:
-        made: list[T] = msgspec.convert(read, list[sheet.entity], builtin_types=_KEPT)  # type: ignore[name-defined]
+        kind: Any = list[sheet.entity]  # type: ignore[name-defined]
+        made: list[T] = msgspec.convert(read, kind, builtin_types=_KEPT)
     except msgspec.ValidationError:
         pass
     else:
@@ -213,9 +214,7 @@ def _broken(
             msgspec.convert(value, annotation, builtin_types=_KEPT)
         except msgspec.ValidationError as error:
             problems.append(
-                CellProblem(
-                    cell_name(number - 1, place), sheet.header_of(column.field), f"{error}"
-                )
+                CellProblem(cell_name(number - 1, place), sheet.header_of(column.field), f"{error}")
             )
     return problems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from tierline.entity import Table
+from tierline.entity import Sheet, Table
 from tierline.errors import ConfigurationError
 
 NAME_BYTES_MAX = 63
@@ -46,6 +46,15 @@ def quote_all(names: tuple[str, ...]) -> str:
 
 
 def table_name(table: Table[Any, Any]) -> str:
-    """The table's quoted name, with its schema where it has one."""
+    """The table's quoted name, with its schema where it has one.
+
+    Raises:
+        TypeError: It is a sheet, which no database has.
+    """
+    if isinstance(table, Sheet):
+        raise TypeError(
+            f"{table.name!r} is a sheet, not a table of the database; read it by itself with "
+            "fetch_all, fetch_one, fetch_maybe, count or exists"
+        )
     name = quote(table.name)
     return name if table.schema is None else f"{quote(table.schema)}.{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from returns.result import Failure, Success
 
@@ -34,6 +34,9 @@ from tierline.store.published import PublishedBackplane, UnannouncedWrites, why_
 from tierline.store.publishing import Publisher
 from tierline.store.store import Store
 
+if TYPE_CHECKING:
+    from tierline.store.sheet_store import SheetStore
+
 
 def connect(
     url: str | None = None,
@@ -54,6 +57,7 @@ def connect(
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
     publish_stats: bool = False,
+    sheets: SheetStore | None = None,
 ) -> Result[Store, RepositoryError]:
     """Open a store; the same as `tl.open`, as a Result.
 
@@ -88,6 +92,8 @@ def connect(
             process that is to understand them. Made anew for each store if None.
         encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
         publish_stats: Show `store.stats()` in Redis every two seconds, for `tierline top`.
+        sheets: `tl.open_sheets(…)`, to read spreadsheets through this store too; it is closed with
+            it.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if
     the server cannot be reached or refuses the login.
@@ -134,6 +140,7 @@ def connect(
         if server is not None:
             server.close()
         return Failure(error)
+    store.sheets = sheets
     if publish_stats and redis is not None:
         store.publisher = Publisher(store, StatsBoard(redis, prefix=prefix))
     return Success(store)
@@ -158,6 +165,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
     cursor_secret: bytes | None = None,
     encryption: EncryptionKeys | None = None,
     publish_stats: bool = False,
+    sheets: SheetStore | None = None,
 ) -> Store:
     """Open a store; raises what `tl.connect` answers as a Failure. For the arguments see there.
 
@@ -183,6 +191,7 @@ def open(  # noqa: A001 (the field's word; reached as tl.open)
             cursor_secret=cursor_secret,
             encryption=encryption,
             publish_stats=publish_stats,
+            sheets=sheets,
         )
     )
 

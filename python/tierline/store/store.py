@@ -328,6 +328,8 @@ class Store(Caching, Verbs[Database, Caches], Closing):
             self.database.close()
             if self.caches.l2 is not None:
                 self.caches.l2.close()
+            if self.sheets is not None:
+                self.sheets.close()
         finally:
             if self._server is not None:
                 self._server.close()
@@ -339,6 +341,8 @@ class Store(Caching, Verbs[Database, Caches], Closing):
         major = self.database.server_version // 10_000
         place = f"embedded in {self._server.data_dir}" if self._server else self.database.location
         tiers.append(f"L3 PostgreSQL {major} {place}")
+        if self.sheets is not None:
+            tiers.append("Google Sheets")
         closed = ", closed" if self._closed else ""
         return f"<Store {' | '.join(tiers)}{closed}>"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from returns.result import Failure, Success
 
 from tierline.cache.queries import CachedQuery
 from tierline.cache.strategy import ReadOptions, read_options
-from tierline.entity import Table
+from tierline.entity import Sheet, Table
 from tierline.errors import NotFoundError, QueryError, RepositoryError
 from tierline.query import Query, Returning, Write
 from tierline.query.paging import Page, PageQuery
@@ -26,6 +26,9 @@ from tierline.store.cached import CurrentPort, cached_rows
 from tierline.store.loader import Loader
 from tierline.store.runnable import explainable, runnable, runnable_page
 from tierline.store.streams import Stream
+
+if TYPE_CHECKING:
+    from tierline.store.sheet_store import SheetStore
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -67,11 +70,13 @@ class Verbs(ABC, Generic[D, C]):
         database: Runs statements.
         caches: Keeps rows above it.
         subscriptions: Who hears of changes.
+        sheets: Reads spreadsheets; None if the store was opened without.
     """
 
     database: D
     caches: C
     subscriptions: Subscriptions
+    sheets: SheetStore | None = None
     _cursor_secret: bytes
 
     @property
@@ -345,10 +350,20 @@ class Verbs(ABC, Generic[D, C]):
                 f"{operation}: ttl_s= and stale_ok_s= are of tl.cached_query; this query is "
                 "asked each time"
             )
+        if isinstance(query, Query) and isinstance(query.table, Sheet):
+            return self._sheets(operation).rows(query, operation, parameters, fresh=options.fresh)
         run = runnable(query, operation)
         if isinstance(run, Failure):
             return run
         return self.database.fetch(run.statement, run.bind(parameters))
+
+    def _sheets(self, operation: str) -> SheetStore:
+        if self.sheets is None:
+            raise TypeError(
+                f"{operation} of a sheet: open the store with sheets=tl.open_sheets(…); "
+                "transactions read no sheets"
+            )
+        return self.sheets
 
     def _at_most_one(
         self,
