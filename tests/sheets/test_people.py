@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import urllib.request
 from typing import Any
@@ -168,5 +169,12 @@ def test_answers_are_compact_and_zipped_where_asked_for(
 
 def test_a_cut_answer_is_not_zipped(sheets_server: SheetsServer, book_id: str) -> None:
     sheets_server.inject(cut_body(5, on="reads"))
-    with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
-        _get(sheets_server, book_id)
+    url = f"{sheets_server.url}/v4/spreadsheets/{book_id}"
+    with requests.get(url, stream=True, timeout=20) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert answer.raw.read(5) == b'{\n  "'
+
+
+def test_a_server_listens_on_loopback_only(sheets_server: SheetsServer) -> None:
+    address = sheets_server.url.removeprefix("http://").partition(":")[0]
+    assert ipaddress.ip_address(address).is_loopback

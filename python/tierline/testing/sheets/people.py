@@ -82,21 +82,27 @@ class People:
     ) -> None:
         """Sort the rows by a column, below the header."""
         order = "DESCENDING" if descending else "ASCENDING"
-        area: Json = {"startRowIndex": header_rows}
         specs = [{"dimensionIndex": column - 1, "sortOrder": order}]
-        self._edit(spreadsheet_id, worksheet, "sortRange", "range", area, {"sortSpecs": specs})
+        with self._service.lock:
+            sheet_id = self._sheet_id(spreadsheet_id, worksheet)
+            area: Json = {"sheetId": sheet_id, "startRowIndex": header_rows}
+            self.edit(spreadsheet_id, {"sortRange": {"range": area, "sortSpecs": specs}})
 
     def insert_rows(
         self, spreadsheet_id: str, worksheet: str | None = None, *, at: int, count: int = 1
     ) -> None:
         """Insert blank rows before row `at`."""
-        self._edit(spreadsheet_id, worksheet, "insertDimension", "range", _rows(at, count))
+        with self._service.lock:
+            rows = _rows(self._sheet_id(spreadsheet_id, worksheet), at, count)
+            self.edit(spreadsheet_id, {"insertDimension": {"range": rows}})
 
     def delete_rows(
         self, spreadsheet_id: str, worksheet: str | None = None, *, at: int, count: int = 1
     ) -> None:
         """Delete rows from row `at` on."""
-        self._edit(spreadsheet_id, worksheet, "deleteDimension", "range", _rows(at, count))
+        with self._service.lock:
+            rows = _rows(self._sheet_id(spreadsheet_id, worksheet), at, count)
+            self.edit(spreadsheet_id, {"deleteDimension": {"range": rows}})
 
     def move_rows(
         self,
@@ -108,17 +114,19 @@ class People:
         count: int = 1,
     ) -> None:
         """Move rows from row `at` on before row `to`, counted before the move."""
-        rest: Json = {"destinationIndex": to - 1}
-        self._edit(spreadsheet_id, worksheet, "moveDimension", "source", _rows(at, count), rest)
+        with self._service.lock:
+            rows = _rows(self._sheet_id(spreadsheet_id, worksheet), at, count)
+            moved: Json = {"source": rows, "destinationIndex": to - 1}
+            self.edit(spreadsheet_id, {"moveDimension": moved})
 
     def rename_worksheet(
         self, spreadsheet_id: str, worksheet: str | None = None, *, title: str
     ) -> None:
         """Give a worksheet another title."""
-        rest: Json = {"fields": "title"}
-        named: Json = {"title": title}
-        kind = "updateSheetProperties"
-        self._edit(spreadsheet_id, worksheet, kind, "properties", named, rest)
+        with self._service.lock:
+            named: Json = {"sheetId": self._sheet_id(spreadsheet_id, worksheet), "title": title}
+            change: Json = {"properties": named, "fields": "title"}
+            self.edit(spreadsheet_id, {"updateSheetProperties": change})
 
     def edit(self, spreadsheet_id: str, *requests: Json) -> None:
         """Do as a person what `batchUpdate` can: all of the requests, or none.
@@ -156,19 +164,7 @@ class People:
             raise KeyError(worksheet)
         return sheet.id
 
-    def _edit(
-        self,
-        spreadsheet_id: str,
-        worksheet: str | None,
-        kind: str,
-        name: str,
-        place: Json,
-        rest: Json | None = None,
-    ) -> None:
-        with self._service.lock:
-            at = {**place, "sheetId": self._sheet_id(spreadsheet_id, worksheet)}
-            self.edit(spreadsheet_id, {kind: {name: at, **(rest or {})}})
 
-
-def _rows(at: int, count: int) -> Json:
-    return {"dimension": "ROWS", "startIndex": at - 1, "endIndex": at - 1 + count}
+def _rows(sheet_id: int, at: int, count: int) -> Json:
+    span: Json = {"sheetId": sheet_id, "dimension": "ROWS"}
+    return span | {"startIndex": at - 1, "endIndex": at - 1 + count}
