@@ -30,6 +30,7 @@ from sabotage_published import PUBLISHED
 from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
+from sabotage_sheets_server import SHEETS_SERVER
 from sabotage_waits import WAITS
 from sabotage_warming import WARMING
 from tierline import _core
@@ -440,6 +441,7 @@ GUARDS = (
     *PUBLISHED,
     *SCHEDULES,
     *SERVERS,
+    *SHEETS_SERVER,
     *WAITS,
     *BEHIND,
     *BACKPLANE,

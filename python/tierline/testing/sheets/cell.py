@@ -58,4 +58,4 @@ BLANK = Cell()
 
 def number(value: float) -> float:
     """A number as JSON shows it: without a fraction where it has none."""
-    return int(value) if value == int(value) and abs(value) < 1e21 else value
+    return int(value) if value == int(value) and abs(value) < 2**63 else value

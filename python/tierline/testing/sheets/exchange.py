@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tierline.testing.sheets.errors import ApiError, Json, invalid, invalid_field
 from tierline.testing.sheets.masks import as_object
 
@@ -68,17 +70,36 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """What is answered.
+
+    Args:
+        status: The status.
+        body: The bytes, of what is no JSON.
+        content_type: What they are.
+        headers: Further headers.
+        document: The JSON instead of bytes. It is written after the server's lock is given back,
+            so that a large answer does not keep others waiting.
+    """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json; charset=UTF-8"
     headers: tuple[tuple[str, str], ...] = ()
+    document: Json | None = None
+
+    def written(self, *, compact: bool) -> Reply:
+        """With the bytes of its document: indented as Google indents it, or in one line."""
+        if self.document is None:
+            return self
+        body = msgspec.json.encode(self.document)
+        if not compact:
+            body = msgspec.json.format(body, indent=2) + b"\n"
+        return self._replace(body=body, document=None)
 
 
 def json_reply(value: Json, status: int = 200) -> Reply:
-    """A JSON answer, indented as Google indents it."""
-    return Reply(status, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+    """A JSON answer."""
+    return Reply(status, document=value)
 
 
 def error_reply(error: ApiError) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tierline.testing.sheets.cell import Cell, CellError, Effective, number
+from tierline.testing.sheets.cell_json import cell_writer
 from tierline.testing.sheets.errors import Json
 from tierline.testing.sheets.grid import used
 from tierline.testing.sheets.masks import (
@@ -16,7 +16,6 @@ from tierline.testing.sheets.masks import (
     project,
 )
 from tierline.testing.sheets.ranges import Bounds, Box, grid_range
-from tierline.testing.sheets.shown import formatted
 from tierline.testing.sheets.spreadsheet import (
     Placed,
     Sheet,
@@ -119,35 +118,6 @@ def _groups(sheet: Sheet, dimension: str) -> list[Json]:
     return [group_json(one, sheet.id) for one in sheet.groups if one.body["dimension"] == dimension]
 
 
-def extended(value: Effective) -> Json:
-    """An ExtendedValue."""
-    if isinstance(value, CellError):
-        return {"errorValue": {"type": value.type, "message": value.message}}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    return {"stringValue": value} if isinstance(value, str) else {"numberValue": number(value or 0)}
-
-
-def cell_json(cell: Cell, value: Effective) -> Json:
-    """A cell with everything that is known of it."""
-    found: Json = {}
-    if cell.formula is not None:
-        found["userEnteredValue"] = {"formulaValue": cell.formula}
-    elif cell.value is not None:
-        found["userEnteredValue"] = extended(cell.value)
-    if value is not None:
-        found["effectiveValue"] = extended(value)
-        found["formattedValue"] = formatted(value, cell.number_format)
-    if cell.format:
-        found["userEnteredFormat"] = cell.format
-        found["effectiveFormat"] = cell.format
-    if cell.note is not None:
-        found["note"] = cell.note
-    if cell.validation is not None:
-        found["dataValidation"] = cell.validation
-    return found
-
-
 def _data(sheet: Sheet, bounds: Bounds, mask: Mask) -> Json:
     """GridData of a box: as `mask` keeps it, without what is empty at the ends."""
     part, value_of = used(sheet.grid, bounds), sheet.values()
@@ -159,10 +129,11 @@ def _data(sheet: Sheet, bounds: Bounds, mask: Mask) -> Json:
         found |= {"startColumn": bounds.left} if bounds.left else {}
     if everything or "rowData" in mask:
         below = mask.get("rowData", {}).get("values", {})
+        one = cell_writer(below)
         rows: list[Json] = []
         for row in range(part.top, part.bottom):
             cells = [
-                project(cell_json(cell, value_of(row, part.left + i)), below)
+                one(cell, cell.value if cell.formula is None else value_of(row, part.left + i))
                 for i, cell in enumerate(sheet.grid.row(row, part.left, part.right))
             ]
             while cells and not cells[-1]:

@@ -11,6 +11,7 @@ from tierline.testing.sheets.exchange import SeenRequest
 from tierline.testing.sheets.faults import Fault
 from tierline.testing.sheets.files import File, permission
 from tierline.testing.sheets.http import HOST, HttpServer
+from tierline.testing.sheets.people import People
 from tierline.testing.sheets.quotas import Quotas
 from tierline.testing.sheets.service import DEFAULT_USER, Service
 from tierline.testing.sheets.values import Rendering, Writing, read_values, write_values
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @final
-class SheetsServer:
+class SheetsServer(People):
     """A local server for Google's Sheets API v4 and the part of Drive v3 that spreadsheets use.
 
     It listens on 127.0.0.1 only and holds spreadsheets in memory. Unmodified gspread runs on it.

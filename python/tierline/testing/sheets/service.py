@@ -22,6 +22,7 @@ from tierline.testing.sheets.exchange import (
 )
 from tierline.testing.sheets.faults import Fault, FaultQueue
 from tierline.testing.sheets.oauth import Tokens
+from tierline.testing.sheets.people import Visit, visit_of
 from tierline.testing.sheets.quotas import QuotaCounter, Quotas
 from tierline.testing.sheets.sheets_api import Call, Endpoint
 from tierline.testing.sheets.state import Change, State
@@ -48,6 +49,7 @@ class Service:
         self.tokens = Tokens(self.clock)
         self.channels = Channels()
         self.seen: list[SeenRequest] = []
+        self.visits: list[Visit] = []
         self.state = State(self.clock, seed, self._changed)
         self._token_required = token_required
         self._quotas = None if quotas is None else QuotaCounter(quotas, self.clock)
@@ -83,6 +85,12 @@ class Service:
             fault = self.faults.take(request)
         if fault is not None and fault.delay_s:
             self.closing.wait(fault.delay_s)
+        if fault is None or fault.applied:
+            with self.lock:
+                visit = visit_of(self.visits, request)
+            # Without the lock, for a visit may ask this server itself.
+            if visit is not None:
+                visit.action()
         with self.lock:
             user, reply = self._met(request, fault)
             reset = fault is not None and fault.reset
@@ -99,6 +107,7 @@ class Service:
                     request.is_read,
                 )
             )
+        reply = reply.written(compact=request.option("prettyPrint") == "false")
         return Outcome(reply, reset, None if fault is None else fault.body_bytes)
 
     def _met(self, request: Request, fault: Fault | None) -> tuple[str, Reply]:

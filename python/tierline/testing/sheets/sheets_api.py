@@ -11,7 +11,7 @@ from tierline.testing.sheets import metadata
 from tierline.testing.sheets.batch import batch_update
 from tierline.testing.sheets.errors import Json
 from tierline.testing.sheets.exchange import Reply, Request, json_reply
-from tierline.testing.sheets.masks import as_list, as_object, parse, project
+from tierline.testing.sheets.masks import Mask, as_list, as_object, parse, project
 from tierline.testing.sheets.ranges import Bounds, a1
 from tierline.testing.sheets.resource import check_mask, sheet_properties, spreadsheet_json
 from tierline.testing.sheets.spreadsheet import Sheet, Spreadsheet
@@ -115,15 +115,28 @@ def batch(call: Call) -> Reply:
     changed, replies = batch_update(book, body, call.state.context(call.user))
     answer: Json = {"spreadsheetId": book.id, "replies": replies}
     if body.get("includeSpreadsheetInResponse"):
-        answer["updatedSpreadsheet"] = _resource(
+        # With a mask, `responseIncludeGridData` does not count.
+        texts = [str(one) for one in as_list(body.get("responseRanges"))]
+        answer["updatedSpreadsheet"] = spreadsheet_json(
             changed,
-            call.user,
-            fields=None,
+            user=call.user,
+            mask=_response_mask(call.request.option("fields")),
             with_data=bool(body.get("responseIncludeGridData")),
-            ranges=[str(one) for one in as_list(body.get("responseRanges"))] or None,
+            ranges=[changed.range(text) for text in texts] or None,
         )
+    answer = _masked(call, answer)
     call.keep(changed)
-    return json_reply(_masked(call, answer))
+    return json_reply(answer)
+
+
+def _response_mask(fields: str | None) -> Mask | None:
+    """What a batch's mask says of the spreadsheet in the answer; None where it says all."""
+    if not fields:
+        return None
+    mask = parse(fields).get("updatedSpreadsheet")
+    if mask is not None:
+        check_mask(mask)
+    return mask or None
 
 
 def _masked(call: Call, answer: Json) -> Json:

@@ -92,7 +92,8 @@ def read_values(sheet: Sheet, bounds: Bounds, how: Rendering) -> Json:
     def shown(row: int, column: int, cell: Cell) -> Scalar:
         if cell.is_empty:
             return ""
-        value = value_of(row, column)
+        # Constants need no look at formulas, and there are many of them.
+        value = cell.value if cell.formula is None else value_of(row, column)
         return rendered(cell, value, option=how.option, dates_as_text=how.dates_as_text)
 
     lines: list[list[Scalar]] = [
