@@ -90,9 +90,9 @@ _PASSING: dict[str, Callable[[], Fault]] = {
     "429 after 7 s": lambda: too_many_requests(2, retry_after_s=7),
     "robots": robot_page,
     "503": unavailable,
-    "500": error_after_apply,
+    "500": lambda: error_after_apply(on="all"),
     "reset before": reset_before_apply,
-    "reset after": reset_after_apply,
+    "reset after": lambda: reset_after_apply(on="all"),
     "cut": lambda: cut_body(20),
 }
 

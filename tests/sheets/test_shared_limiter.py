@@ -1,0 +1,102 @@
+"""Processes that share a quota through Redis."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from typing import Any
+
+import pytest
+import redis
+
+import tierline as tl
+from tierline.sheets import shared_limiter
+from tierline.sheets.limiter import LocalLimiter, SheetsQuota, bucket_of
+from tierline.sheets.shared_limiter import SharedLimiter
+
+_PROCESSES, _TURNS = 8, 80
+_QUOTA = 3000
+"""So many a minute that what all take is the burst, and some seconds of the rate."""
+
+
+def _shared(url: str, prefix: str, quota: SheetsQuota, user: str = "ada") -> SharedLimiter:
+    return SharedLimiter(url, quota, LocalLimiter(quota), prefix=prefix, project="birds", user=user)
+
+
+def _take(url: str, prefix: str, begin: Any, taken: Any) -> None:
+    limiter = _shared(url, prefix, SheetsQuota(user_reads=_QUOTA, project_reads=100_000))
+    begin.wait(120)
+    began_s, turns = time.monotonic(), 0
+    while turns < _TURNS:
+        wait_s = limiter.wait_s("read")
+        if wait_s <= 0:
+            turns += 1
+        else:
+            time.sleep(wait_s)
+    taken.put((began_s, time.monotonic()))
+
+
+def test_eight_processes_together_stay_below_the_quota_and_none_starves(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_limiter, "_TIMEOUT_S", 30)
+    context = multiprocessing.get_context("fork")
+    taken: Any = context.Queue()
+    begin = context.Barrier(_PROCESSES)
+    processes = [
+        context.Process(target=_take, args=(redis_url, redis_prefix, begin, taken))
+        for _ in range(_PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    spans: list[tuple[float, float]] = [taken.get(timeout=240) for _ in processes]
+    for process in processes:
+        process.join(60)
+    # Every turn was taken between these, whatever the machine did meanwhile.
+    elapsed_s = max(end for _, end in spans) - min(begin for begin, _ in spans)
+    bucket = bucket_of(_QUOTA)
+    assert bucket.burst + bucket.rate_per_s * elapsed_s + 1 >= _PROCESSES * _TURNS
+
+
+def test_users_share_the_projects_quota(redis_url: str, redis_prefix: str) -> None:
+    quota = SheetsQuota(user_reads=60, project_reads=12)
+    ada = _shared(redis_url, redis_prefix, quota, "ada")
+    bob = _shared(redis_url, redis_prefix, quota, "bob")
+    assert [ada.wait_s("read"), bob.wait_s("read")] == [0, 0]
+    assert ada.wait_s("read") > 0
+    assert bob.wait_s("read") > 0
+    assert ada.wait_s("write") == 0
+
+
+def test_what_google_tells_one_process_all_hear(redis_url: str, redis_prefix: str) -> None:
+    one = _shared(redis_url, redis_prefix, SheetsQuota())
+    other = _shared(redis_url, redis_prefix, SheetsQuota())
+    one.ran_out("read", 60)
+    assert 50 < other.wait_s("read") <= 60
+    assert other.wait_s("write") == 0
+
+
+def test_without_redis_each_keeps_to_its_part(redis_prefix: str) -> None:
+    quota = SheetsQuota(user_reads=60, processes=5)
+    limiter = _shared("redis://127.0.0.1:1/0", redis_prefix, quota)
+    assert [limiter.wait_s("read") for _ in range(2)] == [0, 0]
+    assert limiter.wait_s("read") > 0
+    limiter.ran_out("write", 60)
+    assert limiter.wait_s("write") > 50
+    limiter.close()
+
+
+def test_a_url_that_is_none_is_told(redis_prefix: str) -> None:
+    with pytest.raises(tl.ConfigurationError, match="the Redis URL cannot be read"):
+        _shared("rediss:/x y", redis_prefix, SheetsQuota())
+
+
+def test_keys_expire_and_share_a_slot(redis_url: str, redis_prefix: str) -> None:
+    limiter = _shared(redis_url, redis_prefix, SheetsQuota())
+    limiter.wait_s("read")
+    client: Any = redis.Redis.from_url(redis_url)
+    keys = list(client.scan_iter(f"{redis_prefix}:sheets:*"))
+    assert len(keys) == 2
+    assert all(b"{birds}" in key and 0 < client.ttl(key) <= 300 for key in keys)
+    client.close()
+    limiter.close()
