@@ -30,6 +30,7 @@ from sabotage_published import PUBLISHED
 from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
+from sabotage_sheets import SHEETS
 from sabotage_sheets_server import SHEETS_SERVER
 from sabotage_waits import WAITS
 from sabotage_warming import WARMING
@@ -441,6 +442,7 @@ GUARDS = (
     *PUBLISHED,
     *SCHEDULES,
     *SERVERS,
+    *SHEETS,
     *SHEETS_SERVER,
     *WAITS,
     *BEHIND,

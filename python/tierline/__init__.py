@@ -175,12 +175,7 @@ if TYPE_CHECKING:
         reads,
         recover,
     )
-    from tierline.store.sheet_store import (
-        SheetsStats,
-        SheetStore,
-        connect_sheets,
-        open_sheets,
-    )
+    from tierline.store.sheet_store import SheetsStats, SheetStore, connect_sheets, open_sheets
     from tierline.store.sheet_views import SheetView
 
 __all__ = [

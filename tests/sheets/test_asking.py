@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gspread
 import pytest
+import requests
 from google.auth.exceptions import RefreshError
 from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure, Success
-from tests.sheets.birds import BIRDS, birds_of
+from tests.sheets.birds import BIRDS, Bird, birds_of
 
 import tierline as tl
 from tierline.sheets.faults import of_answer, of_exception, retry_after_s
@@ -25,6 +29,7 @@ from tierline.sheets.retrying import ATTEMPTS_MAX, pause_s
 from tierline.sheets.sheets import Sheets
 from tierline.testing import SheetsServer
 from tierline.testing.sheets import Quotas
+from tierline.testing.sheets.client import new_client
 from tierline.testing.sheets.faults import (
     Fault,
     api_disabled,
@@ -172,6 +177,75 @@ def test_a_server_that_never_answers_is_waited_for_until_the_deadline(
             assert isinstance(sheets.fetch_all(tl.select(birds)).failure(), tl.TimeoutError)
 
 
+def _serve_once(answer: bytes, *, pause_s: float = 0.0) -> tuple[str, threading.Thread]:
+    """A server of one connection, which sends the bytes of an answer one after another."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as line:
+            line.recv(65_536)
+            for n in range(len(answer)):
+                try:
+                    line.sendall(answer[n : n + 1])
+                except OSError:
+                    return
+                time.sleep(pause_s)
+            # Closed with something unread, the line would be reset.
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(65_536):
+                pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", thread
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    url, thread = _serve_once(head + b" " * 1000, pause_s=0.01)
+    client = new_client(url, None)
+    with (
+        closing(client.http_client.session),
+        tl.open_sheets(client) as sheets,
+        tl.deadline(0.5),
+    ):
+        birds = tl.sheet("1AbC", "Sheet1", Bird, key=lambda b: b.id)
+        error = sheets.fetch_all(tl.select(birds)).failure()
+    # Either limit may be the one that ends it; the whole would take ten seconds and more.
+    assert isinstance(error, tl.TimeoutError)
+    thread.join(60)
+
+
+def test_a_page_in_place_of_an_answer_is_told(moved: Time, sheets_server: SheetsServer) -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<ok>"
+    url, thread = _serve_once(page)
+    http = _http(sheets_server, moved)
+    with closing(new_client(url, None).http_client.session) as session:
+        http.session = session
+        answered = http.ask("POST", _WRITE.format("1AbC"), repeat="once", body=_APPEND)
+    error = answered.failure()
+    assert isinstance(error, tl.OutcomeUnknownError)
+    assert "a page of text/html" in str(error)
+    thread.join(60)
+
+
+def test_a_broken_record_of_tls_is_no_proof_that_nothing_happened() -> None:
+    assert of_exception(requests.exceptions.SSLError("bad record")).again == "unsure"
+    assert of_exception(requests.exceptions.ConnectTimeout()).again == "safe"
+    refused = _refused()
+    assert of_exception(refused).again == "safe"
+
+
+def _refused() -> Exception:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    try:
+        requests.get(f"http://127.0.0.1:{port}", timeout=30)
+    except requests.ConnectionError as error:
+        return error
+    raise AssertionError(port)
+
+
 def test_expired_tokens_are_renewed(sheets_server: SheetsServer) -> None:
     key = sheets_server.service_account("robot@example.com")
     birds = birds_of(sheets_server)
@@ -302,6 +376,8 @@ def test_a_quota_of_google_ends_all_passing(moved: Time) -> None:
     assert limiter.wait_s("read") == 0
     limiter.ran_out("read", 60)
     assert limiter.wait_s("read") == pytest.approx(60)
+    limiter.ran_out("read", 90, projects=True)
+    assert limiter.wait_s("read") == pytest.approx(90)
     assert limiter.wait_s("write") == 0
 
 
@@ -334,6 +410,8 @@ def test_who_cannot_wait_is_told(sheets_server: SheetsServer, moved: Time) -> No
 def test_a_quota_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="user_reads must be at least 1"):
         tl.SheetsQuota(user_reads=0)
+    with pytest.raises(ValueError, match="16 processes cannot share 8 requests"):
+        tl.SheetsQuota(user_reads=8, processes=16)
 
 
 def test_statistics_count(sheets_server: SheetsServer) -> None:

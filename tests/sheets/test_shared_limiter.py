@@ -71,8 +71,12 @@ def test_users_share_the_projects_quota(redis_url: str, redis_prefix: str) -> No
 def test_what_google_tells_one_process_all_hear(redis_url: str, redis_prefix: str) -> None:
     one = _shared(redis_url, redis_prefix, SheetsQuota())
     other = _shared(redis_url, redis_prefix, SheetsQuota())
-    one.ran_out("read", 60)
-    assert 50 < other.wait_s("read") <= 60
+    bob = _shared(redis_url, redis_prefix, SheetsQuota(), "bob")
+    one.ran_out("read", 3600)
+    assert 3500 < other.wait_s("read") <= 3600
+    assert bob.wait_s("read") == 0
+    one.ran_out("read", 60, projects=True)
+    assert 50 < bob.wait_s("read") <= 60
     assert other.wait_s("write") == 0
 
 
@@ -84,6 +88,19 @@ def test_without_redis_each_keeps_to_its_part(redis_prefix: str) -> None:
     limiter.ran_out("write", 60)
     assert limiter.wait_s("write") > 50
     limiter.close()
+
+
+def test_who_loses_redis_has_no_second_burst(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = _shared(redis_url, redis_prefix, SheetsQuota())
+    assert limiter.wait_s("read") == 0
+
+    def gone(*_: object, **__: object) -> int:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(limiter, "_run", gone)
+    assert limiter.wait_s("read") > 0
 
 
 def test_a_url_that_is_none_is_told(redis_prefix: str) -> None:

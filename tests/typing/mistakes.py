@@ -348,3 +348,22 @@ def composing(books: tl.Repository[Book, str]) -> None:
     tl.do(3)  # rejected
     tl.unwrap(books)  # rejected
     tl.collect(["978"])  # rejected
+
+
+LISTED = tl.sheet("1AbC", "Books", Shelf, key=lambda s: s.title)
+
+
+def reading_sheets(sheets: tl.SheetStore, store: tl.Store) -> None:
+    tl.sheet("1AbC", "Books", Shelf, key=lambda s: s.name)  # rejected
+    tl.sheet("1AbC", 7, Shelf, key=lambda s: s.title)  # rejected
+    tl.sheet("1AbC", "Books", Shelf, key=lambda s: s.title, bad_rows="ignore")  # rejected
+    tl.sheet("1AbC", "Books", Shelf, key=lambda s: s.title, computed=lambda s: s.page)  # rejected
+    tl.open_sheets("key.json", quota=60)  # rejected
+    tl.open_sheets("key.json", cache=60.0)  # rejected
+    tl.connect_sheets(7)  # rejected
+    tl.select(LISTED, where=lambda s: s.pages > "9")  # rejected
+    sheets.fetch_all(LISTED)  # rejected
+    sheets.view(BOOKS)  # rejected
+    sheets.check(READ)  # rejected
+    store.sheets.fetch_all(tl.select(LISTED))  # rejected
+    tl.open(sheets="key.json")  # rejected

@@ -32,16 +32,19 @@ class Fault(NamedTuple):
         again: Whether trying again may help.
         wait_s: Seconds that Google asks to wait; None if it does not say.
         is_quota: Whether a quota ran out.
+        is_projects: Whether it was the one that all accounts of a project share.
     """
 
     error: RepositoryError
     again: Again
     wait_s: float | None = None
     is_quota: bool = False
+    is_projects: bool = False
 
 
 class _Detail(msgspec.Struct):
     reason: str = ""
+    metadata: dict[str, str] = {}
 
 
 class _Reason(msgspec.Struct):
@@ -67,9 +70,9 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     usage = any(one.domain == "usageLimits" for one in told.errors)
     match status:
         case 429:
-            return _quota(wait_s)
+            return _quota(told, wait_s)
         case 403 if usage and not _is_disabled(told):
-            return _quota(wait_s)
+            return _quota(told, wait_s)
         case 403 if _is_disabled(told):
             return Fault(
                 ConfigurationError(
@@ -106,9 +109,22 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
             return Fault(QueryError(f"Google refuses the request: {told.message}"), "never")
 
 
-def _quota(wait_s: float | None) -> Fault:
+def _quota(told: _Error, wait_s: float | None) -> Fault:
     message = "the quota of requests a minute ran out; ask less often, or ask Google for more"
-    return Fault(RateLimitedError(message), "safe", wait_s, is_quota=True)
+    limits = [one.metadata.get("quota_limit", "") for one in told.details]
+    is_projects = any(limit.endswith("PerProject") for limit in limits)
+    return Fault(RateLimitedError(message), "safe", wait_s, is_quota=True, is_projects=is_projects)
+
+
+def of_page(content_type: str) -> Fault:
+    """The fault that an answer of success is which is no JSON: something on the way made it."""
+    return Fault(
+        ConnectionError(
+            f"what answered is not Google's API but a page of {content_type or 'no type'}; is "
+            "there a proxy that asks to log in?"
+        ),
+        "unsure",
+    )
 
 
 def _is_disabled(told: _Error) -> bool:
@@ -140,6 +156,7 @@ def of_exception(error: Exception) -> Fault:
     """
     import google.auth.exceptions as auth  # noqa: PLC0415 (a driver is loaded when it is used)
     import requests.exceptions as http  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     fault: RepositoryError
     match error:
@@ -152,11 +169,12 @@ def of_exception(error: Exception) -> Fault:
         case auth.GoogleAuthError():
             # Asking for a token has no other effect.
             fault, again = ConnectionError("no token could be asked for"), "safe"
-        case http.ConnectTimeout() | http.ProxyError() | http.SSLError():
+        case http.ConnectTimeout():
             fault, again = ConnectionError("Google cannot be reached"), "safe"
         case http.ConnectionError() if _never_connected(error):
             fault, again = ConnectionError("Google cannot be reached"), "safe"
-        case http.RequestException() | OSError():
+        case http.RequestException() | HTTPError() | OSError():
+            # An error of TLS too: it may come after the request was read.
             fault, again = ConnectionError("the connection to Google broke"), "unsure"
         case _:
             raise error

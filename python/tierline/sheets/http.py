@@ -22,7 +22,7 @@ from tierline.errors import (
     TimeoutError,  # noqa: A004 (the field's word)
 )
 from tierline.result import Failure, Success
-from tierline.sheets.faults import Fault, of_answer, of_exception
+from tierline.sheets.faults import Fault, of_answer, of_exception, of_page
 from tierline.sheets.limiter import Kind, Limiter
 from tierline.sheets.retrying import pause_s
 
@@ -53,6 +53,7 @@ class SheetsHttp(gspread.HTTPClient):
         read_only: Refuse requests that write.
         clock: Counts seconds, for limits.
         sleep: Waits.
+        owns_session: Whether the session is closed with it.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SheetsHttp(gspread.HTTPClient):
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        owns_session: bool = False,
     ) -> None:
         super().__init__(auth=None, session=session)  # type: ignore[arg-type]
         self._limiter = limiter
@@ -71,6 +73,7 @@ class SheetsHttp(gspread.HTTPClient):
         self._read_only = read_only
         self._clock = clock
         self._sleep = sleep
+        self._owns_session = owns_session
         self.requests = 0
         self.throttled = 0
         self.retried = 0
@@ -78,7 +81,8 @@ class SheetsHttp(gspread.HTTPClient):
 
     def close(self) -> None:
         """Close the connections."""
-        self.session.close()
+        if self._owns_session:
+            self.session.close()
         self._limiter.close()
 
     def request(  # noqa: PLR0917 (gspread's)
@@ -93,8 +97,7 @@ class SheetsHttp(gspread.HTTPClient):
     ) -> Response:
         """As gspread's, for gspread's own methods; raises what `ask` answers as a Failure."""
         sent = {"params": params, "data": data, "json": json, "files": files, "headers": headers}
-        repeat: Repeat = "read" if method.upper() == "GET" else _repeat_of(method, endpoint)
-        answered = self._ask(method, endpoint, repeat, sent)
+        answered = self._ask(method, endpoint, _repeat_of(method, endpoint), sent)
         if isinstance(answered, Failure):
             raise answered.failure()
         return answered.unwrap()
@@ -125,11 +128,17 @@ class SheetsHttp(gspread.HTTPClient):
             "data": body,
             "headers": {"Content-Type": "application/json"} if body is not None else None,
         }
-        answered = self._ask(method, endpoint, repeat, sent)
+        answered = self._ask(method, endpoint, repeat, sent, wants_json=True)
         return answered if isinstance(answered, Failure) else Success(answered.unwrap().content)
 
     def _ask(
-        self, method: str, endpoint: str, repeat: Repeat, sent: dict[str, Any]
+        self,
+        method: str,
+        endpoint: str,
+        repeat: Repeat,
+        sent: dict[str, Any],
+        *,
+        wants_json: bool = False,
     ) -> Success[Response] | Failure[RepositoryError]:
         if self._read_only and repeat != "read":
             return Failure(
@@ -148,11 +157,14 @@ class SheetsHttp(gspread.HTTPClient):
             attempt += 1
             self.retried += attempt > 1
             answered = self._send(method, endpoint, sent, end_s)
+            if wants_json and not isinstance(answered, Fault):
+                answered = _json_or_fault(answered)
             if not isinstance(answered, Fault):
                 return Success(answered)
             if answered.is_quota and kind is not None:
                 self.throttled += 1
-                self._limiter.ran_out(kind, answered.wait_s or _MINUTE_S)
+                wait_s = answered.wait_s or _MINUTE_S
+                self._limiter.ran_out(kind, wait_s, projects=answered.is_projects)
             last = answered.error
             last.attempt, last.elapsed_s = attempt, self._clock() - began_s
             pause = pause_s(
@@ -180,10 +192,20 @@ class SheetsHttp(gspread.HTTPClient):
     ) -> Response | Fault:
         self.requests += 1
         left_s = max(0.001, end_s - self._clock())
+
+        def whole(found: Response, **_: Any) -> Response:
+            return _whole(found, self._clock, end_s)
+
         try:
             session: Any = self.session
             response: Response = session.request(
-                method, endpoint, timeout=(min(_CONNECT_S, left_s), min(_READ_S, left_s)), **sent
+                method,
+                endpoint,
+                timeout=(min(_CONNECT_S, left_s), min(_READ_S, left_s)),
+                stream=True,
+                # Also of an answer that google-auth asks again after: its line is to be used again.
+                hooks={"response": whole},
+                **sent,
             )
         except Exception as error:  # noqa: BLE001 (what is not of the way is raised again)
             return of_exception(error)
@@ -194,9 +216,45 @@ class SheetsHttp(gspread.HTTPClient):
         return fault
 
 
+def _whole(response: Response, clock: Callable[[], float], end_s: float) -> Response:
+    """The answer with its body, if that comes in time: a limit of each read is none of all.
+
+    Raises:
+        requests.Timeout: The time was over.
+    """
+    raw: Any = response.raw
+    parts: list[bytes] = []
+    while part := raw.read1(_PART_BYTES, decode_content=True):
+        parts.append(part)
+        if clock() >= end_s:
+            response.close()
+            raise requests.Timeout("the body did not come in time")
+    # What `requests` would have done without `stream=True`.
+    kept: Any = response
+    kept._content, kept._content_consumed = b"".join(parts), True  # noqa: SLF001
+    # Of a whole body this gives the connection back, to be used again.
+    response.close()
+    return response
+
+
+_PART_BYTES = 1 << 20
+
+
+def _json_or_fault(response: Response) -> Response | Fault:
+    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type == "application/json" or not response.content:
+        return response
+    return of_page(content_type)
+
+
+_READING_POSTS = (":getByDataFilter", ":batchGetByDataFilter", "developerMetadata:search")
+
+
 def _repeat_of(method: str, endpoint: str) -> Repeat:
     """Whether a request of gspread's own may be sent twice: `:append` and batches may not."""
-    if method.upper() in ("PUT", "DELETE") or endpoint.endswith((":clear", "values:batchUpdate")):
+    if method.upper() == "GET" or endpoint.endswith(_READING_POSTS):
+        return "read"
+    if method.upper() == "PUT" or endpoint.endswith((":clear", "values:batchUpdate")):
         return "idempotent"
     return "once"
 
@@ -223,7 +281,7 @@ def _given_up(fault: Fault, repeat: Repeat, *, is_late: bool) -> RepositoryError
         )
         error.__cause__ = fault.error
         return error
-    if fault.again == "unsure" and is_late:
+    if fault.again != "never" and not fault.is_quota and is_late:
         late = TimeoutError(
             "Google did not answer in time", stage="deadline", elapsed_s=fault.error.elapsed_s
         )

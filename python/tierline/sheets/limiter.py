@@ -42,6 +42,12 @@ class SheetsQuota(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"SheetsQuota: {name} must be at least 1, not {value}")
+        smallest = min(self.user_reads, self.user_writes, self.project_reads, self.project_writes)
+        if self.processes > smallest:
+            raise ValueError(
+                f"SheetsQuota: {self.processes} processes cannot share {smallest} requests a "
+                "minute; let them share it through Redis"
+            )
 
     def per_minute(self, kind: Kind) -> tuple[int, int]:
         """The quota of a user and of the project."""
@@ -70,8 +76,8 @@ class Limiter(Protocol):
         """Take a turn and answer 0, or answer how many seconds to wait before asking again."""
         ...
 
-    def ran_out(self, kind: Kind, for_s: float) -> None:
-        """Google itself says that the quota ran out: let nothing pass for so long."""
+    def ran_out(self, kind: Kind, for_s: float, *, projects: bool = False) -> None:
+        """Google itself says that a quota ran out, the user's or the project's: wait so long."""
         ...
 
     def close(self) -> None:
@@ -102,12 +108,19 @@ class LocalLimiter:
                 return 0.0
             return wait_s
 
-    def ran_out(self, kind: Kind, for_s: float) -> None:
+    def ran_out(self, kind: Kind, for_s: float, *, projects: bool = False) -> None:
         """As `Limiter.ran_out`."""
         with self._lock:
-            until_s = self._clock() + for_s
-            for level in self._buckets[kind]:
-                level.blocked_until_s = max(level.blocked_until_s, until_s)
+            level = self._buckets[kind][projects]
+            level.blocked_until_s = max(level.blocked_until_s, self._clock() + for_s)
+
+    def empty(self) -> None:
+        """Leave nothing of the burst: it may have been used elsewhere."""
+        with self._lock:
+            for levels in self._buckets.values():
+                for level in levels:
+                    level.wait_s(self._clock())
+                    level.tokens = 0.0
 
     def close(self) -> None:
         """As `Limiter.close`; there is nothing."""

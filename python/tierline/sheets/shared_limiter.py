@@ -6,6 +6,7 @@ the script too. Without Redis each process keeps to its part of the quota, which
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import redis
@@ -19,12 +20,13 @@ _TIMEOUT_S = 0.5
 _KEPT_S = 300
 
 # KEYS: one a bucket. ARGV: for each its burst and its tokens a second; then, to block instead of
-# taking, the milliseconds.
+# taking, the milliseconds and which bucket; then the seconds that keys are kept.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local blocks = tonumber(ARGV[2 * #KEYS + 1])
-local kept = tonumber(ARGV[2 * #KEYS + 2])
+local blocked_key = tonumber(ARGV[2 * #KEYS + 2])
+local kept = tonumber(ARGV[2 * #KEYS + 3])
 local wait = 0
 local levels = {}
 for i, key in ipairs(KEYS) do
@@ -33,7 +35,7 @@ for i, key in ipairs(KEYS) do
   local tokens, at = tonumber(found[1] or burst), tonumber(found[2] or now)
   local blocked = tonumber(found[3] or 0)
   tokens = math.min(burst, tokens + math.max(0, now - at) * rate / 1000)
-  if blocks > 0 then blocked = math.max(blocked, now + blocks) end
+  if blocks > 0 and i == blocked_key then blocked = math.max(blocked, now + blocks) end
   levels[i] = {tokens, blocked}
   if tokens < 1 then wait = math.max(wait, (1 - tokens) * 1000 / rate) end
   wait = math.max(wait, blocked - now)
@@ -77,6 +79,7 @@ class SharedLimiter:
             ) from error
         self._script = self._client.register_script(_SCRIPT)
         self._local = local
+        self._is_shared = False
         self._keys: dict[Kind, list[str]] = {}
         self._buckets: dict[Kind, list[float]] = {}
         kinds: tuple[Kind, ...] = ("read", "write")
@@ -93,15 +96,21 @@ class SharedLimiter:
     def wait_s(self, kind: Kind) -> float:
         """As `Limiter.wait_s`."""
         try:
-            return self._run(kind, blocks_ms=0) / 1000
+            wait_s = self._run(kind) / 1000
         except redis.RedisError:
+            if self._is_shared:
+                # What there is of a burst may have been used together.
+                self._is_shared = False
+                self._local.empty()
             return self._local.wait_s(kind)
+        self._is_shared = True
+        return wait_s
 
-    def ran_out(self, kind: Kind, for_s: float) -> None:
+    def ran_out(self, kind: Kind, for_s: float, *, projects: bool = False) -> None:
         """As `Limiter.ran_out`."""
-        self._local.ran_out(kind, for_s)
+        self._local.ran_out(kind, for_s, projects=projects)
         try:
-            self._run(kind, blocks_ms=int(for_s * 1000))
+            self._run(kind, blocks_s=for_s, bucket=2 if projects else 1)
         except redis.RedisError:
             return
 
@@ -109,8 +118,10 @@ class SharedLimiter:
         """Close the connections to Redis."""
         self._client.close()
 
-    def _run(self, kind: Kind, *, blocks_ms: int) -> int:
+    def _run(self, kind: Kind, *, blocks_s: float = 0.0, bucket: int = 0) -> int:
+        kept_s = _KEPT_S + math.ceil(blocks_s)
         answered: Any = self._script(
-            keys=self._keys[kind], args=[*self._buckets[kind], blocks_ms, _KEPT_S]
+            keys=self._keys[kind],
+            args=[*self._buckets[kind], int(blocks_s * 1000), bucket, kept_s],
         )
         return int(answered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import gspread
 import msgspec
 
 from tierline.cache.strategy import ReadThrough
@@ -250,7 +251,10 @@ def connect_sheets(
         limiter = _limiter(quota or SheetsQuota(), redis, prefix, session)
     except RepositoryError as error:
         return Failure(error)
-    http = SheetsHttp(session, limiter, timeout_s=timeout_s, read_only=True)
+    is_given = isinstance(credentials, gspread.Client)
+    http = SheetsHttp(
+        session, limiter, timeout_s=timeout_s, read_only=True, owns_session=not is_given
+    )
     return Success(SheetStore(http, cache))
 
 

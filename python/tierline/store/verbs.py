@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from returns.result import Failure, Success
 
@@ -17,13 +17,14 @@ from tierline.query.paging import Page, PageQuery
 from tierline.query.query import Fetchable
 from tierline.repository.behind import BehindsPort
 from tierline.repository.events import Subscriptions
-from tierline.repository.ports import CachesPort, DatabasePort, TransactionPort
+from tierline.repository.ports import CachesPort, TransactionPort
 from tierline.repository.writes import perform_returning, perform_write
 from tierline.result import Result
-from tierline.sql import Compiled, Plan, RawSql, Statement, compile_explain
+from tierline.sql import Compiled, Plan, RawSql, compile_explain
 from tierline.store.batches import Batch
 from tierline.store.cached import CurrentPort, cached_rows
 from tierline.store.loader import Loader
+from tierline.store.query_port import QueryPort
 from tierline.store.runnable import explainable, runnable, runnable_page
 from tierline.store.streams import Stream
 
@@ -35,28 +36,6 @@ K = TypeVar("K")
 
 Readable: TypeAlias = Fetchable[T] | Returning[T] | CachedQuery[T]
 """What has rows: a query, a write that answers, or a query whose result is kept."""
-
-
-class QueryPort(DatabasePort, Protocol):
-    """Runs statements in every way that the verbs need."""
-
-    def fetch_batch(
-        self, batch: Sequence[Compiled]
-    ) -> Success[list[list[Any]]] | Failure[RepositoryError]:
-        """The rows of several statements, in one round trip."""
-        ...
-
-    def stream(
-        self, statement: Statement, values: tuple[Any, ...], size: int
-    ) -> Generator[Success[list[Any]] | Failure[RepositoryError]]:
-        """The rows of a statement in batches."""
-        ...
-
-    def explain(
-        self, statement: Statement, values: tuple[Any, ...]
-    ) -> Success[list[Any]] | Failure[RepositoryError]:
-        """The rows of a statement whose writes are undone."""
-        ...
 
 
 D = TypeVar("D", bound=QueryPort)

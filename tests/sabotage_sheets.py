@@ -1,0 +1,148 @@
+"""The guards of reading sheets; see `sabotage_python.py`."""
+
+from __future__ import annotations
+
+from sabotage_guard import Guard
+
+READING, ASKING, VIEWS = "sheets/test_reading.py", "sheets/test_asking.py", "sheets/test_views.py"
+CELLS = f"{READING}::test_cells_that_do_not_fit_are_told_by_their_place"
+HEADERS = f"{READING}::test_headers_that_do_not_fit_are_told_by_their_place"
+
+_LATER = """\
+        read = self._sheets.read(sheet)
+        version = self._sheets.version(sheet.spreadsheet).value_or(None)
+"""
+
+SHEETS = (
+    Guard(
+        "sheets: a formula is no value",
+        "sheets/reading_cells.py",
+        (("if entered is not None and entered.formulaValue is not None:", "if False:"),),
+        CELLS,
+    ),
+    Guard(
+        "sheets: an error is no value",
+        "sheets/reading_cells.py",
+        (
+            ("        if value.errorValue is not None:", "        if False:"),
+            ("    if value.numberValue is None or cell.format_type in _DATES:", "    if False:"),
+        ),
+        f"{READING}::test_computed_fields_are_read_and_their_errors_told",
+    ),
+    Guard(
+        "sheets: a number is no date",
+        "sheets/reading_cells.py",
+        (("or cell.format_type not in formats:", "or False:"),),
+        CELLS,
+    ),
+    Guard(
+        "sheets: seventeen digits are not exact",
+        "sheets/reading_cells.py",
+        (
+            (
+                "        if abs(number) > EXACT_MAX:\n            raise _unfit(\n",
+                "        if False:\n            raise _unfit(\n",
+            ),
+        ),
+        CELLS,
+    ),
+    Guard(
+        "sheets: a key is there once",
+        "sheets/snapshot.py",
+        (("    if len(set(keys)) == len(keys):", "    if True:"),),
+        CELLS,
+    ),
+    Guard(
+        "sheets: a header is there once",
+        "sheets/layout.py",
+        (("        if len(places) == 1:", "        if places:"),),
+        HEADERS,
+    ),
+    Guard(
+        "sheets: merged cells",
+        "sheets/snapshot.py",
+        (("if place in columns and merge.endRowIndex > sheet.header_row:", "if False:"),),
+        f"{READING}::test_merged_cells_are_told",
+    ),
+    Guard(
+        "sheets: a write that may have happened",
+        "sheets/retrying.py",
+        (('if fault.again == "unsure" and not may_repeat:', "if False:"),),
+        f"{ASKING}::test_a_write_that_may_have_happened_is_not_repeated_unless_it_may",
+    ),
+    Guard(
+        "sheets: reading only",
+        "sheets/http.py",
+        (('if self._read_only and repeat != "read":', "if False:"),),
+        f"{ASKING}::test_what_is_opened_for_reading_writes_nothing",
+    ),
+    Guard(
+        "sheets: the quota of a minute",
+        "sheets/limiter.py",
+        (("max(quota - burst, quota / 2 if quota < 2 else 1.0) / _MINUTE_S", "quota / _MINUTE_S"),),
+        f"{ASKING}::test_no_minute_sees_more_than_the_quota",
+    ),
+    Guard(
+        "sheets: what Google says of the quota",
+        "sheets/limiter.py",
+        (("return max(missing, self.blocked_until_s - now_s)", "return missing"),),
+        f"{ASKING}::test_a_quota_of_google_ends_all_passing",
+    ),
+    Guard(
+        "sheets: attempts are bounded",
+        "sheets/retrying.py",
+        (("if attempt >= ATTEMPTS_MAX or", "if"),),
+        f"{ASKING}::test_attempts_and_time_are_bounded",
+    ),
+    Guard(
+        "sheets: no second burst",
+        "sheets/shared_limiter.py",
+        (("                self._local.empty()", "                pass"),),
+        "sheets/test_shared_limiter.py::test_who_loses_redis_has_no_second_burst",
+    ),
+    Guard(
+        "sheets: a slow body",
+        "sheets/http.py",
+        (
+            (
+                "        if clock() >= end_s:\n            response.close()",
+                "        if False:\n            response.close()",
+            ),
+        ),
+        f"{ASKING}::test_a_body_that_comes_too_slowly_is_not_waited_for",
+    ),
+    Guard(
+        "sheets: a page is no answer",
+        "sheets/http.py",
+        (("            if wants_json and not", "            if False and not"),),
+        f"{ASKING}::test_a_page_in_place_of_an_answer_is_told",
+    ),
+    Guard(
+        "sheets: an error of TLS is no proof",
+        "sheets/faults.py",
+        (
+            (
+                "        case http.ConnectTimeout():",
+                "        case http.ConnectTimeout() | http.SSLError():",
+            ),
+        ),
+        f"{ASKING}::test_a_broken_record_of_tls_is_no_proof_that_nothing_happened",
+    ),
+    Guard(
+        "sheets: the shared quota",
+        "sheets/shared_limiter.py",
+        (("then tokens = tokens - 1 end", "then end"),),
+        "sheets/test_shared_limiter.py::test_users_share_the_projects_quota",
+    ),
+    Guard(
+        "sheets: the version is older than the cells",
+        "store/sheet_views.py",
+        (
+            (
+                "        read = self._sheets.read(sheet)\n",
+                _LATER,
+            ),
+        ),
+        f"{VIEWS}::test_what_changes_while_it_is_read_is_read_again",
+    ),
+)

@@ -1,0 +1,57 @@
+"""The types that users of sheets see; never run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import assert_type
+
+import msgspec
+
+import tierline as tl
+
+
+class Bird(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+    seen: dt.date | None
+
+
+BIRDS = tl.sheet("1AbC", "Birds", Bird, key=lambda b: b.id, computed=lambda b: b.seen)
+assert_type(BIRDS, tl.Sheet[Bird, int])
+PAIRS = tl.sheet("1AbC", "Pairs", Bird, key=lambda b: (b.id, b.name))
+assert_type(PAIRS, tl.Sheet[Bird, tuple[int, str]])
+QUERY = tl.select(BIRDS, where=lambda b: b.name == "owl")
+assert_type(QUERY, tl.Query[Bird])
+
+
+def reading(sheets: tl.SheetStore) -> None:
+    assert_type(sheets.fetch_all(QUERY), tl.Result[list[Bird], tl.RepositoryError])
+    assert_type(sheets.fetch_one(QUERY), tl.Result[Bird, tl.RepositoryError])
+    assert_type(sheets.fetch_maybe(QUERY), tl.Result[Bird | None, tl.RepositoryError])
+    assert_type(sheets.count(QUERY), tl.Result[int, tl.RepositoryError])
+    assert_type(sheets.exists(QUERY), tl.Result[bool, tl.RepositoryError])
+    assert_type(sheets.check(BIRDS), tl.Result[tuple[tl.CellProblem, ...], tl.RepositoryError])
+    assert_type(sheets.stats(), tl.SheetsStats)
+    names = tl.project(QUERY, lambda b: b.name)
+    assert_type(sheets.fetch_all(names), tl.Result[list[str], tl.RepositoryError])
+    view = sheets.view(BIRDS)
+    assert_type(view, tl.Result[tl.SheetView[Bird], tl.RepositoryError])
+    assert_type(tl.unwrap(view).rows, list[Bird])
+
+
+def opening() -> None:
+    quota = tl.SheetsQuota(user_reads=120)
+    assert_type(tl.open_sheets("key.json", quota=quota), tl.SheetStore)
+    assert_type(
+        tl.connect_sheets(Path("key.json"), cache=tl.read_through(ttl_s=60)),
+        tl.Result[tl.SheetStore, tl.RepositoryError],
+    )
+    with tl.open(sheets=tl.open_sheets({"type": "service_account"})) as store:
+        assert_type(store.sheets, tl.SheetStore | None)
+        assert_type(store.fetch_all(QUERY), tl.Result[list[Bird], tl.RepositoryError])
+
+
+def telling(error: tl.SheetLayoutError) -> None:
+    assert_type(error.problems, tuple[tl.CellProblem, ...])
+    assert_type(error.problems[0].row, int)
