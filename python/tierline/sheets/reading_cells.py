@@ -45,11 +45,7 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
         computed: Whether formulas are expected there.
     """
     convert = _converter(column, zone)
-    empty = (
-        ""
-        if column.type.wire == "text" and not column.nullable and not column.type.choices
-        else None
-    )
+    empty = None if column.nullable else _empty(column)
     may_be_empty = column.nullable or empty is not None
 
     def read(cell: Cell) -> Any:
@@ -71,11 +67,17 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
     return read
 
 
+def _empty(column: Column) -> str | bytes | None:
+    """The value of an empty cell; None if it has none."""
+    if column.type.wire == "bytea":
+        return b""
+    has_empty = column.type.choices is None or "" in column.type.choices
+    return "" if column.type.wire == "text" and has_empty else None
+
+
 def _converter(column: Column, zone: ZoneInfo) -> Callable[[CellValue, Cell], Any]:
-    if column.type.wire == "array":
-        return _document(list[Any])
-    if column.type.wire == "jsonb":
-        return _document(Any)
+    if column.type.wire in ("array", "jsonb"):
+        return _document(column.type.annotation)
     readers: dict[str, Callable[[CellValue, Cell], Any]] = {
         "text": _text,
         "bool": _bool,
