@@ -7,7 +7,7 @@ import msgspec
 FIELDS = (
     "spreadsheetId,properties(timeZone),sheets(properties(sheetId,title,gridProperties),merges,"
     "data(startRow,startColumn,rowData.values(effectiveValue,userEnteredValue.formulaValue,"
-    "effectiveFormat.numberFormat.type)))"
+    "effectiveFormat.numberFormat)))"
 )
 """One read tells a cell's value with its type, and whether it is a formula or a date."""
 
@@ -38,6 +38,7 @@ class NumberFormat(msgspec.Struct, gc=False):
     """How a number is shown: `DATE`, `PERCENT` and so on."""
 
     type: str = ""
+    pattern: str = ""
 
 
 class CellFormat(msgspec.Struct, gc=False):

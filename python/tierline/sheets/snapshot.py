@@ -35,6 +35,7 @@ class Snapshot(NamedTuple, Generic[T]):
         sheet_id: The worksheet's id.
         row_count: Rows of the grid, empty ones too.
         zone: The spreadsheet's time zone.
+        formats: How the last row's numbers are shown, by column of the grid counted from 0.
     """
 
     rows: list[T]
@@ -44,6 +45,7 @@ class Snapshot(NamedTuple, Generic[T]):
     sheet_id: int
     row_count: int
     zone: ZoneInfo
+    formats: dict[int, dict[str, str]]
 
 
 def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
@@ -68,7 +70,21 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
         found.properties.sheetId,
         found.properties.gridProperties.rowCount,
         zone,
+        _formats(data, numbers),
     )
+
+
+def _formats(data: list[Row], numbers: list[int]) -> dict[int, dict[str, str]]:
+    """How the cells of the last row of the table are shown, where anything says so."""
+    if not numbers:
+        return {}
+    found: dict[int, dict[str, str]] = {}
+    for column, cell in enumerate(data[numbers[-1] - 1].values):
+        form = None if cell.effectiveFormat is None else cell.effectiveFormat.numberFormat
+        if form is not None and form.type:
+            pattern = {"pattern": form.pattern} if form.pattern else {}
+            found[column] = {"type": form.type, **pattern}
+    return found
 
 
 def layout_error(sheet: Sheet[Any, Any], problems: tuple[CellProblem, ...]) -> SheetLayoutError:
