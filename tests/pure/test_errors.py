@@ -55,6 +55,9 @@ def _made(error: type[Any]) -> tl.RepositoryError:
     details: dict[str, Any] = {"operation": "create", "table": "flights", "sqlstate": "23505"}
     if error is tl.ValidationError:
         found: tl.RepositoryError = error((tl.FieldError("id", "no"),), **details)
+    elif error is tl.SheetLayoutError:
+        del details["sqlstate"]
+        found = error((tl.CellProblem("B7", "id", "no"),), **details)
     elif error is tl.TimeoutError:
         found = error("no", stage="lock", **details)
     else:
@@ -70,7 +73,8 @@ def test_every_error_tells_where_and_what(kind: type[Any]) -> None:
     details = error.details()
     assert details["operation"] == "create"
     assert details["table"] == "flights"
-    assert details["sqlstate"] == "23505"
+    # A sheet has none.
+    assert details.get("sqlstate") == (None if kind is tl.SheetLayoutError else "23505")
     assert details["attempt"] == 1
     assert "message" not in details
     assert "constraint" not in details, "what is not set is left out"
@@ -90,6 +94,17 @@ def test_a_validation_error_lists_its_fields() -> None:
     assert error.message == "address.lines[0]: is empty; is no entity"
     assert [field.path for field in error.errors] == ["address.lines[0]", ""]
     assert error.details()["errors"] == error.errors
+
+
+def test_a_layout_error_lists_its_cells() -> None:
+    problems = tuple(tl.CellProblem(f"AB{n}", "id", "no") for n in range(2, 14))
+    error = tl.SheetLayoutError(problems)
+    assert error.message.startswith("AB2 (id) no; AB3 (id) no; ")
+    assert error.message.endswith("; and 2 more")
+    assert [one.row for one in error.problems[:2]] == [2, 3]
+    whole = tl.CellProblem("", "", "there is no worksheet")
+    assert tl.SheetLayoutError((whole,)).message == "there is no worksheet"
+    assert whole.row == 0
 
 
 def test_a_timeout_tells_which_limit_ran_out() -> None:
