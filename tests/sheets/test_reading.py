@@ -291,6 +291,10 @@ def test_a_store_reads_sheets_too(sheets_server: SheetsServer, pg_url: str) -> N
         assert store.count(query) == Success(1)
         with pytest.raises(TypeError, match="is a sheet, not a table of the database"):
             store.create_table(birds)
+        with pytest.raises(TypeError, match="is a sheet, not a table of the database"):
+            store.execute(tl.insert(birds, BIRDS[0]))
+        with pytest.raises(TypeError, match="is a sheet, which is read and not written"):
+            tl.repository(store, birds)
         tables = tl.table(Bird, name="birds", key=lambda b: b.id)
         both = tl.join(birds, tables, on=lambda a, b: a.id == b.id)
         with pytest.raises(TypeError, match="reads sheets or tables, not both"):

@@ -12,7 +12,7 @@ from tierline.cache.write_strategies import (
     WriteThrough,
     reads_of,
 )
-from tierline.entity import Table
+from tierline.entity import Sheet, Table
 from tierline.repository.behind import BehindRepository
 from tierline.repository.ports import StorePort
 from tierline.repository.repository import Repository
@@ -34,13 +34,18 @@ def repository(
             `tl.write_behind(ttl_s=…)` or `tl.cache_aside()`; None reads and writes L3.
 
     Raises:
-        TypeError: The strategy is none; `tl.write_behind` for a transaction, or for a table with
-            columns that the database sets.
+        TypeError: The table is a sheet; the strategy is none; `tl.write_behind` for a transaction,
+            or for a table with columns that the database sets.
         ConfigurationError: `tl.write_behind` without a Redis that keeps what it is given.
 
     Example:
         ``tl.repository(store, FLIGHTS, cache=tl.read_through(ttl_s=60))``
     """
+    if isinstance(table, Sheet):
+        raise TypeError(
+            f"{table.name!r} is a sheet, which is read and not written: use fetch_all, fetch_one, "
+            "fetch_maybe, count or exists; in tests tl.memory_repository"
+        )
     given: Any = cache
     match given:
         case None | ReadThrough() | CacheAside():
