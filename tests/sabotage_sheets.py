@@ -145,4 +145,21 @@ SHEETS = (
         ),
         f"{VIEWS}::test_what_changes_while_it_is_read_is_read_again",
     ),
+    Guard(
+        "sheets: a wait ends with the deadline",
+        "store/sheet_views.py",
+        (("acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1)", "acquire()"),),
+        f"{VIEWS}::test_who_waits_for_another_waits_until_the_deadline",
+    ),
+    Guard(
+        "sheets: what reads anew lets go",
+        "store/sheet_views.py",
+        (
+            (
+                "caller may try again.\n            lock.release()",
+                "caller may not.\n            pass",
+            ),
+        ),
+        f"{VIEWS}::test_without_a_thread_the_old_one_is_still_served",
+    ),
 )

@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from tests.sheets.taking_turns import QUOTA, TURNS
 
 import tierline as tl
-from tierline.sheets import shared_limiter
 from tierline.sheets.limiter import LocalLimiter, SheetsQuota, bucket_of
 from tierline.sheets.shared_limiter import SharedLimiter
 
-_PROCESSES, _TURNS = 8, 80
-_QUOTA = 3000
-"""So many a minute that what all take is the burst, and some seconds of the rate."""
+_PROCESSES = 8
+_ROOT = Path(__file__).parents[2]
 
 
 def _shared(url: str, prefix: str, quota: SheetsQuota, user: str = "ada") -> SharedLimiter:
     return SharedLimiter(url, quota, LocalLimiter(quota), prefix=prefix, project="birds", user=user)
 
 
-def _take(url: str, prefix: str, begin: Any, taken: Any) -> None:
-    limiter = _shared(url, prefix, SheetsQuota(user_reads=_QUOTA, project_reads=100_000))
-    begin.wait(120)
-    began_s, turns = time.monotonic(), 0
-    while turns < _TURNS:
-        wait_s = limiter.wait_s("read")
-        if wait_s <= 0:
-            turns += 1
-        else:
-            time.sleep(wait_s)
-    taken.put((began_s, time.monotonic()))
-
-
 def test_eight_processes_together_stay_below_the_quota_and_none_starves(
-    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_prefix: str
 ) -> None:
-    monkeypatch.setattr(shared_limiter, "_TIMEOUT_S", 30)
-    context = multiprocessing.get_context("fork")
-    taken: Any = context.Queue()
-    begin = context.Barrier(_PROCESSES)
-    processes = [
-        context.Process(target=_take, args=(redis_url, redis_prefix, begin, taken))
-        for _ in range(_PROCESSES)
-    ]
-    for process in processes:
-        process.start()
-    spans: list[tuple[float, float]] = [taken.get(timeout=240) for _ in processes]
-    for process in processes:
-        process.join(60)
+    command = [sys.executable, "-m", "tests.sheets.taking_turns", redis_url, redis_prefix]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _ in range(_PROCESSES)
+        ]
+        for process in processes:
+            stack.callback(process.kill)
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "here\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("begin\n")
+            process.stdin.flush()
+        spans = [
+            [float(number) for number in process.communicate(timeout=100)[0].split()]
+            for process in processes
+        ]
     # Every turn was taken between these, whatever the machine did meanwhile.
     elapsed_s = max(end for _, end in spans) - min(begin for begin, _ in spans)
-    bucket = bucket_of(_QUOTA)
-    assert bucket.burst + bucket.rate_per_s * elapsed_s + 1 >= _PROCESSES * _TURNS
+    bucket = bucket_of(QUOTA.user_reads)
+    assert bucket.burst + bucket.rate_per_s * elapsed_s + 1 >= _PROCESSES * TURNS
 
 
 def test_users_share_the_projects_quota(redis_url: str, redis_prefix: str) -> None:

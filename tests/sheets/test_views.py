@@ -12,8 +12,9 @@ from tests.sheets.birds import BIRDS, Bird, birds_of
 
 import tierline as tl
 from tierline.sheets.sheets import Sheets
+from tierline.store import sheet_views
 from tierline.testing import SheetsServer
-from tierline.testing.sheets.faults import api_disabled, unavailable
+from tierline.testing.sheets.faults import api_disabled, delayed, unavailable
 
 # Longer than a test takes, and shorter than a read of the clock.
 _LONG_S, _NOTHING_S = 600.0, 0.001
@@ -154,3 +155,45 @@ def test_what_changes_while_it_is_read_is_read_again(sheets_server: SheetsServer
         assert tl.unwrap(sheets.fetch_all(tl.select(birds)))[0].name == "heron"
         _old()
         assert tl.unwrap(sheets.fetch_all(tl.select(birds)))[0].name == "stork"
+
+
+def test_who_waits_for_another_waits_until_the_deadline(sheets_server: SheetsServer) -> None:
+    birds = birds_of(sheets_server)
+    with tl.open_sheets(
+        sheets_server.client(), cache=tl.read_through(ttl_s=_LONG_S), timeout_s=60
+    ) as sheets:
+        sheets_server.inject(delayed(30, on="reads"))
+
+        def read() -> None:
+            with tl.deadline(5):
+                sheets.fetch_all(tl.select(birds))
+
+        first = threading.Thread(target=read)
+        first.start()
+        while sheets_server.faults_waiting:
+            time.sleep(0.001)
+        with tl.deadline(0.3):
+            error = sheets.fetch_all(tl.select(birds)).failure()
+        assert isinstance(error, tl.TimeoutError)
+        assert error.stage == "load"
+        first.join()
+
+
+def test_without_a_thread_the_old_one_is_still_served(
+    sheets_server: SheetsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    birds = birds_of(sheets_server)
+    cache = tl.read_through(ttl_s=_NOTHING_S, stale_while_revalidate_s=_LONG_S)
+
+    def no_thread(*_: object, **__: object) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    with tl.open_sheets(sheets_server.client(), cache=cache) as sheets:
+        assert sheets.fetch_all(tl.select(birds)) == Success(BIRDS)
+        _old()
+        with monkeypatch.context() as patched:
+            patched.setattr(sheet_views.threading, "Thread", no_thread)
+            for _ in range(2):
+                assert sheets.fetch_all(tl.select(birds)) == Success(BIRDS)
+        with tl.deadline(30):
+            assert isinstance(sheets.fetch_all(tl.select(birds), fresh=True), Success)

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from tierline.cache.strategy import ReadThrough
-from tierline.deadline import deadline
+from tierline.deadline import deadline, remaining_s
 from tierline.entity import Sheet
 from tierline.errors import (
     CellProblem,
@@ -19,6 +19,7 @@ from tierline.errors import (
     RateLimitedError,
     RepositoryError,
     TimeoutError,  # noqa: A004 (the field's word)
+    late_load,
 )
 from tierline.result import Failure, Result, Success, collect
 from tierline.sheets.sheets import Sheets
@@ -135,32 +136,43 @@ class SheetViews:
         asked_s = time.monotonic()
         with self._lock:
             lock = self._locks.setdefault(sheet, threading.Lock())
-        with lock:
-            kept = self._kept.get(sheet)
-            if (
-                kept is not None
-                and not fresh
-                and (kept.at_s >= asked_s or kept.age_s() <= strategy.ttl_s)
-            ):
-                return Success(kept)
-            may_stand_in = (
-                kept is not None
-                and not fresh
-                and kept.age_s() <= strategy.ttl_s + strategy.stale_if_error_s
-            )
-            if may_stand_in and time.monotonic() < self._retry_at_s.get(sheet, 0.0):
-                assert kept is not None
-                return Success(kept)
-            answered = self._read(sheet, kept)
-            if isinstance(answered, Success):
-                self._kept[sheet] = answered.unwrap()
-                return answered
-            error = answered.failure()
-            if kept is None or not may_stand_in or not isinstance(error, _PASSING):
-                return answered
-            self._retry_at_s[sheet] = time.monotonic() + strategy.retry_s
-            self._kept[sheet] = stale = kept._replace(why=error)
-            return Success(stale)
+        left_s = remaining_s()
+        if not lock.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1):
+            return Failure(late_load())
+        try:
+            return self._read_once(sheet, strategy, asked_s, fresh=fresh)
+        finally:
+            lock.release()
+
+    def _read_once(
+        self, sheet: Sheet[Any, Any], strategy: ReadThrough, asked_s: float, *, fresh: bool
+    ) -> Result[Kept, RepositoryError]:
+        """Read it, unless another has done so while this call waited; under the sheet's lock."""
+        kept = self._kept.get(sheet)
+        if (
+            kept is not None
+            and not fresh
+            and (kept.at_s >= asked_s or kept.age_s() <= strategy.ttl_s)
+        ):
+            return Success(kept)
+        may_stand_in = (
+            kept is not None
+            and not fresh
+            and kept.age_s() <= strategy.ttl_s + strategy.stale_if_error_s
+        )
+        if may_stand_in and time.monotonic() < self._retry_at_s.get(sheet, 0.0):
+            assert kept is not None
+            return Success(kept)
+        answered = self._read(sheet, kept)
+        if isinstance(answered, Success):
+            self._kept[sheet] = answered.unwrap()
+            return answered
+        error = answered.failure()
+        if kept is None or not may_stand_in or not isinstance(error, _PASSING):
+            return answered
+        self._retry_at_s[sheet] = time.monotonic() + strategy.retry_s
+        self._kept[sheet] = stale = kept._replace(why=error)
+        return Success(stale)
 
     def _read(self, sheet: Sheet[Any, Any], kept: Kept | None) -> Result[Kept, RepositoryError]:
         version: str | None = None
@@ -202,7 +214,11 @@ class SheetViews:
             finally:
                 lock.release()
 
-        threading.Thread(target=run, name="tierline-sheet", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="tierline-sheet", daemon=True).start()
+        except RuntimeError:
+            # No thread is to be had: the next caller may try again.
+            lock.release()
 
 
 _PASSING = (ConnectionError, TimeoutError, RateLimitedError)
