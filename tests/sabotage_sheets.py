@@ -79,7 +79,7 @@ SHEETS = (
     Guard(
         "sheets: the quota of a minute",
         "sheets/limiter.py",
-        (("max(quota - burst, quota / 2 if quota < 2 else 1.0) / _MINUTE_S", "quota / _MINUTE_S"),),
+        (("max(quota - burst, quota / 2 if quota < 2 else 1.0) / MINUTE_S", "quota / MINUTE_S"),),
         f"{ASKING}::test_no_minute_sees_more_than_the_quota",
     ),
     Guard(

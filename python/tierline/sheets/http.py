@@ -23,7 +23,7 @@ from tierline.errors import (
 )
 from tierline.result import Failure, Success
 from tierline.sheets.faults import Fault, of_answer, of_exception, of_page
-from tierline.sheets.limiter import Kind, Limiter
+from tierline.sheets.limiter import MINUTE_S, Kind, Limiter
 from tierline.sheets.retrying import pause_s
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ Repeat: TypeAlias = Literal["read", "idempotent", "once"]
 _CONNECT_S = 5.0
 _READ_S = 190.0
 """Google cuts a request at 180 s itself."""
-
-_MINUTE_S = 60.0
-"""After which all of a quota is there again, whichever minute Google counts."""
 
 
 class SheetsHttp(gspread.HTTPClient):
@@ -163,7 +160,7 @@ class SheetsHttp(gspread.HTTPClient):
                 return Success(answered)
             if answered.is_quota and kind is not None:
                 self.throttled += 1
-                wait_s = answered.wait_s or _MINUTE_S
+                wait_s = answered.wait_s or MINUTE_S
                 self._limiter.ran_out(kind, wait_s, projects=answered.is_projects)
             last = answered.error
             last.attempt, last.elapsed_s = attempt, self._clock() - began_s

@@ -16,7 +16,8 @@ import msgspec
 
 Kind: TypeAlias = Literal["read", "write"]
 
-_MINUTE_S = 60.0
+MINUTE_S = 60.0
+"""After which all of a quota is there again, whichever minute Google counts."""
 _BURST_SHARE = 6
 
 
@@ -66,7 +67,7 @@ class Bucket(msgspec.Struct, frozen=True):
 def bucket_of(quota: float) -> Bucket:
     """The bucket of a quota a minute: a sixth of it at once, the rest evenly."""
     burst = max(1.0, quota // _BURST_SHARE)
-    return Bucket(burst, max(quota - burst, quota / 2 if quota < 2 else 1.0) / _MINUTE_S)
+    return Bucket(burst, max(quota - burst, quota / 2 if quota < 2 else 1.0) / MINUTE_S)
 
 
 class Limiter(Protocol):

@@ -8,11 +8,11 @@ it is there again.
 from __future__ import annotations
 
 from tierline.sheets.faults import Fault
+from tierline.sheets.limiter import MINUTE_S
 
 ATTEMPTS_MAX = 8
 _BASE_S = 0.5
 _CAP_S = 64.0
-_MINUTE_S = 60.0
 
 
 def pause_s(
@@ -35,7 +35,7 @@ def pause_s(
         # A little later than all others that were told the same.
         wait_s = fault.wait_s + random
     elif fault.is_quota and attempt == 1:
-        wait_s = _MINUTE_S + random
+        wait_s = MINUTE_S + random
     else:
         wait_s = random * min(_CAP_S, _BASE_S * 2**attempt)
     return wait_s if wait_s < left_s else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import gspread
 import msgspec
@@ -16,6 +16,7 @@ from tierline.errors import (
     NotFoundError,
     QueryError,
     RepositoryError,
+    SheetLayoutError,
 )
 from tierline.query import Query
 from tierline.query.query import query_given
@@ -146,8 +147,6 @@ class SheetStore(Closing):
 
         Errors: as `fetch_all`, but for headers and cells that do not fit: they are the answer.
         """
-        from tierline.errors import SheetLayoutError  # noqa: PLC0415
-
         found = self.view(sheet, fresh=True)
         if isinstance(found, Success):
             return Success(found.unwrap().problems)
@@ -203,7 +202,7 @@ class SheetStore(Closing):
 
 
 def _sheet_given(given: Sheet[T, Any], operation: str) -> Sheet[T, Any]:
-    if not isinstance(object_of(given), Sheet):
+    if not isinstance(cast("object", given), Sheet):
         raise TypeError(f"{operation} takes a sheet made by tl.sheet, not {type(given).__name__}")
     return given
 
@@ -240,7 +239,7 @@ def connect_sheets(
     Raises:
         TypeError: The credentials or the strategy are none.
     """
-    if cache is not None and not isinstance(object_of(cache), ReadThrough):
+    if cache is not None and not isinstance(cast("object", cache), ReadThrough):
         raise TypeError(f"cache takes tl.read_through(ttl_s=…), not {cache!r:.80}")
     try:
         if not timeout_s > 0:
@@ -283,11 +282,6 @@ def open_sheets(
             timeout_s=timeout_s,
         )
     )
-
-
-def object_of(given: object) -> object:
-    """The same, of no known type: what type checkers know may be wrong at run time."""
-    return given
 
 
 def _limiter(quota: SheetsQuota, redis: str | None, prefix: str, session: Session) -> Limiter:
