@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 import msgspec
@@ -139,44 +139,50 @@ def send_batch(
 
 
 def _sent(batch: _Batch, end_s: float) -> Result[bytes, RepositoryError]:
-    http, marks = batch.http, batch.http.marks
+    marks = batch.http.marks
     old = marks.take(batch.spreadsheet)
+    answered = _tried(batch, old, end_s)
+    if isinstance(answered, Failure):
+        # If they are deleted all the same, the next batch finds out.
+        marks.give_back(batch.spreadsheet, old)
+    return answered
+
+
+def _tried(batch: _Batch, old: dict[str, float], end_s: float) -> Result[bytes, RepositoryError]:
+    """Send until the outcome is known; what of `old` others have deleted is taken out of it."""
     in_flight = False
     for attempt in itertools.count(1):
         answered = _post(batch, old, end_s)
         if isinstance(answered, Success):
-            marks.settle(batch.spreadsheet, batch.marker, in_flight=in_flight)
+            batch.http.marks.settle(batch.spreadsheet, batch.marker, in_flight=in_flight)
             return answered
         error = answered.failure()
         refused = isinstance(error, QueryError)
         in_flight = in_flight or isinstance(error, OutcomeUnknownError)
         if not refused and not in_flight:
-            marks.give_back(batch.spreadsheet, old)
             return answered
         found = _markers(batch, end_s)
         if isinstance(found, Failure):
-            marks.give_back(batch.spreadsheet, old)
             return Failure(_unknown(batch, error, attempt))
-        there = found.unwrap()
-        if batch.marker in there:
-            return _landed(batch, there, end_s)
-        gone = [marker for marker in old if marker not in there]
-        if gone:
-            # Others have deleted them: the batch was refused for that, or would be.
-            for marker in gone:
-                del old[marker]
-            if refused:
-                continue
-        if refused and not in_flight:
-            marks.give_back(batch.spreadsheet, old)
+        if batch.marker in found.unwrap():
+            return _landed(batch, found.unwrap(), end_s)
+        if _forget_gone(old, found.unwrap()) and refused:
+            # It was refused for that.
+            continue
+        # A refusal says nothing of the attempts before it, which may still arrive.
+        if refused and (not in_flight or _resolved(batch, end_s) is False):
             return answered
-        if refused or not http.rest(error, attempt, end_s):
-            marks.give_back(batch.spreadsheet, old)
-            # A refusal says nothing of the attempts before it, which may still arrive.
-            if refused and _resolved(batch, end_s) is False:
-                return answered
+        if refused or not batch.http.rest(error, attempt, end_s):
             return Failure(_unknown(batch, error, attempt))
     raise AssertionError("count() ends")
+
+
+def _forget_gone(old: dict[str, float], there: Mapping[str, str]) -> bool:
+    """Whether others have deleted some of the markers that were to be deleted."""
+    gone = [marker for marker in old if marker not in there]
+    for marker in gone:
+        del old[marker]
+    return bool(gone)
 
 
 def _post(
@@ -336,16 +342,15 @@ def _sheet_id(requests: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _sheet_ids(value: Any) -> Iterator[int]:
-    match value:
-        case dict():
-            fields: dict[str, Any] = value
-            if isinstance(fields.get("sheetId"), int):
-                yield fields["sheetId"]
-            for below in fields.values():
-                yield from _sheet_ids(below)
-        case list() | tuple():
-            items: Sequence[Any] = value
-            for item in items:
-                yield from _sheet_ids(item)
-        case _:
-            pass
+    """Every `sheetId`, wherever it stands, in the order of the requests."""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        if isinstance(fields.get("sheetId"), int):
+            yield fields["sheetId"]
+        below: Iterable[Any] = fields.values()
+    elif isinstance(value, (list, tuple)):
+        below = cast("Sequence[Any]", value)
+    else:
+        return
+    for one in below:
+        yield from _sheet_ids(one)
