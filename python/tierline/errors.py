@@ -272,7 +272,35 @@ class RateLimitedError(RepositoryError):
 
 @final
 class OutcomeUnknownError(RepositoryError):
-    """A remote write was sent and its answer never came."""
+    """A remote write was sent and its answer never came.
+
+    Attributes:
+        op_id: The operation's id, where it was sent with one: then it can be asked for.
+    """
+
+    op_id: str | None = None
+    _ask: Callable[[float], bool | None] | None = None
+
+    def resolve(self, *, within_s: float = 10.0) -> Success[bool] | Failure[RepositoryError]:
+        """Find out what became of the write: whether it took effect.
+
+        Once this has answered with a Success, the answer is final: what has not taken effect by
+        then never will.
+
+        Args:
+            within_s: Seconds to try for.
+
+        Errors: this error, as long as nobody can say; always if there is no `op_id`.
+        """
+        found = None if self._ask is None else self._ask(within_s)
+        if found is None:
+            return Failure(self)
+        self.resolved_by(lambda _: found)
+        return Success(found)
+
+    def resolved_by(self, ask: Callable[[float], bool | None]) -> None:
+        """Say how `resolve` finds out."""
+        self._ask = ask
 
 
 class CellProblem(NamedTuple):

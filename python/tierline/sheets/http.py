@@ -24,6 +24,7 @@ from tierline.errors import (
 from tierline.result import Failure, Success
 from tierline.sheets.faults import Fault, of_answer, of_exception, of_page
 from tierline.sheets.limiter import MINUTE_S, Kind, Limiter
+from tierline.sheets.marks import Marks
 from tierline.sheets.retrying import pause_s
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class SheetsHttp(gspread.HTTPClient):
         self._clock = clock
         self._sleep = sleep
         self._owns_session = owns_session
+        self.marks = Marks()
         self.requests = 0
         self.throttled = 0
         self.retried = 0
@@ -107,6 +109,7 @@ class SheetsHttp(gspread.HTTPClient):
         repeat: Repeat,
         params: Mapping[str, Any] | None = None,
         body: bytes | None = None,
+        end_s: float | None = None,
     ) -> Success[bytes] | Failure[RepositoryError]:
         """The body of the answer to a request.
 
@@ -116,6 +119,7 @@ class SheetsHttp(gspread.HTTPClient):
             repeat: Whether it may be sent twice.
             params: Of the address.
             body: JSON.
+            end_s: When it must have ended, from `end_s()`, where it is one of several requests.
 
         Errors: `TimeoutError` if it was not sent in time, `OutcomeUnknownError` for a write that
         was sent and not answered; and what Google answers.
@@ -125,8 +129,28 @@ class SheetsHttp(gspread.HTTPClient):
             "data": body,
             "headers": {"Content-Type": "application/json"} if body is not None else None,
         }
-        answered = self._ask(method, endpoint, repeat, sent, wants_json=True)
+        answered = self._ask(method, endpoint, repeat, sent, wants_json=True, end_s=end_s)
         return answered if isinstance(answered, Failure) else Success(answered.unwrap().content)
+
+    def end_s(self, within_s: float | None = None) -> float:
+        """When a call that begins now must have ended: after its own time, or at the deadline."""
+        own_s = self._timeout_s if within_s is None else within_s
+        return self._clock() + min(own_s, remaining_s())
+
+    def rest(self, error: RepositoryError, attempt: int, end_s: float) -> bool:
+        """Wait before what may have happened is sent again; False if it is to be given up."""
+        pause = pause_s(
+            Fault(error, "unsure"),
+            attempt,
+            end_s - self._clock(),
+            random.random(),  # noqa: S311 (spreads retries)
+            may_repeat=True,
+        )
+        if pause is None:
+            return False
+        self._sleep(pause)
+        self.retried += 1
+        return True
 
     def _ask(
         self,
@@ -136,13 +160,14 @@ class SheetsHttp(gspread.HTTPClient):
         sent: dict[str, Any],
         *,
         wants_json: bool = False,
+        end_s: float | None = None,
     ) -> Success[Response] | Failure[RepositoryError]:
         if self._read_only and repeat != "read":
             return Failure(
                 AccessDeniedError("the credentials were opened for reading; this request writes")
             )
         began_s = self._clock()
-        end_s = began_s + min(self._timeout_s, remaining_s())
+        end_s = self.end_s() if end_s is None else end_s
         kind: Kind | None = None
         if endpoint.startswith("https://sheets."):
             kind = "read" if repeat == "read" else "write"
