@@ -1,7 +1,8 @@
 """A model of a whole sync: people in a sheet, an app in a database, and a pass that dies anywhere.
 
-What the package merges and plans is the real thing; the sheet, the database and the order of effects
-are modelled: one transaction, one atomic batch behind a marker, one transaction. A script is a seed.
+What the package merges and plans is the real thing; the sheet, the database and the order of
+effects are modelled: one transaction, one atomic batch behind a marker, one transaction. A script is
+a seed.
 
 What may be overwritten is judged by descent, not by the merge's own rules: each edit writes a value
 of its own that descends from the one its author saw. A pass may write w over u only if w descends
@@ -113,7 +114,7 @@ class World:
         self._copies: Counter[str] = Counter()
         # By side and id: what those who deleted the row saw.
         self._deleted: dict[tuple[Side, str], list[dict[str, str]]] = {}
-        self._gone_from_database: list[tuple[str, dict[str, str]]] = []
+        self._gone_from_database: dict[str, dict[str, str]] = {}
 
     # --- values and their descent
 
@@ -204,6 +205,11 @@ class World:
         self._removed.append(row)
         if row.id is not None:
             self._note_deletion("sheet", row.id, row.cells)
+            # Whoever deletes one of two rows with an id has seen the other, and wants that one.
+            for other in self.rows:
+                if other.id == row.id:
+                    for field in EDITED:
+                        self._child(other.cells[field], row.cells[field])
 
     def _note_deletion(self, side: Side, id_: str, cells: dict[str, str]) -> None:
         self._deleted.setdefault((side, id_), []).append(dict(cells))
@@ -216,7 +222,7 @@ class World:
         if doing == "insert":
             self.database[self._fresh("p")] = 0, self._new_cells("app")
         elif doing == "again" and self._gone_from_database:
-            id_, gone = self.random.choice(self._gone_from_database)
+            id_, gone = self.random.choice(list(self._gone_from_database.items()))
             if id_ not in self.database:
                 cells = dict(gone)
                 self._copies[cells["tag"]] += 1
@@ -234,7 +240,7 @@ class World:
             id_ = self.random.choice(list(self.database))
             cells = self.database.pop(id_)[1]
             self._note_deletion("database", id_, cells)
-            self._gone_from_database.append((id_, cells))
+            self._gone_from_database[id_] = cells
 
     # --- a pass
 
@@ -321,7 +327,7 @@ class World:
         for insert in made.database.inserts:
             self._may_insert("database", insert.id, notes)
         for update in made.database.updates:
-            self._may_write(self.database[update.id][1], update.cells)
+            self._may_write(update.id, self.database[update.id][1], update.cells, notes)
         for delete in made.database.deletes:
             self._may_delete("sheet", delete.id, self.database[delete.id][1], notes)
         self.database = work
@@ -365,7 +371,7 @@ class World:
                 batch.rows[place].id = id_
         for update in batch.plan.sheet.updates:
             row = batch.rows[update.at]
-            self._may_write(row.cells, update.cells)
+            self._may_write(update.id, row.cells, update.cells, notes)
             row.cells.update(update.cells)
         for delete in batch.plan.sheet.deletes:
             row = batch.rows[delete.at]
@@ -383,9 +389,14 @@ class World:
 
     # --- what a pass may do
 
-    def _may_write(self, old: dict[str, str], new: dict[str, str]) -> None:
+    def _may_write(
+        self, id_: str, old: dict[str, str], new: dict[str, str], notes: set[tuple[str, str | None]]
+    ) -> None:
         for field, value in new.items():
             self.counts["overwritten"] += 1
+            if ("pasted", id_) in notes:
+                # The note tells which row is the id's now; the other lives on as a row of its own.
+                self._child(value, old[field])
             assert self._descends(value, old[field]), f"{value} silently over {old[field]}"
 
     def _may_delete(
