@@ -201,7 +201,7 @@ class World:
     def _remove(self, row: Row) -> None:
         self.rows.remove(row)
         self._touched.add(row)
-        self._removed = [one for one in self._removed if one.id is None or one.id != row.id]
+        self._forget(row.id)
         self._removed.append(row)
         if row.id is not None:
             self._note_deletion("sheet", row.id, row.cells)
@@ -210,6 +210,10 @@ class World:
                 if other.id == row.id:
                     for field in EDITED:
                         self._child(other.cells[field], row.cells[field])
+
+    def _forget(self, id_: str | None) -> None:
+        """Nobody puts a row back that has been there since in another form."""
+        self._removed = [one for one in self._removed if one.id is None or one.id != id_]
 
     def _note_deletion(self, side: Side, id_: str, cells: dict[str, str]) -> None:
         self._deleted.setdefault((side, id_), []).append(dict(cells))
@@ -380,6 +384,7 @@ class World:
         for insert in batch.plan.sheet.inserts:
             self._may_insert("sheet", insert.id, notes)
             self.rows.append(Row(insert.id, dict(insert.cells)))
+            self._forget(insert.id)
         return True
 
     def _settle(self) -> None:

@@ -171,7 +171,10 @@ def test_a_row_that_is_back_comes_back() -> None:
     assert made.database.inserts == (Insert("1", cells("1")),)
     assert [note.kind for note in made.notes] == ["restored"]
     both = plan(of(), sides(tombstone, (("1", cells("1")),), {"1": cells("2")}))
-    assert both.sheet.updates == (Update("1", 2, {"a": "2"}),)
+    assert not both.sheet
+    assert [str(one.conflict) for one in both.waiting] == [
+        "row 1, a: was empty, sheet '1', database '2'"
+    ]
 
 
 def test_of_pasted_rows_the_one_that_is_as_it_was_keeps_the_id() -> None:

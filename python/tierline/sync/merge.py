@@ -220,8 +220,8 @@ def merged_row(
 def _on_both(
     rules: Rules, id_: str, base: BaseRow | None, sheet: SheetRow, database: DatabaseRow
 ) -> MergedRow:
-    # A tombstone's cells, too: who has put the row back may have changed it.
-    known: Cells = {} if base is None else base.cells
+    # A row that both sides have put back is joined: neither has seen the other's.
+    known: Cells = {} if base is None or base.is_deleted else base.cells
     found = merged_cells(rules, id_, known, sheet.cells, database.cells)
     now, after = BaseRow(found.base_now), BaseRow(found.base_after)
     return MergedRow(
