@@ -32,6 +32,7 @@ from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
 from sabotage_sheets import SHEETS
 from sabotage_sheets_server import SHEETS_SERVER
+from sabotage_sync import SYNC
 from sabotage_waits import WAITS
 from sabotage_warming import WARMING
 from tierline import _core
@@ -444,6 +445,7 @@ GUARDS = (
     *SERVERS,
     *SHEETS,
     *SHEETS_SERVER,
+    *SYNC,
     *WAITS,
     *BEHIND,
     *BACKPLANE,

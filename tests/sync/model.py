@@ -1,8 +1,7 @@
 """A model of a whole sync: people in a sheet, an app in a database, and a pass that dies anywhere.
 
-What the package merges and plans is the real thing; the sheet, the database and the order of
-effects are modelled: one transaction, one atomic batch behind a marker, one transaction. A script is
-a seed.
+What the package merges and plans is the real thing. The sheet, the database and the order of effects
+are modelled: a transaction, an atomic batch behind a marker, a transaction. A script is a seed.
 
 What may be overwritten is judged by descent, not by the merge's own rules: each edit writes a value
 of its own that descends from the one its author saw. A pass may write w over u only if w descends
@@ -180,6 +179,7 @@ class World:
             if row.id is not None:
                 self._copies[row.cells["tag"]] += 1
                 self._note_deletion("sheet", row.id, row.cells)
+                self._forget(row.id)
                 row.id = None
                 self._touched.add(row)
 

@@ -172,7 +172,7 @@ def _whole_numbers(value: object) -> object:
 
 def _plain(kind: type[Any]) -> Callable[[ColumnType, Any], Cell]:
     def canonical_of(_: ColumnType, value: Any) -> Cell:
-        if type(value) is not kind and not (kind is int and type(value) is not bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise ValueError(f"no {kind.__name__}")
         return kind(value)  # type: ignore[no-any-return]
 
@@ -215,4 +215,20 @@ def _value(type_: ColumnType, cell: Any) -> Any:
         case "jsonb":
             return msgspec.json.decode(cell, type=type_.annotation)
         case _:
-            return msgspec.convert(cell, type_.annotation)
+            return msgspec.convert(cell, _TYPES[type_.wire])
+
+
+# An array's elements have no annotation of their own, and bounds are the table's to check.
+_TYPES: dict[str, type[Any]] = {
+    "bool": bool,
+    "int8": int,
+    "text": str,
+    "bytea": bytes,
+    "uuid": uuid.UUID,
+    "timestamptz": dt.datetime,
+    "timestamp": dt.datetime,
+    "date": dt.date,
+    "time": dt.time,
+    "timetz": dt.time,
+    "interval": dt.timedelta,
+}
