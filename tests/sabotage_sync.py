@@ -62,7 +62,7 @@ SYNC = (
                 "    if False:\n        found.base_now",
             ),
         ),
-        MODEL,
+        f"{MERGE}::test_a_cell_that_waits_keeps_its_base",
     ),
     Guard(
         "sync: the base before the sheet has been written",
@@ -81,8 +81,7 @@ SYNC = (
         (
             (
                 "found.database[field] = s\n                found.base_now[field] =",
-                "found.database[field] = s\n                _stay(found, base, field)\n"
-                "                found.base_after[field] =",
+                "found.database[field] = s\n                found.base_after[field] =",
             ),
         ),
         MODEL,

@@ -1,12 +1,14 @@
 """A model of a whole sync: people in a sheet, an app in a database, and a pass that dies anywhere.
 
-What the package merges and plans is the real thing. The sheet, the database and the order of effects
-are modelled: a transaction, an atomic batch behind a marker, a transaction. A script is a seed.
+What the package merges and plans is the real thing. The sheet, the database and the order of
+effects are modelled: a transaction, an atomic batch behind a marker, a transaction. A script is
+a seed.
 
 What may be overwritten is judged by descent, not by the merge's own rules: each edit writes a value
 of its own that descends from the one its author saw. A pass may write w over u only if w descends
 from u, or if a conflict of the two was reported. It may delete a row only if whoever deleted it on
-the other side saw all that it holds, or if a note was left.
+the other side saw all that it holds, or if a note was left. Nor may it cry wolf: what it reports as
+a conflict, or as an edit that beat a deletion, must be edits that did not know of each other.
 
 One thing is left out, because no API of spreadsheets can keep it: a person who edits the very cell,
 or deletes the very row, that a batch on its way is about to write.
@@ -19,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tierline.sync.changes import Decision
+from tierline.sync.changes import Decision, Insert
 from tierline.sync.merge import Rules
 from tierline.sync.operations import Operation, operation, outcome, settled
 from tierline.sync.plan import Plan, plan
@@ -33,7 +35,7 @@ from tierline.sync.policies import (
     per_field,
     sheet_wins,
 )
-from tierline.sync.rows import BaseRow, Conflict, DatabaseRow, SheetRow, Side, Sides
+from tierline.sync.rows import BaseRow, Cells, Conflict, DatabaseRow, SheetRow, Side, Sides
 
 FIELDS = ("tag", "a", "b")
 EDITED = ("a", "b")
@@ -110,6 +112,9 @@ class World:
         self._parents: dict[str, set[str]] = {}
         self._touched: set[Row] = set()
         self._removed: list[Row] = []
+        # Ids of which old values came back or both sides had the same idea, so that nobody can
+        # say who knew of what.
+        self._unclear: set[str | None] = set()
         self._copies: Counter[str] = Counter()
         # By side and id: what those who deleted the row saw.
         self._deleted: dict[tuple[Side, str], list[dict[str, str]]] = {}
@@ -137,9 +142,10 @@ class World:
         self._parents.setdefault(value, set()).update(parents)
         return value
 
-    def _edited(self, value: str, other: str | None) -> str:
+    def _edited(self, id_: str | None, value: str, other: str | None) -> str:
         """Mostly a new value; sometimes the one that the other side has, too."""
         if other is not None and self.random.random() < 0.1:
+            self._unclear.add(id_)
             return self._child(other, value)
         return self._child(self._fresh("v"), value)
 
@@ -166,12 +172,13 @@ class World:
             row = self.random.choice(free)
             field = self.random.choice(EDITED)
             other = self.database.get(row.id or "")
-            row.cells[field] = self._edited(row.cells[field], other and other[1][field])
+            row.cells[field] = self._edited(row.id, row.cells[field], other and other[1][field])
             self._touched.add(row)
         elif doing == "delete":
             self._remove(self.random.choice(free))
         elif doing == "paste":
             row = self.random.choice(free)
+            self._unclear.add(row.id)
             self._copies[row.cells["tag"]] += 1
             self._place(Row(row.id, dict(row.cells)))
         elif doing == "clear" and self.random.random() < 0.3:
@@ -180,6 +187,7 @@ class World:
                 self._copies[row.cells["tag"]] += 1
                 self._note_deletion("sheet", row.id, row.cells)
                 self._forget(row.id)
+                self._unclear.add(row.id)
                 row.id = None
                 self._touched.add(row)
 
@@ -192,6 +200,7 @@ class World:
         if gone:
             row = self.random.choice(gone)
             self._removed.remove(row)
+            self._unclear.add(row.id)
             self._copies[row.cells["tag"]] += 1
             self._place(Row(row.id, dict(row.cells)))
 
@@ -229,6 +238,7 @@ class World:
             id_, gone = self.random.choice(list(self._gone_from_database.items()))
             if id_ not in self.database:
                 cells = dict(gone)
+                self._unclear.add(id_)
                 self._copies[cells["tag"]] += 1
                 cells["a"] = self._child(self._fresh("v"), cells["a"])
                 self.database[id_] = 0, cells
@@ -239,7 +249,10 @@ class World:
             version, cells = self.database[id_]
             field = self.random.choice(EDITED)
             other = next((row.cells[field] for row in self.rows if row.id == id_), None)
-            self.database[id_] = version + 1, {**cells, field: self._edited(cells[field], other)}
+            self.database[id_] = (
+                version + 1,
+                {**cells, field: self._edited(id_, cells[field], other)},
+            )
         elif doing == "delete":
             id_ = self.random.choice(list(self.database))
             cells = self.database.pop(id_)[1]
@@ -329,7 +342,7 @@ class World:
             del work[delete.id]
         self._report(made.decisions)
         for insert in made.database.inserts:
-            self._may_insert("database", insert.id, notes)
+            self._may_insert("database", insert, notes)
         for update in made.database.updates:
             self._may_write(update.id, self.database[update.id][1], update.cells, notes)
         for delete in made.database.deletes:
@@ -341,8 +354,12 @@ class World:
     def _report(self, decisions: tuple[Decision, ...]) -> None:
         for decision in decisions:
             conflict, verdict = decision.conflict, decision.verdict
-            self.reported[conflict.token] = decision
             self.counts["conflicts"] += 1
+            s, p = str(conflict.sheet), str(conflict.database)
+            if conflict.token not in self.reported and conflict.id not in self._unclear:
+                assert not self._descends(s, p), f"no conflict: {conflict}"
+                assert not self._descends(p, s), f"no conflict: {conflict}"
+            self.reported[conflict.token] = decision
             # Whoever reads the report sees both values.
             if isinstance(verdict, Take):
                 self._child(verdict.cell, conflict.sheet, conflict.database)
@@ -382,7 +399,7 @@ class World:
             self._may_delete("database", delete.id, row.cells, notes)
             self.rows.remove(row)
         for insert in batch.plan.sheet.inserts:
-            self._may_insert("sheet", insert.id, notes)
+            self._may_insert("sheet", insert, notes)
             self.rows.append(Row(insert.id, dict(insert.cells)))
             self._forget(insert.id)
         return True
@@ -411,15 +428,25 @@ class World:
         if ("overruled", id_) in notes:
             assert self.rules.deletions == "delete_wins"
             return
-        assert any(
-            all(self._descends(seen[field], cells[field]) for field in FIELDS)
-            for seen in self._deleted.get((seen_on, id_), ())
-        ), f"{id_} was deleted, and nobody who deleted it had seen {cells}"
+        deletions = self._deleted.get((seen_on, id_), ())
+        assert any(self._saw_all(seen, cells) for seen in deletions), (
+            f"{id_} was deleted, and nobody who deleted it had seen {cells}"
+        )
 
-    def _may_insert(self, side: Side, id_: str, notes: set[tuple[str, str | None]]) -> None:
+    def _may_insert(self, side: Side, insert: Insert, notes: set[tuple[str, str | None]]) -> None:
         self.counts["inserted"] += 1
-        if self._deleted.pop((side, id_), None) is not None:
-            assert {("revived", id_), ("restored", id_)} & notes, f"{id_} came back silently"
+        id_ = insert.id
+        deletions = self._deleted.pop((side, id_), None)
+        if deletions is None:
+            return
+        assert {("revived", id_), ("restored", id_)} & notes, f"{id_} came back silently"
+        if ("revived", id_) in notes and id_ not in self._unclear:
+            assert not any(self._saw_all(seen, insert.cells) for seen in deletions), (
+                f"{id_} came back, and who deleted it had seen all of it"
+            )
+
+    def _saw_all(self, seen: Cells, cells: Cells) -> bool:
+        return all(self._descends(str(seen[field]), str(cells[field])) for field in FIELDS)
 
     # --- the end
 
