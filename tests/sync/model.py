@@ -188,6 +188,7 @@ class World:
                 self._note_deletion("sheet", row.id, row.cells)
                 self._forget(row.id)
                 self._unclear.add(row.id)
+                self._prefer_others(row)
                 row.id = None
                 self._touched.add(row)
 
@@ -214,11 +215,14 @@ class World:
         self._removed.append(row)
         if row.id is not None:
             self._note_deletion("sheet", row.id, row.cells)
-            # Whoever deletes one of two rows with an id has seen the other, and wants that one.
-            for other in self.rows:
-                if other.id == row.id:
-                    for field in EDITED:
-                        self._child(other.cells[field], row.cells[field])
+            self._prefer_others(row)
+
+    def _prefer_others(self, row: Row) -> None:
+        """Whoever takes the id from one of two rows has seen the other, and wants that one."""
+        for other in self.rows:
+            if other.id == row.id and other is not row:
+                for field in EDITED:
+                    self._child(other.cells[field], row.cells[field])
 
     def _forget(self, id_: str | None) -> None:
         """Nobody puts a row back that has been there since in another form."""
