@@ -5,8 +5,7 @@ A policy is a pure function from a `Conflict` to a verdict, so anybody can write
     lambda conflict: "sheet" if conflict.field == "note" else "database"
 
 Whatever it answers, the conflict is reported with it. There is no "newest wins": a spreadsheet does
-not say when a cell was changed. Where the rows carry a time of their own, a function can read it
-from the cell in question only.
+not say when a cell was changed.
 """
 
 from __future__ import annotations
