@@ -33,6 +33,7 @@ from sabotage_servers import SERVERS
 from sabotage_sheets import SHEETS
 from sabotage_sheets_once import SHEETS_ONCE
 from sabotage_sheets_server import SHEETS_SERVER
+from sabotage_sync import SYNC
 from sabotage_waits import WAITS
 from sabotage_warming import WARMING
 from tierline import _core
@@ -446,6 +447,7 @@ GUARDS = (
     *SHEETS,
     *SHEETS_ONCE,
     *SHEETS_SERVER,
+    *SYNC,
     *WAITS,
     *BEHIND,
     *BACKPLANE,
