@@ -38,7 +38,7 @@ def _say(line: str) -> None:
 
 def _shorten_minutes(patch: pytest.MonkeyPatch) -> None:
     for module in (asking, limiter, retrying):
-        patch.setattr(module, "_MINUTE_S", MINUTE_S)
+        patch.setattr(module, "MINUTE_S", MINUTE_S)
 
 
 def main(redis_url: str, prefix: str) -> None:
