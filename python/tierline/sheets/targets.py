@@ -1,0 +1,310 @@
+"""Rows that a batch is to change, told by their keys: which rows it changed, and what that leaves.
+
+A batch names rows by number. Between the read that gave the numbers and the batch, people sort,
+insert and delete. So each batch first copies every row that it names, with the header, to a hidden
+worksheet of its own: those copies tell which rows it did change, and hold what was in them. A row
+that was changed by mistake gets back what it had, and the row that was meant is looked for by its
+key. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from tierline.entity import Sheet
+from tierline.entity.validation import BadFieldsError
+from tierline.sheets.copies import (
+    Content,
+    Copies,
+    Removed,
+    Saved,
+    appended,
+    bringing_back,
+    copying,
+    putting_back,
+    written,
+)
+from tierline.sheets.edits import Edit, Request, Updated, Values, requests_of
+from tierline.sheets.grid import Cell, Row
+from tierline.sheets.layout import Layout, bind
+from tierline.sheets.reading_cells import UnfitCellError, cell_reader
+from tierline.sheets.snapshot import KEPT, Snapshot
+
+Identity: TypeAlias = tuple[Any, ...]
+"""A row's key as it travels: one value a key column."""
+
+_NOTHING: Content = MappingProxyType({})
+
+
+class Target(NamedTuple):
+    """A row, and what is to become of it.
+
+    Attributes:
+        number: Where it stood when it was last seen, counted from 1.
+        identity: Its key; None for a row without one, which is told by its content.
+        content: What tells a row without key.
+        restored: What it gets back first.
+        changed: Its values before and after, if they are to change.
+        removed: Whether it goes.
+    """
+
+    number: int
+    identity: Identity | None
+    content: Content = _NOTHING
+    restored: tuple[Saved, ...] = ()
+    changed: Updated | None = None
+    removed: bool = False
+
+
+class Task(NamedTuple):
+    """What one batch is to do.
+
+    Attributes:
+        created: New rows.
+        targets: Rows that change or go.
+        removed: Rows that come back.
+    """
+
+    created: Sequence[Values] = ()
+    targets: Sequence[Target] = ()
+    removed: Sequence[Removed] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.created or self.targets or self.removed)
+
+
+Reader: TypeAlias = Callable[[Row, Layout], "Identity | None"]
+
+
+def identity_reader(sheet: Sheet[Any, Any], zone: ZoneInfo) -> Reader:
+    """What reads the key of a row; None where it has none that can be read."""
+    key = [
+        (n, cell_reader(column, zone, computed=column.field in sheet.computed), column.field)
+        for n, column in enumerate(sheet.columns)
+        if column.name in sheet.key
+    ]
+    key.sort(key=lambda part: sheet.key.index(sheet.columns[part[0]].name))
+
+    def read(row: Row, layout: Layout) -> Identity | None:
+        try:
+            values = [
+                msgspec.convert(
+                    reader(cell_at(row, layout.columns[n])),
+                    sheet.annotations[field],
+                    builtin_types=KEPT,
+                )
+                for n, reader, field in key
+            ]
+            return sheet.read_key(values[0] if len(values) == 1 else tuple(values))
+        except (UnfitCellError, msgspec.ValidationError, BadFieldsError):
+            return None
+
+    return read
+
+
+_EMPTY = Cell()
+
+
+def cell_at(row: Row, column: int) -> Cell:
+    """A cell of a row, which ends with its last one that has anything."""
+    return row.values[column] if column < len(row.values) else _EMPTY
+
+
+def copied(task: Task, found: Snapshot[Any], sheet_id: int, title: str) -> Copies | None:
+    """The copies that a task needs; None if it changes no row that is there."""
+    numbers = tuple(sorted({target.number for target in task.targets}))
+    return Copies(sheet_id, title, numbers, found.column_count) if numbers else None
+
+
+def requests_for(
+    sheet: Sheet[Any, Any], found: Snapshot[Any], task: Task, copies: Copies | None
+) -> list[Request]:
+    """The requests of the batch that does a task.
+
+    Raises:
+        ValidationError: Values that no cell can hold.
+    """
+    removed = [target.number for target in task.targets if target.removed]
+    edit = Edit(
+        task.created,
+        [
+            target.changed._replace(number=target.number)
+            for target in task.targets
+            if target.changed is not None and not target.removed
+        ],
+        removed,
+    )
+    edits = requests_of(sheet, found, edit)
+    requests = [] if copies is None else copying(sheet, found.sheet_id, copies)
+    for target in task.targets:
+        if not target.removed:
+            for saved in target.restored:
+                requests += putting_back(found.sheet_id, target.number, saved)
+    requests += edits
+    # From the last upwards, so that none moves where another is to stand.
+    for one in sorted(task.removed, key=lambda one: -one.number):
+        requests += bringing_back(found, one, removed)
+    return requests
+
+
+def is_as(row: Row, content: Content) -> bool:
+    """Whether cells of a row have a content."""
+    return all(cell_at(row, n).effectiveValue == value for n, value in content.items())
+
+
+class Sent(NamedTuple):
+    """A batch that has taken effect.
+
+    Attributes:
+        found: The worksheet as it was read before.
+        task: What the batch was to do.
+        requests: Its requests.
+        copies: Where it kept the rows that it named.
+    """
+
+    found: Snapshot[Any]
+    task: Task
+    requests: Sequence[Request]
+    copies: Copies
+
+
+def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
+    """What a batch did to other rows than it meant, as the task that makes it good.
+
+    Args:
+        sheet: The table.
+        sent: The batch.
+        kept: The rows of its copies.
+    """
+    found, task, copies = sent.found, sent.task, sent.copies
+    read = identity_reader(sheet, found.zone)
+    layout = bind(sheet, [Row()] * (sheet.header_row - 1) + list(kept[:1]))
+    is_moved = not isinstance(layout, Layout) or layout.columns != found.layout.columns
+    wrote = written(sent.requests, found.sheet_id)
+    targets: list[Target] = []
+    removed: list[Removed] = []
+    for target in task.targets:
+        place = copies.numbers.index(target.number) + 1
+        row = kept[place] if place < len(kept) else Row()
+        identity = read(row, layout) if isinstance(layout, Layout) else None
+        is_met = identity is not None and identity == target.identity
+        if target.identity is None:
+            is_met = is_as(row, target.content)
+        if is_met and (target.removed or not is_moved):
+            continue
+        targets.append(target)
+        number = number_after(task, target)
+        if target.removed:
+            if any(cell.effectiveValue is not None for cell in row.values):
+                whole = Saved(copies.sheet_id, place, (), _NOTHING)
+                removed.append(Removed(number, whole, copies.width))
+            continue
+        content = _content(target, wrote.get(target.number, {}))
+        before = {n: cell_at(row, n).effectiveValue for n in content}
+        saved = Saved(copies.sheet_id, place, tuple(sorted(content)), before)
+        told_by = content if identity is None else _NOTHING
+        targets.append(Target(number, identity, told_by, (saved,)))
+    created: Sequence[Values] = ()
+    if is_moved and task.created:
+        # They stand in the wrong columns, at the end.
+        created = task.created
+        targets += [
+            Target(found.row_count, None, content, removed=True)
+            for content in appended(sent.requests)
+        ]
+    return Task(created, _merged(targets), removed)
+
+
+def number_after(task: Task, target: Target) -> int:
+    """Where a row stands behind a batch, if nobody has moved it."""
+    return target.number - sum(one.number < target.number for one in task.targets if one.removed)
+
+
+def _content(target: Target, wrote: Content) -> Content:
+    """What a batch has put into the row that it took for a target's."""
+    restored: dict[int, Any] = {}
+    for saved in target.restored:
+        restored |= {n: saved.content.get(n) for n in saved.columns}
+    return {**restored, **wrote}
+
+
+def _merged(targets: Sequence[Target]) -> list[Target]:
+    """One target for each row: what it gets back comes before what it becomes."""
+    by_key: dict[object, Target] = {}
+    for n, target in enumerate(targets):
+        key: object = n if target.identity is None else target.identity
+        other = by_key.get(key)
+        by_key[key] = (
+            target
+            if other is None
+            else target._replace(
+                restored=(*other.restored, *target.restored),
+                changed=other.changed or target.changed,
+                removed=other.removed or target.removed,
+            )
+        )
+    return list(by_key.values())
+
+
+class Located(NamedTuple):
+    """A task with rows named as they stand now.
+
+    Attributes:
+        task: The task.
+        lost: Keys of rows that were to change and are no longer there.
+    """
+
+    task: Task
+    lost: tuple[Identity, ...]
+
+
+def located(
+    sheet: Sheet[Any, Any], found: Snapshot[Any], rows: Sequence[Row], task: Task
+) -> Located:
+    """Find the rows of a task where they stand now.
+
+    Args:
+        sheet: The table.
+        found: The worksheet as it is now.
+        rows: Its rows.
+        task: The task.
+    """
+    read = identity_reader(sheet, found.zone)
+    numbers: dict[Identity, int] = {}
+    for number in range(len(rows), sheet.header_row, -1):
+        identity = read(rows[number - 1], found.layout)
+        if identity is not None:
+            numbers[identity] = number
+    targets: list[Target] = []
+    lost: list[Identity] = []
+    taken: set[int] = set()
+    for target in task.targets:
+        if target.identity is None:
+            place = _by_content(rows, target, sheet.header_row, taken)
+        else:
+            place = numbers.get(target.identity)
+        if place is not None:
+            taken.add(place)
+            targets.append(target._replace(number=place))
+        elif target.changed is not None and target.identity is not None:
+            lost.append(target.identity)
+    return Located(task._replace(targets=targets), tuple(lost))
+
+
+def _by_content(
+    rows: Sequence[Row], target: Target, header_row: int, taken: set[int]
+) -> int | None:
+    """The row without key that has a content: where it was seen, or else the last one."""
+    if all(value is None for value in target.content.values()):
+        return None
+    places: list[int] = [target.number, *range(len(rows), header_row, -1)]
+    for number in places:
+        is_row = header_row < number <= len(rows) and number not in taken
+        if is_row and is_as(rows[number - 1], target.content):
+            return number
+    return None
