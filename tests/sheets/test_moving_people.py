@@ -192,6 +192,8 @@ def run(server: SheetsServer, sheets: Sheets, seed: int) -> Written:
                 row[2] = was[2]
             world.rows[n] = row
     for one in created:
+        if one.id in world.gone:
+            continue
         world.rows[one.id] = [one.id, one.name, one.amount, ""]
     assert _normal(world.as_rows()) == _normal(list(world.rows.values())), f"seed {seed}"
     # Who deletes a row leaves nothing to change; nobody else is said to have been lost.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,8 +18,33 @@ from tierline.sheets.grid import CellValue
 from tierline.sheets.snapshot import Snapshot
 from tierline.sheets.writing_cells import CellJson
 
-Content: TypeAlias = Mapping[int, CellValue | None]
-"""What is in some cells of a row, by column of the grid counted from 0."""
+Cells: TypeAlias = Mapping[int, CellValue | None]
+"""What is in cells of a row, by column of the grid counted from 0."""
+
+Header: TypeAlias = tuple[str, ...]
+"""The texts of a header row, by column."""
+
+
+class Content(NamedTuple):
+    """What is in some cells of a row.
+
+    Attributes:
+        header: The headers when it was so: people move columns, too.
+        values: What is in each cell.
+    """
+
+    header: Header = ()
+    values: Cells = MappingProxyType({})
+
+    def under(self, header: Header) -> dict[int, CellValue | None]:
+        """The same, by the columns as they stand under other headers."""
+        return {_moved(n, self.header, header): value for n, value in self.values.items()}
+
+
+def _moved(column: int, before: Header, now: Header) -> int:
+    """Where a column stands now; one without a header of its own stays where it is."""
+    name = before[column] if column < len(before) else ""
+    return now.index(name) if name and now.count(name) == 1 else column
 
 
 class Copies(NamedTuple):
@@ -43,13 +69,11 @@ class Saved(NamedTuple):
     Attributes:
         sheet_id: The worksheet of copies that keeps them.
         row: Their row there, counted from 0.
-        columns: Which of its cells are to be put back.
-        content: What is in them.
+        content: What is in them: these cells are to be put back.
     """
 
     sheet_id: int
     row: int
-    columns: tuple[int, ...]
     content: Content
 
 
@@ -59,12 +83,10 @@ class Removed(NamedTuple):
     Attributes:
         number: Where it stood.
         saved: All of it.
-        width: Columns of its copy.
     """
 
     number: int
     saved: Saved
-    width: int
 
 
 def copying(sheet: Sheet[Any, Any], sheet_id: int, copies: Copies) -> list[Request]:
@@ -97,34 +119,46 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def putting_back(sheet_id: int, number: int, saved: Saved) -> list[Request]:
-    """Put cells back into a row."""
-    return [
-        _paste(
-            _area(saved.sheet_id, saved.row, 1, first, count),
-            _area(sheet_id, number - 1, 1, first, count),
+def putting_back(sheet_id: int, number: int, saved: Saved, header: Header) -> list[Request]:
+    """Put cells back into a row, under the headers that they were under."""
+    places = [(n, _moved(n, saved.content.header, header)) for n in sorted(saved.content.values)]
+    requests: list[Request] = []
+    for _, group in groupby(
+        enumerate(places), key=lambda one: (one[1][0] - one[0], one[1][1] - one[0])
+    ):
+        run = [pair for _, pair in group]
+        (first, onto), count = run[0], len(run)
+        requests.append(
+            _paste(
+                _area(saved.sheet_id, saved.row, 1, first, count),
+                _area(sheet_id, number - 1, 1, onto, count),
+            )
         )
-        for _, first, count in _runs(saved.columns)
-    ]
+    return requests
 
 
-def bringing_back(found: Snapshot[Any], one: Removed, removed: Sequence[int]) -> list[Request]:
-    """Insert a row that was removed where it stood, behind the removal of others."""
-    gone = sum(number < one.number for number in removed)
-    index = max(1, min(one.number - 1 - gone, found.row_count - len(removed)))
+def bringing_back(found: Snapshot[Any], removed: Sequence[Removed]) -> list[Request]:
+    """Insert rows that were removed, where they stood."""
     rows = {"sheetId": found.sheet_id, "dimension": "ROWS"}
-    return [
-        {
-            "insertDimension": {
-                "range": rows | {"startIndex": index, "endIndex": index + 1},
-                "inheritFromBefore": True,
+    requests: list[Request] = []
+    # From the last upwards, so that none moves where another is to stand.
+    for one in sorted(removed, key=lambda one: -one.number):
+        index = inserted_at(found, one) - 1
+        requests.append(
+            {
+                "insertDimension": {
+                    "range": rows | {"startIndex": index, "endIndex": index + 1},
+                    "inheritFromBefore": True,
+                }
             }
-        },
-        _paste(
-            _area(one.saved.sheet_id, one.saved.row, 1, 0, one.width),
-            _area(found.sheet_id, index, 1, 0, one.width),
-        ),
-    ]
+        )
+        requests += putting_back(found.sheet_id, index + 1, one.saved, found.layout.header)
+    return requests
+
+
+def inserted_at(found: Snapshot[Any], one: Removed) -> int:
+    """Where a row comes back."""
+    return max(2, min(one.number, found.row_count))
 
 
 def _area(sheet_id: int, row: int, rows: int, column: int, columns: int) -> Request:

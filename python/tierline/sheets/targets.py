@@ -10,7 +10,6 @@ key. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -19,26 +18,29 @@ import msgspec
 from tierline.entity import Sheet
 from tierline.entity.validation import BadFieldsError
 from tierline.sheets.copies import (
+    Cells,
     Content,
     Copies,
+    Header,
     Removed,
     Saved,
     appended,
     bringing_back,
     copying,
+    inserted_at,
     putting_back,
     written,
 )
 from tierline.sheets.edits import Edit, Request, Updated, Values, requests_of
-from tierline.sheets.grid import Cell, Row
-from tierline.sheets.layout import Layout, bind
+from tierline.sheets.grid import Cell, CellValue, Row
+from tierline.sheets.layout import Layout, bind, texts
 from tierline.sheets.reading_cells import UnfitCellError, cell_reader
 from tierline.sheets.snapshot import KEPT, Snapshot
 
 Identity: TypeAlias = tuple[Any, ...]
 """A row's key as it travels: one value a key column."""
 
-_NOTHING: Content = MappingProxyType({})
+_NOTHING = Content()
 
 
 class Target(NamedTuple):
@@ -51,6 +53,8 @@ class Target(NamedTuple):
         restored: What it gets back first.
         changed: Its values before and after, if they are to change.
         removed: Whether it goes.
+        is_hidden: Whether its key was written over, so that it has to come back before the row can
+            be found by it.
     """
 
     number: int
@@ -59,6 +63,7 @@ class Target(NamedTuple):
     restored: tuple[Saved, ...] = ()
     changed: Updated | None = None
     removed: bool = False
+    is_hidden: bool = False
 
 
 class Task(NamedTuple):
@@ -76,6 +81,26 @@ class Task(NamedTuple):
 
     def __bool__(self) -> bool:
         return bool(self.created or self.targets or self.removed)
+
+
+def split(task: Task) -> tuple[Task, Task]:
+    """What is to be done first, and what only then: its rows may not be found before."""
+    if task.removed:
+        return Task(removed=task.removed), task._replace(removed=())
+    hidden = [target for target in task.targets if target.is_hidden]
+    if hidden:
+        others = [target for target in task.targets if not target.is_hidden]
+        return Task(targets=hidden), task._replace(targets=others)
+    return task, Task()
+
+
+def joined(task: Task, later: Task) -> Task:
+    """Both tasks as one."""
+    return Task(
+        [*task.created, *later.created],
+        [*task.targets, *later.targets],
+        [*task.removed, *later.removed],
+    )
 
 
 Reader: TypeAlias = Callable[[Row, Layout], "Identity | None"]
@@ -144,17 +169,15 @@ def requests_for(
     for target in task.targets:
         if not target.removed:
             for saved in target.restored:
-                requests += putting_back(found.sheet_id, target.number, saved)
+                requests += putting_back(found.sheet_id, target.number, saved, found.layout.header)
     requests += edits
-    # From the last upwards, so that none moves where another is to stand.
-    for one in sorted(task.removed, key=lambda one: -one.number):
-        requests += bringing_back(found, one, removed)
-    return requests
+    return [*requests, *bringing_back(found, task.removed)]
 
 
-def is_as(row: Row, content: Content) -> bool:
-    """Whether cells of a row have a content."""
-    return all(cell_at(row, n).effectiveValue == value for n, value in content.items())
+def is_as(row: Row, content: Content, header: Header) -> bool:
+    """Whether cells of a row have a content, under these headers."""
+    values = content.under(header)
+    return all(cell_at(row, n).effectiveValue == value for n, value in values.items())
 
 
 class Sent(NamedTuple):
@@ -183,10 +206,13 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
     """
     found, task, copies = sent.found, sent.task, sent.copies
     read = identity_reader(sheet, found.zone)
+    header = texts(kept[0]) if kept else ()
     layout = bind(sheet, [Row()] * (sheet.header_row - 1) + list(kept[:1]))
     is_moved = not isinstance(layout, Layout) or layout.columns != found.layout.columns
     wrote = written(sent.requests, found.sheet_id)
-    targets: list[Target] = []
+    key = [n for n, column in enumerate(sheet.columns) if column.name in sheet.key]
+    pending: list[Target] = []
+    victims: list[Target] = []
     removed: list[Removed] = []
     for target in task.targets:
         place = copies.numbers.index(target.number) + 1
@@ -194,30 +220,52 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         identity = read(row, layout) if isinstance(layout, Layout) else None
         is_met = identity is not None and identity == target.identity
         if target.identity is None:
-            is_met = is_as(row, target.content)
+            is_met = is_as(row, target.content, header)
         if is_met and (target.removed or not is_moved):
             continue
-        targets.append(target)
+        pending.append(target)
         number = number_after(task, target)
         if target.removed:
-            if any(cell.effectiveValue is not None for cell in row.values):
-                whole = Saved(copies.sheet_id, place, (), _NOTHING)
-                removed.append(Removed(number, whole, copies.width))
+            whole = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
+            if any(value is not None for value in whole.values()):
+                saved = Saved(copies.sheet_id, place, Content(header, whole))
+                removed.append(Removed(number, saved))
             continue
-        content = _content(target, wrote.get(target.number, {}))
-        before = {n: cell_at(row, n).effectiveValue for n in content}
-        saved = Saved(copies.sheet_id, place, tuple(sorted(content)), before)
-        told_by = content if identity is None else _NOTHING
-        targets.append(Target(number, identity, told_by, (saved,)))
+        put = _put(target, found.layout.header, wrote.get(target.number, {}))
+        before = {n: cell_at(row, n).effectiveValue for n in put}
+        saved = Saved(copies.sheet_id, place, Content(header, before))
+        is_hidden = isinstance(layout, Layout) and any(layout.columns[n] in put for n in key)
+        if identity is None or is_hidden:
+            whole = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
+            now = Content(header, {**whole, **put})
+            victims.append(Target(number, None, now, (saved,), is_hidden=is_hidden))
+        else:
+            victims.append(Target(number, identity, restored=(saved,)))
     created: Sequence[Values] = ()
     if is_moved and task.created:
         # They stand in the wrong columns, at the end.
         created = task.created
-        targets += [
-            Target(found.row_count, None, content, removed=True)
-            for content in appended(sent.requests)
+        pending += [
+            Target(found.row_count, None, Content(header, values), removed=True)
+            for values in appended(sent.requests)
         ]
-    return Task(created, _merged(targets), removed)
+    # What was done last is undone first.
+    return Task(created, _merged([*victims, *pending]), removed)
+
+
+def misplaced(sent: Sent, header: Header) -> Task:
+    """Rows that came back under other headers than they were under: they go, and come again."""
+    found, removed = sent.found, sent.task.removed
+    targets = [
+        Target(
+            inserted_at(found, one),
+            None,
+            Content(header, one.saved.content.under(found.layout.header)),
+            removed=True,
+        )
+        for one in removed
+    ]
+    return Task((), targets, removed)
 
 
 def number_after(task: Task, target: Target) -> int:
@@ -225,11 +273,11 @@ def number_after(task: Task, target: Target) -> int:
     return target.number - sum(one.number < target.number for one in task.targets if one.removed)
 
 
-def _content(target: Target, wrote: Content) -> Content:
+def _put(target: Target, header: Header, wrote: Cells) -> Cells:
     """What a batch has put into the row that it took for a target's."""
-    restored: dict[int, Any] = {}
+    restored: dict[int, CellValue | None] = {}
     for saved in target.restored:
-        restored |= {n: saved.content.get(n) for n in saved.columns}
+        restored |= saved.content.under(header)
     return {**restored, **wrote}
 
 
@@ -257,10 +305,12 @@ class Located(NamedTuple):
     Attributes:
         task: The task.
         lost: Keys of rows that were to change and are no longer there.
+        unfound: Rows without key that do not look as they did: another task may bring that back.
     """
 
     task: Task
-    lost: tuple[Identity, ...]
+    lost: tuple[Identity, ...] = ()
+    unfound: tuple[Target, ...] = ()
 
 
 def located(
@@ -282,29 +332,32 @@ def located(
             numbers[identity] = number
     targets: list[Target] = []
     lost: list[Identity] = []
+    unfound: list[Target] = []
     taken: set[int] = set()
     for target in task.targets:
         if target.identity is None:
-            place = _by_content(rows, target, sheet.header_row, taken)
+            place = _by_content(rows, target, found.layout.header, sheet.header_row, taken)
         else:
             place = numbers.get(target.identity)
         if place is not None:
             taken.add(place)
             targets.append(target._replace(number=place))
-        elif target.changed is not None and target.identity is not None:
+        elif target.identity is None:
+            unfound.append(target)
+        elif target.changed is not None:
             lost.append(target.identity)
-    return Located(task._replace(targets=targets), tuple(lost))
+    return Located(task._replace(targets=targets), tuple(lost), tuple(unfound))
 
 
 def _by_content(
-    rows: Sequence[Row], target: Target, header_row: int, taken: set[int]
+    rows: Sequence[Row], target: Target, header: Header, header_row: int, taken: set[int]
 ) -> int | None:
     """The row without key that has a content: where it was seen, or else the last one."""
-    if all(value is None for value in target.content.values()):
+    if all(value is None for value in target.content.values.values()):
         return None
     places: list[int] = [target.number, *range(len(rows), header_row, -1)]
     for number in places:
         is_row = header_row < number <= len(rows) and number not in taken
-        if is_row and is_as(rows[number - 1], target.content):
+        if is_row and is_as(rows[number - 1], target.content, header):
             return number
     return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -34,18 +34,22 @@ from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, snapshot, worksheet_of
 from tierline.sheets.targets import (
     Identity,
+    Located,
     Sent,
     Target,
     Task,
     copied,
     identity_reader,
+    joined,
     located,
+    misplaced,
     missed,
     number_after,
     requests_for,
+    split,
 )
 
-ROUNDS_MAX = 8
+ROUNDS_MAX = 12
 """Batches in which a write must have reached its rows: nobody sorts that fast for that long."""
 
 _TIDY_S = 10.0
@@ -61,6 +65,10 @@ class Written(NamedTuple):
 
     batches: int
     lost: tuple[Identity, ...] = ()
+
+
+_Place: TypeAlias = tuple[Snapshot[Any], Located]
+"""A worksheet anew, and where the rows of a task stand in it."""
 
 
 class _Answer(msgspec.Struct):
@@ -105,31 +113,27 @@ def write(
     """
     done: list[Copies] = []
     lost: tuple[Identity, ...] = ()
+    later = Task()
     is_first = True
     for round_ in range(ROUNDS_MAX):
-        name = f"{op_id}_{round_}"
-        sent = _sent(sheets, sheet, found, task, name, extra if is_first else ())
-        if isinstance(sent, Failure):
-            error = sent.failure()
-            if done:
-                return Failure(_half_done(sheet, error, done))
-            if not isinstance(error, QueryError):
-                return Failure(error)
-            again = _refused(sheets, sheet, found, task, error)
-        else:
+        sent = _sent(sheets, sheet, found, task, f"{op_id}_{round_}", extra if is_first else ())
+        if isinstance(sent, Success):
             is_first = False
             outcome = sent.unwrap()
-            if outcome.copies is not None:
-                done.append(outcome.copies)
-            if not outcome.left:
-                sheets.leftovers.add(sheet.spreadsheet, [one.sheet_id for one in done])
-                return Success(Written(round_ + 1, lost))
-            again = _read(sheets, sheet, outcome.left)
+            done += [] if outcome.copies is None else [outcome.copies]
+            task, later = split(joined(outcome.left, later))
+            again = _read(sheets, sheet, task) if task else Success((found, Located(task)))
+        elif isinstance(sent.failure(), QueryError):
+            again = _refused(sheets, sheet, found, task, sent)
+        else:
+            again = sent
         if isinstance(again, Failure):
             return Failure(_half_done(sheet, again.failure(), done)) if done else again
-        found, task, gone = again.unwrap()
-        lost += gone
-        if not task:
+        found, place = again.unwrap()
+        task, lost = place.task, lost + place.lost
+        if task:
+            later = joined(later, Task(targets=place.unfound))
+        if not task and not later:
             sheets.leftovers.add(sheet.spreadsheet, [one.sheet_id for one in done])
             return Success(Written(round_ + 1, lost))
     return Failure(_half_done(sheet, _restless(), done) if done else _restless())
@@ -172,34 +176,20 @@ def _sent(  # noqa: PLR0917 (all of one batch)
     title = f"{PREFIX}{int(time.time())}_{copies_id:x}"
     copies = copied(task, found, copies_id, title)
     try:
-        requests = requests_for(sheet, found, task, copies)
+        requests = [*extra, *requests_for(sheet, found, task, copies)]
     except RepositoryError as error:
         return Failure(error)
-    if not requests and not extra:
+    if not requests:
         return Success(_Outcome(None, Task()))
-    old = sheets.leftovers.take(sheet.spreadsheet)
-    answered = send_batch(
-        sheets.http,
-        sheet.spreadsheet,
-        [*extra, *_deletions(old), *requests],
-        op_id=name,
-        response_ranges=_ranges(sheet, found, task),
-    )
+    ranges = _ranges(sheet, found, task)
+    answered = _batched(sheets, sheet.spreadsheet, requests, name, ranges)
     if isinstance(answered, Failure):
-        cause = answered.failure()
-        if old and isinstance(cause, QueryError):
-            # People may have deleted them: the batch by itself says whether it was that.
-            return _sent(sheets, sheet, found, task, f"{name}r", extra)
-        if not isinstance(cause, OutcomeUnknownError):
-            sheets.leftovers.add(sheet.spreadsheet, old)
         return answered
-    try:
-        book = msgspec.json.decode(answered.unwrap(), type=_Answer).updatedSpreadsheet
-    except msgspec.DecodeError:
-        book = Book()
-    header, keys = _seen(sheet, book)
+    header, keys = _seen(sheet, answered.unwrap())
     if copies is None:
         sent = Sent(found, task, requests, Copies(0, "", (), 0))
+        if task.removed and not _has_headers(found, header):
+            return Success(_Outcome(None, misplaced(sent, texts(header))))
         return Success(_Outcome(None, missed(sheet, sent, [header])))
     if _is_as_meant(sheet, found, task, header, keys):
         return Success(_Outcome(copies, Task()))
@@ -209,6 +199,33 @@ def _sent(  # noqa: PLR0917 (all of one batch)
     kept = looked.unwrap().worksheet(copies.title)
     rows = [] if kept is None or not kept.data else kept.data[0].rowData
     return Success(_Outcome(copies, missed(sheet, Sent(found, task, requests, copies), rows)))
+
+
+def _batched(
+    sheets: Sheets,
+    spreadsheet: str,
+    requests: Sequence[Request],
+    name: str,
+    ranges: Sequence[str],
+) -> Result[Book, RepositoryError]:
+    """Send a batch that deletes the copies of those before it, too; what it shows."""
+    old = sheets.leftovers.take(spreadsheet)
+    sent = [*_deletions(old), *requests]
+    answered = send_batch(sheets.http, spreadsheet, sent, op_id=name, response_ranges=ranges)
+    if old and isinstance(answered, Failure) and isinstance(answered.failure(), QueryError):
+        # People may have deleted them: the batch by itself says whether it was that.
+        answered = send_batch(
+            sheets.http, spreadsheet, requests, op_id=f"{name}r", response_ranges=ranges
+        )
+    if isinstance(answered, Failure):
+        if not isinstance(answered.failure(), (QueryError, OutcomeUnknownError)):
+            sheets.leftovers.add(spreadsheet, old)
+        return answered
+    try:
+        return Success(msgspec.json.decode(answered.unwrap(), type=_Answer).updatedSpreadsheet)
+    except msgspec.DecodeError:
+        # It shows nothing, so the copies are looked at.
+        return Success(Book())
 
 
 def _deletions(sheet_ids: Sequence[int]) -> list[Request]:
@@ -261,11 +278,7 @@ def _is_as_meant(
 
     Of rows that were removed it shows nothing.
     """
-    names = texts(header)
-    if any(
-        place >= len(names) or names[place] != found.layout.header[place]
-        for place in found.layout.columns
-    ):
+    if not _has_headers(found, header):
         return False
     read = identity_reader(sheet, found.zone)
     for target in task.targets:
@@ -277,9 +290,16 @@ def _is_as_meant(
     return True
 
 
-def _read(
-    sheets: Sheets, sheet: Sheet[Any, Any], task: Task
-) -> Result[tuple[Snapshot[Any], Task, tuple[Identity, ...]], RepositoryError]:
+def _has_headers(found: Snapshot[Any], header: Row) -> bool:
+    """Whether the columns stand where they were read."""
+    names = texts(header)
+    return all(
+        place < len(names) and names[place] == found.layout.header[place]
+        for place in found.layout.columns
+    )
+
+
+def _read(sheets: Sheets, sheet: Sheet[Any, Any], task: Task) -> Result[_Place, RepositoryError]:
     """The worksheet anew, and a task with its rows where they stand now."""
     answered = sheets.book(sheet.spreadsheet, [sheet.worksheet])
     if isinstance(answered, Failure):
@@ -289,22 +309,28 @@ def _read(
         now = snapshot(sheet, book)
     except RepositoryError as error:
         return Failure(error)
+    if task.removed:
+        return Success((now, Located(task)))
     data = worksheet_of(sheet, book).data
     place = located(sheet, now, data[0].rowData if data else [], task)
-    return Success((now, place.task, place.lost))
+    return Success((now, place))
 
 
 def _refused(
-    sheets: Sheets, sheet: Sheet[Any, Any], found: Snapshot[Any], task: Task, error: QueryError
-) -> Result[tuple[Snapshot[Any], Task, tuple[Identity, ...]], RepositoryError]:
+    sheets: Sheets,
+    sheet: Sheet[Any, Any],
+    found: Snapshot[Any],
+    task: Task,
+    refusal: Failure[RepositoryError],
+) -> Result[_Place, RepositoryError]:
     """What to try after a refusal, if rows have moved: they may have been outside of the grid."""
     again = _read(sheets, sheet, task)
     if isinstance(again, Failure):
         # A worksheet that is gone says more than a range that cannot be parsed.
-        return again if isinstance(again.failure(), SheetLayoutError) else Failure(error)
-    now, moved, _ = again.unwrap()
-    if list(moved.targets) == list(task.targets) and now.layout == found.layout:
-        return Failure(error)
+        return again if isinstance(again.failure(), SheetLayoutError) else refusal
+    now, place = again.unwrap()
+    if list(place.task.targets) == list(task.targets) and now.layout == found.layout:
+        return refusal
     return again
 
 
