@@ -40,6 +40,12 @@ class Content(NamedTuple):
         """The same, by the columns as they stand under other headers."""
         return {_moved(n, self.header, header): value for n, value in self.values.items()}
 
+    def stands_alike(self, one: Header, other: Header) -> bool:
+        """Whether its columns stand in the same places under both headers."""
+        return all(
+            _moved(n, self.header, one) == _moved(n, self.header, other) for n in self.values
+        )
+
 
 def _moved(column: int, before: Header, now: Header) -> int:
     """Where a column stands now; one without a header of its own stays where it is."""

@@ -9,7 +9,7 @@ key. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -221,7 +221,7 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         is_met = identity is not None and identity == target.identity
         if target.identity is None:
             is_met = is_as(row, target.content, header)
-        if is_met and (target.removed or not is_moved):
+        if is_met and (target.removed or not (is_moved or _is_moved(target, found, header))):
             continue
         pending.append(target)
         number = number_after(task, target)
@@ -253,9 +253,25 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
     return Task(created, _merged([*victims, *pending]), removed)
 
 
+def _is_moved(target: Target, found: Snapshot[Any], header: Header) -> bool:
+    """Whether what a row got back went into other columns."""
+    now = found.layout.header
+    return not all(saved.content.stands_alike(now, header) for saved in target.restored)
+
+
 def misplaced(sent: Sent, header: Header) -> Task:
-    """Rows that came back under other headers than they were under: they go, and come again."""
-    found, removed = sent.found, sent.task.removed
+    """The rows that came back under other headers than they were under: they go, and come again.
+
+    Args:
+        sent: The batch that brought rows back.
+        header: The header under which it did.
+    """
+    found = sent.found
+    removed = [
+        one
+        for one in sent.task.removed
+        if not one.saved.content.stands_alike(found.layout.header, header)
+    ]
     targets = [
         Target(
             inserted_at(found, one),
@@ -266,6 +282,40 @@ def misplaced(sent: Sent, header: Header) -> Task:
         for one in removed
     ]
     return Task((), targets, removed)
+
+
+def is_as_meant(
+    sheet: Sheet[Any, Any], sent: Sent, header: Header, keys: Mapping[int, Row]
+) -> bool:
+    """Whether an answer shows that a batch changed the rows that it meant.
+
+    Of rows that were removed, and of those without key, it shows nothing.
+
+    Args:
+        sheet: The table.
+        sent: The batch.
+        header: The header behind it.
+        keys: Rows behind it, by number, with their keys at least.
+    """
+    found = sent.found
+    if not has_headers(found, header):
+        return False
+    read = identity_reader(sheet, found.zone)
+    for target in sent.task.targets:
+        if target.removed or target.identity is None or _is_moved(target, found, header):
+            return False
+        row = keys.get(number_after(sent.task, target), Row())
+        if read(row, found.layout) != target.identity:
+            return False
+    return True
+
+
+def has_headers(found: Snapshot[Any], header: Header) -> bool:
+    """Whether the table's columns stand where they were read."""
+    return all(
+        place < len(header) and header[place] == found.layout.header[place]
+        for place in found.layout.columns
+    )
 
 
 def number_after(task: Task, target: Target) -> int:

@@ -39,7 +39,7 @@ from tierline.sheets.targets import (
     Target,
     Task,
     copied,
-    identity_reader,
+    is_as_meant,
     joined,
     located,
     misplaced,
@@ -186,19 +186,19 @@ def _sent(  # noqa: PLR0917 (all of one batch)
     if isinstance(answered, Failure):
         return answered
     header, keys = _seen(sheet, answered.unwrap())
+    sent = Sent(found, task, requests, copies or Copies(0, "", (), 0))
+    if task.removed:
+        return Success(_Outcome(None, misplaced(sent, texts(header))))
     if copies is None:
-        sent = Sent(found, task, requests, Copies(0, "", (), 0))
-        if task.removed and not _has_headers(found, header):
-            return Success(_Outcome(None, misplaced(sent, texts(header))))
         return Success(_Outcome(None, missed(sheet, sent, [header])))
-    if _is_as_meant(sheet, found, task, header, keys):
+    if is_as_meant(sheet, sent, texts(header), keys):
         return Success(_Outcome(copies, Task()))
     looked = sheets.book(sheet.spreadsheet, [copies.title])
     if isinstance(looked, Failure):
         return Failure(_unchecked(looked.failure(), copies))
     kept = looked.unwrap().worksheet(copies.title)
     rows = [] if kept is None or not kept.data else kept.data[0].rowData
-    return Success(_Outcome(copies, missed(sheet, Sent(found, task, requests, copies), rows)))
+    return Success(_Outcome(copies, missed(sheet, sent, rows)))
 
 
 def _batched(
@@ -265,38 +265,6 @@ def _seen(sheet: Sheet[Any, Any], book: Book) -> tuple[Row, dict[int, Row]]:
             else:
                 rows[number] = whole
     return header, rows
-
-
-def _is_as_meant(
-    sheet: Sheet[Any, Any],
-    found: Snapshot[Any],
-    task: Task,
-    header: Row,
-    keys: dict[int, Row],
-) -> bool:
-    """Whether an answer shows that the batch changed the rows that it meant.
-
-    Of rows that were removed it shows nothing.
-    """
-    if not _has_headers(found, header):
-        return False
-    read = identity_reader(sheet, found.zone)
-    for target in task.targets:
-        if target.removed or target.identity is None:
-            return False
-        row = keys.get(number_after(task, target), Row())
-        if read(row, found.layout) != target.identity:
-            return False
-    return True
-
-
-def _has_headers(found: Snapshot[Any], header: Row) -> bool:
-    """Whether the columns stand where they were read."""
-    names = texts(header)
-    return all(
-        place < len(names) and names[place] == found.layout.header[place]
-        for place in found.layout.columns
-    )
 
 
 def _read(sheets: Sheets, sheet: Sheet[Any, Any], task: Task) -> Result[_Place, RepositoryError]:
