@@ -48,9 +48,13 @@ class Content(NamedTuple):
 
 
 def _moved(column: int, before: Header, now: Header) -> int:
-    """Where a column stands now; one without a header of its own stays where it is."""
+    """Where a column stands now: by its header, or as the same one of those without a header."""
     name = before[column] if column < len(before) else ""
-    return now.index(name) if name and now.count(name) == 1 else column
+    if name:
+        return now.index(name) if now.count(name) == 1 else column
+    nth = before[:column].count("") + max(0, column - len(before))
+    without = [place for place, text in enumerate(now) if not text]
+    return without[nth] if nth < len(without) else len(now) + nth - len(without)
 
 
 class Copies(NamedTuple):

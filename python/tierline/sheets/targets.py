@@ -236,7 +236,8 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         saved = Saved(copies.sheet_id, place, Content(header, before))
         is_hidden = isinstance(layout, Layout) and any(layout.columns[n] in put for n in key)
         if identity is None or is_hidden:
-            whole = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
+            # What is empty tells it, too: its key is.
+            whole = {n: cell_at(row, n).effectiveValue for n in range(copies.width)}
             now = Content(header, {**whole, **put})
             victims.append(Target(number, None, now, (saved,), is_hidden=is_hidden))
         else:
