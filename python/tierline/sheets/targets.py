@@ -88,8 +88,8 @@ def split(task: Task) -> tuple[Task, Task]:
     if task.removed:
         return Task(removed=task.removed), task._replace(removed=())
     hidden = [target for target in task.targets if target.is_hidden]
+    others = [target for target in task.targets if not target.is_hidden]
     if hidden:
-        others = [target for target in task.targets if not target.is_hidden]
         return Task(targets=hidden), task._replace(targets=others)
     return task, Task()
 
@@ -351,17 +351,17 @@ def _merged(targets: Sequence[Target]) -> list[Target]:
 
 
 class Located(NamedTuple):
-    """A task with rows named as they stand now.
+    """What of a task can be done now.
 
     Attributes:
-        task: The task.
+        task: What can, with rows named as they stand now.
+        later: What cannot be done before that is.
         lost: Keys of rows that were to change and are no longer there.
-        unfound: Rows without key that do not look as they did: another task may bring that back.
     """
 
     task: Task
+    later: Task = Task()
     lost: tuple[Identity, ...] = ()
-    unfound: tuple[Target, ...] = ()
 
 
 def located(
@@ -375,6 +375,25 @@ def located(
         rows: Its rows.
         task: The task.
     """
+    first, rest = split(task)
+    if first.removed:
+        return Located(first, rest)
+    now, unfound = _placed(sheet, found, rows, first)
+    if not now and rest:
+        # What hides those rows may be undone by the rest.
+        now, others = _placed(sheet, found, rows, rest)
+        unfound, rest = [*unfound, *others], Task()
+    is_hidden = any(target.identity is None for target in (*unfound, *rest.targets))
+    if now and is_hidden:
+        return Located(now, joined(Task(targets=unfound), rest))
+    gone = [one.identity for one in unfound if one.changed is not None and one.identity is not None]
+    return Located(now, rest if now else Task(), tuple(gone))
+
+
+def _placed(
+    sheet: Sheet[Any, Any], found: Snapshot[Any], rows: Sequence[Row], task: Task
+) -> tuple[Task, list[Target]]:
+    """A task with the rows that can be found, and those that cannot."""
     read = identity_reader(sheet, found.zone)
     numbers: dict[Identity, int] = {}
     for number in range(len(rows), sheet.header_row, -1):
@@ -382,7 +401,6 @@ def located(
         if identity is not None:
             numbers[identity] = number
     targets: list[Target] = []
-    lost: list[Identity] = []
     unfound: list[Target] = []
     taken: set[int] = set()
     for target in task.targets:
@@ -390,14 +408,12 @@ def located(
             place = _by_content(rows, target, found.layout.header, sheet.header_row, taken)
         else:
             place = numbers.get(target.identity)
-        if place is not None:
+        if place is None:
+            unfound.append(target)
+        else:
             taken.add(place)
             targets.append(target._replace(number=place))
-        elif target.identity is None:
-            unfound.append(target)
-        elif target.changed is not None:
-            lost.append(target.identity)
-    return Located(task._replace(targets=targets), tuple(lost), tuple(unfound))
+    return task._replace(targets=targets), unfound
 
 
 def _by_content(

@@ -46,7 +46,6 @@ from tierline.sheets.targets import (
     missed,
     number_after,
     requests_for,
-    split,
 )
 
 ROUNDS_MAX = 12
@@ -121,19 +120,17 @@ def write(
             is_first = False
             outcome = sent.unwrap()
             done += [] if outcome.copies is None else [outcome.copies]
-            task, later = split(joined(outcome.left, later))
-            again = _read(sheets, sheet, task) if task else Success((found, Located(task)))
+            left = joined(outcome.left, later)
+            again = _read(sheets, sheet, left) if left else Success((found, Located(left)))
         elif isinstance(sent.failure(), QueryError):
-            again = _refused(sheets, sheet, found, task, sent)
+            again = _refused(sheets, sheet, found, task, later, sent)
         else:
             again = sent
         if isinstance(again, Failure):
             return Failure(_half_done(sheet, again.failure(), done)) if done else again
         found, place = again.unwrap()
-        task, lost = place.task, lost + place.lost
-        if task:
-            later = joined(later, Task(targets=place.unfound))
-        if not task and not later:
+        task, later, lost = place.task, place.later, lost + place.lost
+        if not task:
             sheets.leftovers.add(sheet.spreadsheet, [one.sheet_id for one in done])
             return Success(Written(round_ + 1, lost))
     return Failure(_half_done(sheet, _restless(), done) if done else _restless())
@@ -277,22 +274,20 @@ def _read(sheets: Sheets, sheet: Sheet[Any, Any], task: Task) -> Result[_Place, 
         now = snapshot(sheet, book)
     except RepositoryError as error:
         return Failure(error)
-    if task.removed:
-        return Success((now, Located(task)))
     data = worksheet_of(sheet, book).data
-    place = located(sheet, now, data[0].rowData if data else [], task)
-    return Success((now, place))
+    return Success((now, located(sheet, now, data[0].rowData if data else [], task)))
 
 
-def _refused(
+def _refused(  # noqa: PLR0917 (all of one batch)
     sheets: Sheets,
     sheet: Sheet[Any, Any],
     found: Snapshot[Any],
     task: Task,
+    later: Task,
     refusal: Failure[RepositoryError],
 ) -> Result[_Place, RepositoryError]:
     """What to try after a refusal, if rows have moved: they may have been outside of the grid."""
-    again = _read(sheets, sheet, task)
+    again = _read(sheets, sheet, joined(task, later))
     if isinstance(again, Failure):
         # A worksheet that is gone says more than a range that cannot be parsed.
         return again if isinstance(again.failure(), SheetLayoutError) else refusal
