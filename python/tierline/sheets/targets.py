@@ -26,13 +26,15 @@ from tierline.sheets.copies import (
     Saved,
     appended,
     bringing_back,
+    cell_at,
     copying,
     inserted_at,
     putting_back,
+    still_wrong,
     written,
 )
 from tierline.sheets.edits import Edit, Request, Updated, Values, requests_of
-from tierline.sheets.grid import Cell, CellValue, Row
+from tierline.sheets.grid import CellValue, Row
 from tierline.sheets.layout import Layout, bind, texts
 from tierline.sheets.reading_cells import UnfitCellError, cell_reader
 from tierline.sheets.snapshot import KEPT, Snapshot
@@ -132,14 +134,6 @@ def identity_reader(sheet: Sheet[Any, Any], zone: ZoneInfo) -> Reader:
     return read
 
 
-_EMPTY = Cell()
-
-
-def cell_at(row: Row, column: int) -> Cell:
-    """A cell of a row, which ends with its last one that has anything."""
-    return row.values[column] if column < len(row.values) else _EMPTY
-
-
 def copied(task: Task, found: Snapshot[Any], sheet_id: int, title: str) -> Copies | None:
     """The copies that a task needs; None if it changes no row that is there."""
     numbers = tuple(sorted({target.number for target in task.targets}))
@@ -221,7 +215,10 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         is_met = identity is not None and identity == target.identity
         if target.identity is None:
             is_met = is_as(row, target.content, header)
-        if is_met and (target.removed or not (is_moved or _is_moved(target, found, header))):
+        if is_met and target.removed:
+            continue
+        if is_met and not (is_moved or _is_moved(target, found, header)):
+            victims += _edited(target, row, header, wrote.get(target.number, {}), copies, place)
             continue
         pending.append(target)
         number = number_after(task, target)
@@ -233,7 +230,7 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
             continue
         put = _put(target, found.layout.header, wrote.get(target.number, {}))
         before = {n: cell_at(row, n).effectiveValue for n in put}
-        saved = Saved(copies.sheet_id, place, Content(header, before))
+        saved = Saved(copies.sheet_id, place, Content(header, before), Content(header, put))
         is_hidden = isinstance(layout, Layout) and any(layout.columns[n] in put for n in key)
         if identity is None or is_hidden:
             # What is empty tells it, too: its key is.
@@ -252,6 +249,24 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         ]
     # What was done last is undone first.
     return Task(created, _merged([*victims, *pending]), removed)
+
+
+def _edited(
+    target: Target, row: Row, header: Header, wrote: Cells, copies: Copies, place: int
+) -> list[Target]:
+    """The cells that people have changed just before they were put back get that again."""
+    put = {n for saved in target.restored for n in saved.content.under(header)}
+    wrong = {
+        n
+        for saved in still_wrong(row, target.restored, header)
+        for n in saved.content.under(header)
+    }
+    theirs = {n: cell_at(row, n).effectiveValue for n in put - wrong - set(wrote)}
+    if not theirs:
+        return []
+    over = Content(header, _put(target, header, wrote))
+    saved = Saved(copies.sheet_id, place, Content(header, theirs), over)
+    return [target._replace(restored=(saved,), changed=None, is_hidden=False)]
 
 
 def _is_moved(target: Target, found: Snapshot[Any], header: Header) -> bool:
@@ -303,7 +318,7 @@ def is_as_meant(
         return False
     read = identity_reader(sheet, found.zone)
     for target in sent.task.targets:
-        if target.removed or target.identity is None or _is_moved(target, found, header):
+        if target.removed or target.identity is None or target.restored:
             return False
         row = keys.get(number_after(sent.task, target), Row())
         if read(row, found.layout) != target.identity:
@@ -412,7 +427,9 @@ def _placed(
             unfound.append(target)
         else:
             taken.add(place)
-            targets.append(target._replace(number=place))
+            restored = still_wrong(rows[place - 1], target.restored, found.layout.header)
+            if restored or target.changed is not None or target.removed:
+                targets.append(target._replace(number=place, restored=restored))
     return task._replace(targets=targets), unfound
 
 
