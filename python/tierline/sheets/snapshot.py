@@ -15,6 +15,7 @@ from tierline.errors import CellProblem, SheetLayoutError
 from tierline.query.evaluate.zones import zone as zone_named
 from tierline.sheets.grid import Book, Cell, GridRange, Row, Worksheet, cell_name
 from tierline.sheets.layout import Layout, bind
+from tierline.sheets.marks import PREFIX
 from tierline.sheets.reading_cells import CellReader, UnfitCellError, cell_reader
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Snapshot(NamedTuple, Generic[T]):
         row_count: Rows of the grid, empty ones too.
         zone: The spreadsheet's time zone.
         formats: How the last row's numbers are shown, by column of the grid counted from 0.
+        column_count: Columns of the grid.
     """
 
     rows: list[T]
@@ -46,6 +48,7 @@ class Snapshot(NamedTuple, Generic[T]):
     row_count: int
     zone: ZoneInfo
     formats: dict[int, dict[str, str]]
+    column_count: int
 
 
 def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
@@ -54,7 +57,7 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
     Raises:
         SheetLayoutError: It is not there, or its header row does not fit the table.
     """
-    found = _worksheet(sheet, book)
+    found = worksheet_of(sheet, book)
     data = found.data[0].rowData if found.data else []
     layout = bind(sheet, data)
     if not isinstance(layout, Layout):
@@ -71,6 +74,7 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
         found.properties.gridProperties.rowCount,
         zone,
         _formats(data, numbers),
+        found.properties.gridProperties.columnCount,
     )
 
 
@@ -110,17 +114,22 @@ def strictly(sheet: Sheet[T, Any], found: Snapshot[T]) -> Snapshot[T]:
 
 def missing_worksheet(sheet: Sheet[Any, Any], titles: list[str]) -> SheetLayoutError:
     """The error of a worksheet that is not among those that are there."""
-    known = ", ".join(map(repr, titles))
+    known = ", ".join(repr(title) for title in titles if not title.startswith(PREFIX))
     problem = CellProblem(
         "", "", f"the spreadsheet has no worksheet {sheet.worksheet!r}; there are {known}"
     )
     return SheetLayoutError((problem,), table=sheet.name)
 
 
-def _worksheet(sheet: Sheet[Any, Any], book: Book) -> Worksheet:
-    for found in book.sheets:
-        if found.properties.title == sheet.worksheet:
-            return found
+def worksheet_of(sheet: Sheet[Any, Any], book: Book) -> Worksheet:
+    """The worksheet of a table.
+
+    Raises:
+        SheetLayoutError: It is not there.
+    """
+    found = book.worksheet(sheet.worksheet)
+    if found is not None:
+        return found
     raise missing_worksheet(sheet, [found.properties.title for found in book.sheets])
 
 
@@ -202,7 +211,7 @@ def _entities(
     """The entities; the rules of the fields' types are checked here."""
     try:
         kind: Any = list[sheet.entity]  # type: ignore[name-defined]
-        made: list[T] = msgspec.convert(read, kind, builtin_types=_KEPT)
+        made: list[T] = msgspec.convert(read, kind, builtin_types=KEPT)
     except msgspec.ValidationError:
         pass
     else:
@@ -212,7 +221,7 @@ def _entities(
     problems: list[CellProblem] = []
     for values, number in zip(read, numbers, strict=True):
         try:
-            rows.append(msgspec.convert(values, sheet.entity, builtin_types=_KEPT))
+            rows.append(msgspec.convert(values, sheet.entity, builtin_types=KEPT))
             kept.append(number)
         except msgspec.ValidationError:
             problems += _broken(sheet, layout, values, number)
@@ -227,7 +236,7 @@ def _broken(
     for column, place in zip(sheet.columns, layout.columns, strict=True):
         value, annotation = values[column.name], sheet.annotations[column.field]
         try:
-            msgspec.convert(value, annotation, builtin_types=_KEPT)
+            msgspec.convert(value, annotation, builtin_types=KEPT)
         except msgspec.ValidationError as error:
             problems.append(
                 CellProblem(cell_name(number - 1, place), sheet.header_of(column.field), f"{error}")
@@ -260,5 +269,5 @@ def _only_once(
     return kept, places, problems
 
 
-_KEPT = (bytes, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)
+KEPT = (bytes, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)
 """Values that come as instances, not as texts of them."""
