@@ -22,10 +22,7 @@ _EPOCH_ORDINAL = dt.date(1899, 12, 30).toordinal()
 def _of_texts(worksheet: gspread.Worksheet) -> list[Sighting]:
     """By hand: every cell as it is shown, a dict a row, and msgspec makes the types of texts."""
     header, *rows = worksheet.get_values()
-    dicts = [
-        {name: cell or None for name, cell in zip(header, row, strict=True)}
-        for row in rows
-    ]
+    dicts = [{name: cell or None for name, cell in zip(header, row, strict=True)} for row in rows]
     return msgspec.convert(dicts, list[Sighting], strict=False)
 
 
