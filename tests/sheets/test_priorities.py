@@ -76,6 +76,7 @@ def test_processes_leave_it_to_each_other(
             redis_url, quota, LocalLimiter(quota), prefix=redis_prefix, project="birds", user=user
         )
 
+    waits: list[float] = []
     for n in itertools.count():
         with ExitStack() as stack:
             one, other = limiter(f"{n}"), limiter(f"{n}")
