@@ -342,7 +342,7 @@ def test_a_spreadsheet_that_is_down_is_asked_seldom(
     watching.server.inject(unavailable(times=100_000))
     wait_until(lambda: watch._failures > 3 * CALLS_MAX)
     assert len(watching.server.requests) - before <= CALLS_MAX + 2
-    assert "asked only once in a while" in str(watch.error)
+    assert "asked once a second at most" in str(watch.error)
 
 
 def test_mistakes_are_told(watching: Watching, birds: tl.Sheet[Bird, int]) -> None:

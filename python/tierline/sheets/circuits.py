@@ -35,12 +35,11 @@ def place_of(endpoint: str) -> str | None:
     return None if found is None else f"{found[1]}/{found[2]}"
 
 
-def is_down(place: str) -> ConnectionError:
+def is_down() -> ConnectionError:
     """The error of a call that is not made."""
-    spreadsheet = place.rpartition("/")[2]
     return ConnectionError(
-        f"Google has not answered for spreadsheet {spreadsheet} for {CALLS_MAX} calls and more, "
-        "so it is asked only once in a while until it does; wait, or ask less of it at once"
+        "Google did not answer for this spreadsheet again and again, so it is asked once a second "
+        "at most until it does; wait, or ask less of it at once"
     )
 
 

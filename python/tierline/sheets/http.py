@@ -175,8 +175,8 @@ class SheetsHttp(gspread.HTTPClient):
         end_s = self.end_s() if end_s is None else end_s
         place = place_of(endpoint)
         turn = self._circuits.begin(place)
-        if place is not None and turn == "refused":
-            return Failure(is_down(place))
+        if turn == "refused":
+            return Failure(is_down())
         works: bool | None = None
         try:
             answered, works = self._attempts(
@@ -316,7 +316,9 @@ def _given_up(fault: Fault, repeat: Repeat, *, is_late: bool) -> RepositoryError
         return error
     if fault.again != "never" and not fault.is_quota and is_late:
         late = TimeoutError(
-            "Google did not answer in time", stage="deadline", elapsed_s=fault.error.elapsed_s
+            "Google did not answer in time; allow more, or ask for less at once",
+            stage="deadline",
+            elapsed_s=fault.error.elapsed_s,
         )
         late.attempt, late.__cause__ = fault.error.attempt, fault.error
         return late
