@@ -391,7 +391,7 @@ def test_the_limit_of_the_grid(sheets_server: SheetsServer, wide: tl.Sheet[Wide,
     requests = requests_of(wide, found, Edit(updated=[Updated(1_001, before, after)]))
     error = send_batch(http, wide.spreadsheet, requests, op_id="a").failure()
     assert isinstance(error, tl.QueryError)
-    assert "XXX" in str(error), error
+    assert "Range (Sheet1!B1001) exceeds grid limits. Max rows: 1000" in str(error)
     # More than a spreadsheet may hold.
     grow = {"appendDimension": {"sheetId": 0, "dimension": "ROWS", "length": 500_000}}
     error = send_batch(http, wide.spreadsheet, [grow], op_id="b").failure()

@@ -149,6 +149,24 @@ def test_merged_cells_are_no_changes(watching: Watching, birds: tl.Sheet[Bird, i
     assert watch.rows == BIRDS
 
 
+def test_of_two_rows_with_one_key_neither_is_believed(
+    watching: Watching, birds: tl.Sheet[Bird, int]
+) -> None:
+    """Somebody pastes a copy above the row, and goes on typing in it."""
+    server, book, heard = watching.server, birds.spreadsheet, watching.heard
+    watch = watching.start(birds)
+    server.insert_rows(book, at=2)
+    server.set_values(book, {"A2": 2, "B2": "gull"})
+    assert "has the same key" in str(heard.next_error())
+    watching.looked_again()
+    assert heard.is_quiet()
+    assert watch.rows == BIRDS
+    server.set_values(book, {"A2": 4})
+    assert heard.next() == ("create", 4, None, Bird(4, "gull", None))
+    watching.looked_again()
+    assert heard.is_quiet()
+
+
 class Pair(msgspec.Struct, frozen=True):
     left: int
     right: str

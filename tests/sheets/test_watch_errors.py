@@ -271,6 +271,23 @@ def test_closing_waits_for_no_wait(
     assert not closing.is_alive()
 
 
+def test_closing_waits_for_the_handler(watching: Watching, birds: tl.Sheet[Bird, int]) -> None:
+    began, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def handler(_: tl.Changed[Bird]) -> None:
+        began.set()
+        goes_on.wait(WAIT_S)
+        ended.set()
+
+    watch = tl.unwrap(watching.store.watch(birds, handler, every_s=SOON_S))
+    watching.server.set_values(birds.spreadsheet, {"B2": "crane"})
+    assert began.wait(WAIT_S)
+    threading.Timer(0.05, goes_on.set).start()
+    watch.close()
+    assert ended.is_set()
+    assert _threads() == []
+
+
 def test_the_first_look_is_told_at_once(
     sheets_server: SheetsServer, watching: Watching, birds: tl.Sheet[Bird, int]
 ) -> None:
