@@ -10,6 +10,13 @@ CIRCUITS, PRIORITIES = "sheets/test_circuits.py", "sheets/test_priorities.py"
 HELD = f"{WATCH}::test_what_does_not_fit_is_told_and_its_rows_are_held"
 PROVED = f"{CHANNEL}::test_who_cannot_prove_itself_is_not_heard"
 
+_ASKED_AGAIN = """\
+            told = self._sheets.version(self._sheet.spreadsheet)
+            self._version = told.value_or(None)
+"""
+_TOLD_LATER = "                # What was not told is told to who goes on with `rows`.\n"
+_REPORTED = "            _report(error)\n            return\n        try:"
+
 SHEETS_LIVE = (
     Guard(
         "watch: rows that do not fit are held",
@@ -38,13 +45,7 @@ SHEETS_LIVE = (
     Guard(
         "watch: the version is older than the cells",
         "store/sheet_watch.py",
-        (
-            (
-                "            self._version = version\n",
-                "            told = self._sheets.version(self._sheet.spreadsheet)\n"
-                "            self._version = told.value_or(None)\n",
-            ),
-        ),
+        (("            self._version = version\n", _ASKED_AGAIN),),
         f"{WATCH}::test_what_changes_while_it_is_read_is_seen_the_next_time",
     ),
     Guard(
@@ -56,13 +57,7 @@ SHEETS_LIVE = (
     Guard(
         "watch: what was told is known, and no more",
         "store/sheet_watch.py",
-        (
-            (
-                "                # What was not told is told to who goes on with `rows`.\n"
-                "                return\n",
-                "                self._known = dict(seen.rows)\n                return\n",
-            ),
-        ),
+        ((_TOLD_LATER, "                self._known = dict(seen.rows)\n"),),
         f"{WATCH}::test_what_was_not_told_is_told_to_who_goes_on",
     ),
     Guard(
@@ -97,12 +92,7 @@ SHEETS_LIVE = (
     Guard(
         "watch: no silence",
         "store/sheet_watch.py",
-        (
-            (
-                "            _report(error)\n            return\n        try:",
-                "            return\n        try:",
-            ),
-        ),
+        ((_REPORTED, "            return\n        try:"),),
         f"{ERRORS}::test_what_nobody_wants_to_hear_is_reported",
     ),
     Guard(

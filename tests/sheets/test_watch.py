@@ -139,10 +139,13 @@ def test_only_what_may_be_the_row_is_held(watching: Watching, birds: tl.Sheet[Bi
     )  # fmt: skip
 
 
-def test_merged_cells_are_no_changes(watching: Watching, birds: tl.Sheet[Bird, int]) -> None:
+@pytest.mark.parametrize("cells", ["C2:C4", "A3:B3", "A2:A4"])
+def test_merged_cells_are_no_changes(
+    watching: Watching, birds: tl.Sheet[Bird, int], cells: str
+) -> None:
     watch = watching.start(birds)
     sheet = watching.server.client().open_by_key(birds.spreadsheet).sheet1
-    sheet.merge_cells("C2:C4")
+    sheet.merge_cells(cells)
     assert "is merged" in str(watching.heard.next_error())
     watching.looked_again()
     assert watching.heard.is_quiet()
