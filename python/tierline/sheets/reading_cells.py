@@ -54,12 +54,10 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
 
     def read(cell: Cell) -> Any:
         value = cell.effectiveValue
-        if not computed:
-            entered = cell.userEnteredValue
-            if entered is not None and entered.formulaValue is not None:
-                raise UnfitCellError(
-                    "holds a formula; name its field in computed=, or put a value there"
-                )
+        if not computed and cell.formula is not None:
+            raise UnfitCellError(
+                "holds a formula; name its field in computed=, or put a value there"
+            )
         if value is None:
             if may_be_empty:
                 return empty

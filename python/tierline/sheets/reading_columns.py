@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import compress
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tierline.entity import Column, Sheet
 from tierline.entity.types import without_none
-from tierline.sheets.grid import Cell, CellValue
+from tierline.sheets.grid import Cell, CellValue, EnteredCell
 from tierline.sheets.reading_cells import (
     DATE_FORMATS,
     DAY_FORMATS,
@@ -36,8 +36,6 @@ _Values: TypeAlias = list[CellValue]
 _ReadAll: TypeAlias = Callable[[_Cells, _Values], list[Any] | None]
 
 _VALUE = attrgetter("effectiveValue")
-_ENTERED = attrgetter("userEnteredValue")
-_FORMULA = attrgetter("formulaValue")
 _FORMAT = attrgetter("effectiveFormat")
 _FORMAT_TYPE = attrgetter("format_type")
 _NUMBER = attrgetter("numberValue")
@@ -62,7 +60,7 @@ def column_reader(column: Column, read: CellReader, *, computed: bool) -> Column
         if alike is None or (not computed and _has_formula(cells)):
             return _one_by_one(read, cells)
         if all(values):
-            return alike(cells, values) or _one_by_one(read, cells)
+            return alike(cells, cast("_Values", values)) or _one_by_one(read, cells)
         if not may_be_empty:
             return None
         filled = alike(list(compress(cells, values)), list(filter(None, values)))
@@ -87,8 +85,7 @@ def _one_by_one(read: CellReader, cells: _Cells) -> list[Any] | None:
 
 
 def _has_formula(cells: _Cells) -> bool:
-    formulas = list(map(_FORMULA, filter(None, map(_ENTERED, cells))))
-    return formulas.count(None) < len(formulas)
+    return EnteredCell in set(map(type, cells)) and any(cell.formula is not None for cell in cells)
 
 
 def _numbers(cells: _Cells, values: _Values) -> list[float] | None:
