@@ -49,7 +49,7 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
         computed: Whether formulas are expected there.
     """
     convert = _converter(column, zone)
-    empty = None if column.nullable else value_when_empty(column)
+    empty = value_when_empty(column)
     may_be_empty = column.nullable or empty is not None
 
     def read(cell: Cell) -> Any:
@@ -70,7 +70,9 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
 
 
 def value_when_empty(column: Column) -> str | bytes | None:
-    """The value of an empty cell where None is not allowed; None if it has none."""
+    """The value of an empty cell: None where that is allowed, and where there is none."""
+    if column.nullable:
+        return None
     if column.type.wire == "bytea":
         return b""
     has_empty = column.type.choices is None or "" in column.type.choices
