@@ -177,6 +177,7 @@ if TYPE_CHECKING:
     )
     from tierline.store.sheet_store import SheetsStats, SheetStore, connect_sheets, open_sheets
     from tierline.store.sheet_views import SheetView
+    from tierline.store.sheet_watch import SheetWatch
 
 __all__ = [
     "AccessDeniedError",
@@ -252,6 +253,7 @@ __all__ = [
     "SheetLayoutError",
     "SheetStore",
     "SheetView",
+    "SheetWatch",
     "SheetsQuota",
     "SheetsStats",
     "Stats",

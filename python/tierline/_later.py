@@ -23,6 +23,7 @@ MODULE_OF: dict[str, str] = {
     **dict.fromkeys(_STORE, "tierline.store"),
     **dict.fromkeys(_SHEETS, "tierline.store.sheet_store"),
     "SheetView": "tierline.store.sheet_views",
+    "SheetWatch": "tierline.store.sheet_watch",
     "SheetsQuota": "tierline.sheets.limiter",
     **dict.fromkeys(_EVALUATION, "tierline.query.evaluate"),
     **dict.fromkeys(_MEMORY, "tierline.repository.memory"),

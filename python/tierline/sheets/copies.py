@@ -14,7 +14,7 @@ import msgspec
 
 from tierline.entity import Sheet
 from tierline.sheets.edits import Request
-from tierline.sheets.grid import CellValue
+from tierline.sheets.grid import Cell, CellValue, Row
 from tierline.sheets.snapshot import Snapshot
 from tierline.sheets.writing_cells import CellJson
 
@@ -80,11 +80,13 @@ class Saved(NamedTuple):
         sheet_id: The worksheet of copies that keeps them.
         row: Their row there, counted from 0.
         content: What is in them: these cells are to be put back.
+        over: What stands there instead: a cell that people have changed since is theirs.
     """
 
     sheet_id: int
     row: int
     content: Content
+    over: Content = Content()
 
 
 class Removed(NamedTuple):
@@ -97,6 +99,21 @@ class Removed(NamedTuple):
 
     number: int
     saved: Saved
+
+
+def still_wrong(row: Row, restored: Sequence[Saved], header: Header) -> tuple[Saved, ...]:
+    """Of what is to be put back into a row the cells that still have what is wrong, in order."""
+    now: dict[int, CellValue | None] = {}
+    kept: list[Saved] = []
+    for saved in restored:
+        over, content = saved.over.under(header), saved.content.under(header)
+        columns: dict[int, CellValue | None] = {}
+        for place, n in zip(content, saved.content.values, strict=True):
+            if now.get(place, cell_at(row, place).effectiveValue) == over.get(place):
+                columns[n] = now[place] = content[place]
+        if columns:
+            kept.append(saved._replace(content=Content(saved.content.header, columns)))
+    return tuple(kept)
 
 
 def copying(sheet: Sheet[Any, Any], sheet_id: int, copies: Copies) -> list[Request]:
@@ -210,6 +227,14 @@ def appended(requests: Iterable[Request]) -> list[dict[int, CellValue | None]]:
         if "appendCells" in request
         for row in request["appendCells"]["rows"]
     ]
+
+
+_EMPTY = Cell()
+
+
+def cell_at(row: Row, column: int) -> Cell:
+    """A cell of a row, which ends with its last one that has anything."""
+    return row.values[column] if column < len(row.values) else _EMPTY
 
 
 def _value(cell: CellJson) -> CellValue | None:

@@ -30,21 +30,23 @@ from tierline.sheets.grid import Book, Cell, Row, column_letters, quoted
 from tierline.sheets.layout import texts
 from tierline.sheets.marker import send_batch
 from tierline.sheets.marks import PREFIX
+from tierline.sheets.missed import (
+    Sent,
+    is_as_meant,
+    misplaced,
+    missed,
+    number_after,
+)
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, snapshot, worksheet_of
 from tierline.sheets.targets import (
     Identity,
     Located,
-    Sent,
     Target,
     Task,
     copied,
-    is_as_meant,
     joined,
     located,
-    misplaced,
-    missed,
-    number_after,
     requests_for,
 )
 

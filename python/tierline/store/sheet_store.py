@@ -26,6 +26,7 @@ from tierline.sheets.limiter import Limiter, LocalLimiter, SheetsQuota
 from tierline.sheets.sheets import Sheets
 from tierline.store.sheet_reads import rows_of_sheets, sheets_of
 from tierline.store.sheet_views import SheetView, SheetViews
+from tierline.store.sheet_watches import Watchable, Watches
 
 if TYPE_CHECKING:
     from requests import Session
@@ -49,13 +50,14 @@ class SheetsStats(msgspec.Struct, frozen=True):
     waited_s: float
 
 
-class SheetStore(Closing):
+class SheetStore(Watchable, Closing):
     """An open handle on spreadsheets; make it with `tl.open_sheets`. Threads may share it."""
 
     def __init__(self, http: SheetsHttp, cache: ReadThrough | None) -> None:
         self._http = http
         self._cache = cache
         self.views = SheetViews(Sheets(http), cache)
+        self.watches = Watches(http)
 
     def fetch_all(
         self, query: Query[T], /, *, fresh: bool = False, **parameters: object
@@ -161,7 +163,8 @@ class SheetStore(Closing):
         return SheetsStats(http.requests, http.retried, http.throttled, http.waited_s)
 
     def close(self) -> None:
-        """Close the connections to Google; idempotent."""
+        """Close the connections to Google, and what watches; idempotent."""
+        self.watches.close()
         self._http.close()
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from tierline.errors import (
     late_load,
 )
 from tierline.result import Failure, Result, Success, collect
+from tierline.sheets.background import in_background
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, strictly
 
@@ -84,6 +85,8 @@ class SheetViews:
 
     def __init__(self, sheets: Sheets, strategy: ReadThrough | None) -> None:
         self._sheets = sheets
+        # Nobody who waits for an answer is to join a read that lets others go first.
+        self._background = Sheets(sheets.http, join_s=0)
         self._strategy = strategy
         self._kept: dict[Sheet[Any, Any], Kept] = {}
         self._locks: dict[Sheet[Any, Any], threading.Lock] = {}
@@ -174,12 +177,15 @@ class SheetViews:
         self._kept[sheet] = stale = kept._replace(why=error)
         return Success(stale)
 
-    def _read(self, sheet: Sheet[Any, Any], kept: Kept | None) -> Result[Kept, RepositoryError]:
+    def _read(
+        self, sheet: Sheet[Any, Any], kept: Kept | None, sheets: Sheets | None = None
+    ) -> Result[Kept, RepositoryError]:
+        sheets = sheets or self._sheets
         version: str | None = None
         at_s = time.monotonic()
         if self._strategy is not None:
             # Asked for before the cells: whatever changes in between is read again the next time.
-            told = self._sheets.version(sheet.spreadsheet)
+            told = sheets.version(sheet.spreadsheet)
             if isinstance(told, Success):
                 version = told.unwrap()
                 if kept is not None and version == kept.version:
@@ -188,7 +194,7 @@ class SheetViews:
                 return told
             # Without Drive's API the cells are read each time.
         at_s = time.monotonic()
-        read = self._sheets.read(sheet)
+        read = sheets.read(sheet)
         return read if isinstance(read, Failure) else Success(Kept(read.unwrap(), version, at_s))
 
     def _revalidate(self, sheet: Sheet[Any, Any], kept: Kept) -> None:
@@ -202,8 +208,8 @@ class SheetViews:
 
         def run() -> None:
             try:
-                with deadline(_REVALIDATION_S):
-                    answered = self._read(sheet, kept)
+                with deadline(_REVALIDATION_S), in_background():
+                    answered = self._read(sheet, kept, self._background)
                 if isinstance(answered, Success):
                     self._kept[sheet] = answered.unwrap()
                     return
