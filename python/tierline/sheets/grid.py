@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar, cast
+from functools import cached_property
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
+
+from tierline.errors import DecodeError
 
 FIELDS = (
     "spreadsheetId,properties(timeZone),sheets(properties(sheetId,title,gridProperties),merges,"
@@ -91,12 +94,75 @@ class RowOf(msgspec.Struct, Generic[C], gc=False):
     values: list[C] = []
 
 
-class GridDataOf(msgspec.Struct, Generic[C]):
-    """The cells of a range."""
+Row: TypeAlias = RowOf[Cell]
+
+_ROW = msgspec.json.Decoder(Row)
+_ENTERED_ROW = msgspec.json.Decoder(RowOf[EnteredCell])
+
+
+_ROWS_KEPT_MAX = 1000
+"""Rows of a range that are decoded with it. Cells of more take memory that is slow to fill and to
+free, so those are decoded where they are read."""
+
+
+class GridData(msgspec.Struct, dict=True):
+    """The cells of a range.
+
+    Attributes:
+        encoded: Its rows as they came.
+    """
 
     startRow: int = 0  # noqa: N815
     startColumn: int = 0  # noqa: N815
-    rowData: list[RowOf[C]] = []  # noqa: N815
+    encoded: list[msgspec.Raw] = msgspec.field(name="rowData", default_factory=list[msgspec.Raw])
+
+    def __post_init__(self) -> None:
+        """Decode a few rows now, so that what is no answer is found at once."""
+        if self.row_count <= _ROWS_KEPT_MAX:
+            self.__dict__["rowData"] = list(map(_ENTERED_ROW.decode, self.encoded))
+
+    @cached_property
+    def rowData(self) -> list[Row]:  # noqa: N802
+        """All rows.
+
+        Raises:
+            DecodeError: They are none.
+        """
+        return self.decoded(0, self.row_count)
+
+    @property
+    def row_count(self) -> int:
+        """How many rows came."""
+        return len(self.encoded)
+
+    @property
+    def may_have_formulas(self) -> bool:
+        """Whether a cell may be a formula."""
+        return self._decoder is _ENTERED_ROW
+
+    def has_no_formulas(self) -> None:
+        """What was entered in its cells needs no object, for no formula is among it."""
+        self.__dict__["decoder"] = _ROW
+
+    @property
+    def _decoder(self) -> msgspec.json.Decoder[Any]:
+        found: msgspec.json.Decoder[Any] = self.__dict__.get("decoder", _ENTERED_ROW)
+        return found
+
+    def decoded(self, first: int, end: int) -> list[Row]:
+        """Some rows, which are not kept.
+
+        Raises:
+            DecodeError: They are none.
+        """
+        whole: list[Row] | None = self.__dict__.get("rowData")
+        if whole is not None:
+            return whole[first:end]
+        try:
+            return list(map(self._decoder.decode, self.encoded[first:end]))
+        except msgspec.DecodeError as error:
+            broken = DecodeError("Google's answer cannot be read; it is of another kind")
+            raise broken from error
 
 
 class GridProperties(msgspec.Struct, frozen=True):
@@ -123,12 +189,12 @@ class GridRange(msgspec.Struct):
     endColumnIndex: int = 0  # noqa: N815
 
 
-class WorksheetOf(msgspec.Struct, Generic[C]):
+class Worksheet(msgspec.Struct):
     """A worksheet with its cells."""
 
     properties: WorksheetProperties = WorksheetProperties()
     merges: list[GridRange] = []
-    data: list[GridDataOf[C]] = []
+    data: list[GridData] = []
 
 
 class BookProperties(msgspec.Struct, frozen=True):
@@ -144,25 +210,20 @@ class NamedRange(msgspec.Struct):
     name: str = ""
 
 
-class BookOf(msgspec.Struct, Generic[C]):
+class Book(msgspec.Struct):
     """A spreadsheet."""
 
     spreadsheetId: str = ""  # noqa: N815
     properties: BookProperties = BookProperties()
-    sheets: list[WorksheetOf[C]] = []
+    sheets: list[Worksheet] = []
     namedRanges: list[NamedRange] = []  # noqa: N815
 
-    def worksheet(self, title: str) -> WorksheetOf[C] | None:
+    def worksheet(self, title: str) -> Worksheet | None:
         """The worksheet that has a title."""
         return next((one for one in self.sheets if one.properties.title == title), None)
 
 
-Row: TypeAlias = RowOf[Cell]
-Worksheet: TypeAlias = WorksheetOf[Cell]
-Book: TypeAlias = BookOf[Cell]
-
 _DECODER = msgspec.json.Decoder(Book)
-_WITH_FORMULAS = msgspec.json.Decoder(BookOf[EnteredCell])
 
 
 def read_book(body: bytes) -> Book:
@@ -171,11 +232,13 @@ def read_book(body: bytes) -> Book:
     Raises:
         msgspec.DecodeError: It is no such answer.
     """
-    # Quotes within a text are escaped, so this stands nowhere but where a cell has a formula; and
-    # of most answers the tenth of a second is saved that reading `{}` of every cell takes.
-    if b'"formulaValue"' in body:
-        return cast("Book", _WITH_FORMULAS.decode(body))
-    return _DECODER.decode(body)
+    book = _DECODER.decode(body)
+    # Quotes within a text are escaped, so this stands nowhere but where a cell has a formula.
+    if b'"formulaValue"' not in body:
+        for sheet in book.sheets:
+            for data in sheet.data:
+                data.has_no_formulas()
+    return book
 
 
 def column_letters(column: int) -> str:

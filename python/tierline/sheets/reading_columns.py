@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 
 from tierline.entity import Column, Sheet
 from tierline.entity.types import without_none
-from tierline.sheets.grid import Cell, CellValue, EnteredCell
+from tierline.sheets.grid import Cell, CellValue
 from tierline.sheets.reading_cells import (
     DATE_FORMATS,
     DAY_FORMATS,
@@ -38,18 +38,19 @@ _ReadAll: TypeAlias = Callable[[_Cells, _Values], list[Any] | None]
 _VALUE = attrgetter("effectiveValue")
 _FORMAT = attrgetter("effectiveFormat")
 _FORMAT_TYPE = attrgetter("format_type")
+_NUMBER_FORMAT_TYPE = attrgetter("effectiveFormat.numberFormat.type")
 _NUMBER = attrgetter("numberValue")
 _TEXT = attrgetter("stringValue")
 _BOOL = attrgetter("boolValue")
 
 
-def column_reader(column: Column, read: CellReader, *, computed: bool) -> ColumnReader:
+def column_reader(column: Column, read: CellReader, *, may_be_computed: bool) -> ColumnReader:
     """What reads the cells of a column together.
 
     Args:
         column: The column.
         read: What reads one of them.
-        computed: Whether formulas are expected there.
+        may_be_computed: Whether formulas are expected there, or there are none.
     """
     make = _ALIKE.get(column.type.wire)
     alike = None if make is None else make()
@@ -57,7 +58,7 @@ def column_reader(column: Column, read: CellReader, *, computed: bool) -> Column
     may_be_empty = column.nullable or empty is not None
 
     def read_all(cells: _Cells, values: list[CellValue | None]) -> list[Any] | None:
-        if alike is None or (not computed and _has_formula(cells)):
+        if alike is None or (not may_be_computed and _has_formula(cells)):
             return _one_by_one(read, cells)
         if all(values):
             return alike(cells, cast("_Values", values)) or _one_by_one(read, cells)
@@ -85,7 +86,7 @@ def _one_by_one(read: CellReader, cells: _Cells) -> list[Any] | None:
 
 
 def _has_formula(cells: _Cells) -> bool:
-    return EnteredCell in set(map(type, cells)) and any(cell.formula is not None for cell in cells)
+    return any(cell.formula is not None for cell in cells)
 
 
 def _numbers(cells: _Cells, values: _Values) -> list[float] | None:
@@ -131,7 +132,12 @@ def _dates() -> _ReadAll:
     def read(cells: _Cells, values: _Values) -> list[dt.date | None] | None:
         """Dates, if all are numbers that are shown as one."""
         numbers = list(map(_NUMBER, values))
-        if None in numbers or not DAY_FORMATS.issuperset(map(_FORMAT_TYPE, cells)):
+        try:
+            shown = set(map(_NUMBER_FORMAT_TYPE, cells))
+        except AttributeError:
+            # Something has no format.
+            return None
+        if None in numbers or not shown <= DAY_FORMATS:
             return None
         found = list(map(days.__getitem__, numbers))
         return None if None in found else found
