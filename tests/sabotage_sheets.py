@@ -17,7 +17,7 @@ SHEETS = (
     Guard(
         "sheets: a formula is no value",
         "sheets/reading_cells.py",
-        (("if entered is not None and entered.formulaValue is not None:", "if False:"),),
+        (("if not computed and cell.formula is not None:", "if False:"),),
         CELLS,
     ),
     Guard(
