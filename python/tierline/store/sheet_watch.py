@@ -65,6 +65,7 @@ class WatchOptions(NamedTuple):
         on_error: Who is told of what does not fit, and of what ends the watch.
         address: Where Drive tells of changes; None for nowhere.
         safety_net_s: Seconds between two looks while Drive tells of changes.
+        changed: Called before changes are told, so that what is kept of the worksheet is forgotten.
         clock: The time of day.
     """
 
@@ -72,6 +73,7 @@ class WatchOptions(NamedTuple):
     on_error: ErrorHandler | None
     address: str | None
     safety_net_s: float
+    changed: Callable[[Sheet[Any, Any]], object]
     clock: Callable[[], float] = time.time
 
 
@@ -269,6 +271,7 @@ class SheetWatch(Closing, Generic[T]):
         if isinstance(seen, Success) or isinstance(seen.failure(), SheetLayoutError):
             # Asked for before the cells: whatever changes in between is read again the next time.
             self._version = version
+            self._options.changed(self._sheet)
         return seen
 
     def _take(self, seen: Observed[T], at: dt.datetime) -> None:
