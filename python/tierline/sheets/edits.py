@@ -1,7 +1,8 @@
 """From changes of rows to the requests of one batch: only cells that differ, and no more. Pure.
 
-The order is that of safety: cells first, then new rows, then deletions from the last row upwards,
-so that no request moves what a later one names.
+The order is that of safety: cells first, then deletions from the last row upwards, so that no
+request moves what a later one names; then new rows, which a deletion could otherwise meet if people
+have removed rows meanwhile.
 """
 
 from __future__ import annotations
@@ -82,6 +83,12 @@ def requests_of(sheet: Sheet[Any, Any], found: Snapshot[Any], edit: Edit) -> lis
     if errors:
         raise ValidationError(tuple(errors), table=sheet.name)
     requests = [_update(found.sheet_id, block) for block in _blocks(changes)]
+    spans = _spans(edit.deleted)
+    if sum(end - start for start, end in spans) >= found.row_count - sheet.header_row:
+        # A worksheet has to keep a row below its frozen ones.
+        more = {"sheetId": found.sheet_id, "dimension": "ROWS", "length": 1}
+        requests.append({"appendDimension": more})
+    requests += [_deletion(found.sheet_id, span) for span in spans]
     if new:
         requests.append(
             {
@@ -92,7 +99,6 @@ def requests_of(sheet: Sheet[Any, Any], found: Snapshot[Any], edit: Edit) -> lis
                 }
             }
         )
-    requests += [_deletion(found.sheet_id, span) for span in _spans(edit.deleted)]
     return requests
 
 

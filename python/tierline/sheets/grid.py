@@ -11,6 +11,9 @@ FIELDS = (
 )
 """One read tells a cell's value with its type, and whether it is a formula or a date."""
 
+MARKER_FIELDS = "namedRanges(namedRangeId,name)"
+"""What batches before have left."""
+
 
 class CellErrorValue(msgspec.Struct, gc=False):
     """Why a formula has no value."""
@@ -113,12 +116,24 @@ class BookProperties(msgspec.Struct, frozen=True):
     timeZone: str = "Etc/GMT"  # noqa: N815
 
 
+class NamedRange(msgspec.Struct):
+    """A range that has a name: markers of batches are."""
+
+    namedRangeId: str = ""  # noqa: N815
+    name: str = ""
+
+
 class Book(msgspec.Struct):
     """A spreadsheet."""
 
     spreadsheetId: str = ""  # noqa: N815
     properties: BookProperties = BookProperties()
     sheets: list[Worksheet] = []
+    namedRanges: list[NamedRange] = []  # noqa: N815
+
+    def worksheet(self, title: str) -> Worksheet | None:
+        """The worksheet that has a title."""
+        return next((one for one in self.sheets if one.properties.title == title), None)
 
 
 _DECODER = msgspec.json.Decoder(Book)

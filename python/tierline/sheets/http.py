@@ -83,6 +83,11 @@ class SheetsHttp(gspread.HTTPClient):
         self.retried = 0
         self.waited_s = 0.0
 
+    @property
+    def read_only(self) -> bool:
+        """Whether requests that write are refused."""
+        return self._read_only
+
     def close(self) -> None:
         """Close the connections."""
         if self._owns_session:

@@ -14,7 +14,7 @@ from tierline.deadline import remaining_s
 from tierline.entity import Sheet
 from tierline.errors import DecodeError, QueryError, RepositoryError
 from tierline.result import Failure, Result, Success
-from tierline.sheets.grid import FIELDS, Book, quoted, read_book
+from tierline.sheets.grid import FIELDS, MARKER_FIELDS, Book, quoted, read_book
 from tierline.sheets.http import SheetsHttp
 from tierline.sheets.snapshot import Snapshot, missing_worksheet, snapshot
 
@@ -36,6 +36,29 @@ class _Round:
         self.answer: Result[Book, RepositoryError] | None = None
 
 
+class Leftovers:
+    """Worksheets of copies that batches have made and nobody needs any more, by spreadsheet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: dict[str, list[int]] = {}
+
+    def add(self, spreadsheet: str, sheet_ids: Sequence[int]) -> None:
+        """They may be deleted."""
+        with self._lock:
+            self._ids.setdefault(spreadsheet, []).extend(sheet_ids)
+
+    def take(self, spreadsheet: str) -> list[int]:
+        """Those of a spreadsheet, which nobody else is given."""
+        with self._lock:
+            return self._ids.pop(spreadsheet, [])
+
+    def spreadsheets(self) -> list[str]:
+        """Where there are any."""
+        with self._lock:
+            return list(self._ids)
+
+
 class _FileVersion(msgspec.Struct):
     version: str
 
@@ -54,6 +77,7 @@ class Sheets:
         self._join_s = join_s
         self._lock = threading.Lock()
         self._rounds: dict[str, _Round] = {}
+        self.leftovers = Leftovers()
 
     def read(self, sheet: Sheet[T, Any]) -> Result[Snapshot[T], RepositoryError]:
         """The worksheet as it is now, cells that do not fit apart.
@@ -145,17 +169,27 @@ class Sheets:
         # What others asked for, or when they wanted it, may be what failed.
         return self._ask(spreadsheet, sorted(titles))
 
+    def book(self, spreadsheet: str, titles: Sequence[str]) -> Result[Book, RepositoryError]:
+        """The cells of worksheets by themselves: no other read is waited for."""
+        return self._ask(spreadsheet, list(titles))
+
     def _ask(self, spreadsheet: str, titles: list[str]) -> Result[Book, RepositoryError]:
-        params = {"ranges": [quoted(title) for title in titles], "fields": FIELDS}
+        fields = FIELDS if self.http.read_only else f"{FIELDS},{MARKER_FIELDS}"
+        params = {"ranges": [quoted(title) for title in titles], "fields": fields}
         answered = self.http.ask(
             "GET", f"{_BOOKS}/{quote(spreadsheet, safe='')}", repeat="read", params=params
         )
         if isinstance(answered, Failure):
             return answered
         try:
-            return Success(read_book(answered.unwrap()))
+            book = read_book(answered.unwrap())
         except msgspec.DecodeError as error:
             return Failure(_unreadable(error))
+        if not self.http.read_only:
+            # What a first batch would otherwise have to ask for.
+            names = {one.namedRangeId: one.name for one in book.namedRanges}
+            self.http.marks.learn(spreadsheet, names)
+        return Success(book)
 
     def _titles(self, spreadsheet: str) -> Result[list[str], RepositoryError]:
         answered = self.http.ask(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from decimal import Decimal
+from itertools import compress, zip_longest
 from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,9 +14,11 @@ import msgspec
 from tierline.entity import Sheet
 from tierline.errors import CellProblem, SheetLayoutError
 from tierline.query.evaluate.zones import zone as zone_named
-from tierline.sheets.grid import Book, Cell, GridRange, Row, Worksheet, cell_name
+from tierline.sheets.grid import Book, Cell, CellValue, GridRange, Row, Worksheet, cell_name
 from tierline.sheets.layout import Layout, bind
+from tierline.sheets.marks import PREFIX
 from tierline.sheets.reading_cells import CellReader, UnfitCellError, cell_reader
+from tierline.sheets.reading_columns import ColumnReader, column_reader, is_plain, values_of
 
 T = TypeVar("T")
 
@@ -36,6 +39,7 @@ class Snapshot(NamedTuple, Generic[T]):
         row_count: Rows of the grid, empty ones too.
         zone: The spreadsheet's time zone.
         formats: How the last row's numbers are shown, by column of the grid counted from 0.
+        column_count: Columns of the grid.
     """
 
     rows: list[T]
@@ -46,6 +50,7 @@ class Snapshot(NamedTuple, Generic[T]):
     row_count: int
     zone: ZoneInfo
     formats: dict[int, dict[str, str]]
+    column_count: int
 
 
 def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
@@ -54,7 +59,7 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
     Raises:
         SheetLayoutError: It is not there, or its header row does not fit the table.
     """
-    found = _worksheet(sheet, book)
+    found = worksheet_of(sheet, book)
     data = found.data[0].rowData if found.data else []
     layout = bind(sheet, data)
     if not isinstance(layout, Layout):
@@ -71,6 +76,7 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
         found.properties.gridProperties.rowCount,
         zone,
         _formats(data, numbers),
+        found.properties.gridProperties.columnCount,
     )
 
 
@@ -110,17 +116,22 @@ def strictly(sheet: Sheet[T, Any], found: Snapshot[T]) -> Snapshot[T]:
 
 def missing_worksheet(sheet: Sheet[Any, Any], titles: list[str]) -> SheetLayoutError:
     """The error of a worksheet that is not among those that are there."""
-    known = ", ".join(map(repr, titles))
+    known = ", ".join(repr(title) for title in titles if not title.startswith(PREFIX))
     problem = CellProblem(
         "", "", f"the spreadsheet has no worksheet {sheet.worksheet!r}; there are {known}"
     )
     return SheetLayoutError((problem,), table=sheet.name)
 
 
-def _worksheet(sheet: Sheet[Any, Any], book: Book) -> Worksheet:
-    for found in book.sheets:
-        if found.properties.title == sheet.worksheet:
-            return found
+def worksheet_of(sheet: Sheet[Any, Any], book: Book) -> Worksheet:
+    """The worksheet of a table.
+
+    Raises:
+        SheetLayoutError: It is not there.
+    """
+    found = book.worksheet(sheet.worksheet)
+    if found is not None:
+        return found
     raise missing_worksheet(sheet, [found.properties.title for found in book.sheets])
 
 
@@ -143,76 +154,137 @@ def _merged(
 def _rows(
     sheet: Sheet[T, Any], data: list[Row], layout: Layout, zone: ZoneInfo
 ) -> tuple[list[T], list[int], list[CellProblem]]:
-    readers = [
-        (place, column.name, cell_reader(column, zone, computed=column.field in sheet.computed))
-        for column, place in zip(sheet.columns, layout.columns, strict=True)
-    ]
-    read: list[dict[str, Any]] = []
-    numbers: list[int] = []
+    ones: list[CellReader] = []
+    manys: list[ColumnReader] = []
+    for column in sheet.columns:
+        computed = column.field in sheet.computed
+        ones.append(cell_reader(column, zone, computed=computed))
+        manys.append(column_reader(column, ones[-1], computed=computed))
+    table = _Table([[] for _ in ones], [])
     problems: list[CellProblem] = []
-    for number, row in enumerate(data[sheet.header_row :], sheet.header_row):
-        cells = row.values
-        width = len(cells)
-        try:
-            values = {
-                name: reader(cells[place] if place < width else _EMPTY)
-                for place, name, reader in readers
-            }
-        except UnfitCellError:
-            if not _is_blank(cells, layout):
-                problems += _unfit(sheet, readers, cells, number)
-            continue
-        if not cells or _is_blank(cells, layout):
-            continue
-        read.append(values)
-        numbers.append(number + 1)
-    rows, kept, unfit = _entities(sheet, read, numbers, layout)
+    for first in range(sheet.header_row, len(data), _BLOCK_ROWS):
+        block = _block(data[first : first + _BLOCK_ROWS], first + 1, layout)
+        read = _read_columns(block, manys)
+        if read is None:
+            read, unfit = _read_cells(sheet, block, ones, layout)
+            problems += unfit
+        for whole, more in zip(table.columns, read.columns, strict=True):
+            whole.extend(more)
+        table.numbers.extend(read.numbers)
+    rows, kept, unfit = _entities(sheet, table, layout)
     rows, kept, twice = _only_once(sheet, rows, kept, layout)
     return rows, kept, sorted([*problems, *unfit, *twice], key=lambda one: one.row)
 
 
+_BLOCK_ROWS = 512
+"""Rows read together: a processor's cache holds their cells while column after column is read."""
+
 _EMPTY = Cell()
 
 
-def _is_blank(cells: list[Cell], layout: Layout) -> bool:
-    """Whether a row has nothing in the table's columns: people leave such rows between others."""
-    width = len(cells)
-    return all(place >= width or (cells[place].effectiveValue is None) for place in layout.columns)
+class _Table(NamedTuple):
+    """Values in the order of the table's columns, and the row of each, counted from 1."""
+
+    columns: list[list[Any]]
+    numbers: list[int]
+
+
+class _Block(NamedTuple):
+    """Some rows: the cells of each of the table's columns, what they are worth, and the rows."""
+
+    columns: list[tuple[Cell, ...]]
+    values: list[list[CellValue | None]]
+    numbers: list[int]
+
+
+def _block(rows: list[Row], number: int, layout: Layout) -> _Block:
+    """Rows of which the first has this number, without those that are blank.
+
+    Blank is what has nothing in the table's columns: people leave such rows between others.
+    """
+    grid = list(zip_longest(*[row.values for row in rows], fillvalue=_EMPTY))
+    nothing = (_EMPTY,) * len(rows)
+    columns = [grid[place] if place < len(grid) else nothing for place in layout.columns]
+    values = [values_of(column) for column in columns]
+    numbers = list(range(number, number + len(rows)))
+    if any(map(all, values)):
+        return _Block(columns, values, numbers)
+    filled = [any(row) for row in zip(*values, strict=True)]
+    return _Block(
+        [tuple(compress(column, filled)) for column in columns],
+        [list(compress(column, filled)) for column in values],
+        list(compress(numbers, filled)),
+    )
+
+
+def _read_columns(block: _Block, readers: list[ColumnReader]) -> _Table | None:
+    """The values of rows that all fit; None if one does not."""
+    columns: list[list[Any]] = []
+    for reader, cells, values in zip(readers, block.columns, block.values, strict=True):
+        read = reader(cells, values)
+        if read is None:
+            return None
+        columns.append(read)
+    return _Table(columns, block.numbers)
+
+
+def _read_cells(
+    sheet: Sheet[Any, Any], block: _Block, readers: list[CellReader], layout: Layout
+) -> tuple[_Table, list[CellProblem]]:
+    """The values of the rows that fit, and what is wrong with the cells of the others."""
+    read: list[list[Any]] = []
+    numbers: list[int] = []
+    problems: list[CellProblem] = []
+    for number, cells in zip(block.numbers, zip(*block.columns, strict=True), strict=True):
+        try:
+            read.append([reader(cell) for reader, cell in zip(readers, cells, strict=True)])
+            numbers.append(number)
+        except UnfitCellError:
+            problems += _unfit(sheet, readers, cells, number, layout)
+    columns = list(map(list[Any], zip(*read, strict=True))) if read else [[] for _ in readers]
+    return _Table(columns, numbers), problems
 
 
 def _unfit(
     sheet: Sheet[Any, Any],
-    readers: list[tuple[int, str, CellReader]],
-    cells: list[Cell],
-    row: int,
+    readers: list[CellReader],
+    cells: tuple[Cell, ...],
+    number: int,
+    layout: Layout,
 ) -> list[CellProblem]:
     problems: list[CellProblem] = []
-    for place, name, reader in readers:
+    for column, place, reader, cell in zip(
+        sheet.columns, layout.columns, readers, cells, strict=True
+    ):
         try:
-            reader(cells[place] if place < len(cells) else _EMPTY)
+            reader(cell)
         except UnfitCellError as unfit:
-            header = sheet.header_of(sheet.column(name).field)
-            problems.append(CellProblem(cell_name(row, place), header, str(unfit)))
+            header = sheet.header_of(column.field)
+            problems.append(CellProblem(cell_name(number - 1, place), header, str(unfit)))
     return problems
 
 
 def _entities(
-    sheet: Sheet[T, Any], read: list[dict[str, Any]], numbers: list[int], layout: Layout
+    sheet: Sheet[T, Any], table: _Table, layout: Layout
 ) -> tuple[list[T], list[int], list[CellProblem]]:
     """The entities; the rules of the fields' types are checked here."""
+    if is_plain(sheet):
+        return list(map(sheet.entity, *table.columns)), table.numbers, []
+    names = [column.name for column in sheet.columns]
+    read = [dict(zip(names, values, strict=True)) for values in zip(*table.columns, strict=True)]
     try:
         kind: Any = list[sheet.entity]  # type: ignore[name-defined]
-        made: list[T] = msgspec.convert(read, kind, builtin_types=_KEPT)
+        made: list[T] = msgspec.convert(read, kind, builtin_types=KEPT)
     except msgspec.ValidationError:
         pass
     else:
-        return made, numbers, []
+        return made, table.numbers, []
     rows: list[T] = []
     kept: list[int] = []
     problems: list[CellProblem] = []
-    for values, number in zip(read, numbers, strict=True):
+    for values, number in zip(read, table.numbers, strict=True):
         try:
-            rows.append(msgspec.convert(values, sheet.entity, builtin_types=_KEPT))
+            rows.append(msgspec.convert(values, sheet.entity, builtin_types=KEPT))
             kept.append(number)
         except msgspec.ValidationError:
             problems += _broken(sheet, layout, values, number)
@@ -227,7 +299,7 @@ def _broken(
     for column, place in zip(sheet.columns, layout.columns, strict=True):
         value, annotation = values[column.name], sheet.annotations[column.field]
         try:
-            msgspec.convert(value, annotation, builtin_types=_KEPT)
+            msgspec.convert(value, annotation, builtin_types=KEPT)
         except msgspec.ValidationError as error:
             problems.append(
                 CellProblem(cell_name(number - 1, place), sheet.header_of(column.field), f"{error}")
@@ -260,5 +332,5 @@ def _only_once(
     return kept, places, problems
 
 
-_KEPT = (bytes, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)
+KEPT = (bytes, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)
 """Values that come as instances, not as texts of them."""

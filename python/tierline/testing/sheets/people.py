@@ -157,6 +157,16 @@ class People:
         with self._service.lock:
             self._service.visits.append(Visit(on, action))
 
+    def rest(self) -> None:
+        """Forget what `before_next` was given and has not been done yet."""
+        with self._service.lock:
+            self._service.visits.clear()
+
+    def titles(self, spreadsheet_id: str) -> list[str]:
+        """The titles of a spreadsheet's worksheets, hidden ones too."""
+        with self._service.lock:
+            return [sheet.title for sheet in self._service.state.books[spreadsheet_id].sheets]
+
     def _sheet_id(self, spreadsheet_id: str, worksheet: str | None) -> int:
         book = self._service.state.books[spreadsheet_id]
         sheet = book.sheets[0] if worksheet is None else book.titled(worksheet)
