@@ -83,8 +83,8 @@ def test_nothing_is_missed_and_nothing_is_made_up(
     cleared = {f"{column}{row}": "" for row in last for column in "ABC"}
     server.set_values(book, {**cleared, "A2": 10, "B2": "owl", "A3": 70, "B3": "wren"})
     there = {10: Bird(10, "owl", None), 70: Bird(70, "wren", None)}
-    wait_until(lambda: rows == there)
+    wait_until(lambda: {bird.id: bird for bird in watch.rows} == there)
     wait_until(lambda: watch.error is None)
+    assert rows == there
     assert wrong == []
     assert watch.is_open
-    assert {bird.id: bird for bird in watch.rows} == there

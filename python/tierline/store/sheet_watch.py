@@ -227,8 +227,7 @@ class SheetWatch(Closing, Generic[T]):
         self._was_hinted, self._hinted = self._hinted, False
         try:
             with deadline(_LOOK_S), in_background(self._stop):
-                if self._channel is not None and self._channel.keep():
-                    self._tell_error(cast("RepositoryError", self._channel.error))
+                is_mute = self._channel is not None and self._channel.keep()
                 looked = self._look()
         except Exception as mistake:  # noqa: BLE001 (of ours: it must not end it in silence)
             _report(mistake)
@@ -236,6 +235,8 @@ class SheetWatch(Closing, Generic[T]):
             return
         if self._stop.is_set():
             return
+        if self._channel is not None and self._channel.error is not None and is_mute:
+            self._tell_error(self._channel.error)
         if isinstance(looked, Success):
             self._is_well()
             seen = looked.unwrap()
