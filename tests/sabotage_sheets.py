@@ -25,7 +25,10 @@ SHEETS = (
         "sheets/reading_cells.py",
         (
             ("        if value.errorValue is not None:", "        if False:"),
-            ("    if value.numberValue is None or cell.format_type in DATE_FORMATS:", "    if False:"),
+            (
+                "    if value.numberValue is None or cell.format_type in DATE_FORMATS:",
+                "    if False:",
+            ),
         ),
         f"{READING}::test_computed_fields_are_read_and_their_errors_told",
     ),
