@@ -367,3 +367,16 @@ def reading_sheets(sheets: tl.SheetStore, store: tl.Store) -> None:
     sheets.check(READ)  # rejected
     store.sheets.fetch_all(tl.select(LISTED))  # rejected
     tl.open(sheets="key.json")  # rejected
+
+
+def writing_sheets(
+    reading: tl.SheetStore, sheets: tl.WritableSheetStore, tx: tl.SheetTransaction
+) -> None:
+    reading.transaction(lambda tx: tl.repository(tx, LISTED).count())  # rejected
+    tl.repository(reading, LISTED)  # rejected
+    tl.repository(sheets, BOOKS)  # rejected
+    tl.repository(sheets, LISTED, cache=tl.read_through(ttl_s=1))  # rejected
+    tl.repository(sheets, LISTED).delete(7)  # rejected
+    tl.repository(tx, LISTED).create("title")  # rejected
+    sheets.transaction(lambda tx: 7)  # rejected
+    tl.open_sheets("key.json", write="yes")  # rejected
