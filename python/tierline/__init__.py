@@ -175,9 +175,12 @@ if TYPE_CHECKING:
         reads,
         recover,
     )
-    from tierline.store.sheet_store import SheetsStats, SheetStore, connect_sheets, open_sheets
+    from tierline.store.opening_sheets import connect_sheets, open_sheets
+    from tierline.store.sheet_store import SheetsStats, SheetStore
+    from tierline.store.sheet_transaction import SheetTransaction
     from tierline.store.sheet_views import SheetView
     from tierline.store.sheet_watch import SheetWatch
+    from tierline.store.writable_sheets import WritableSheetStore
 
 __all__ = [
     "AccessDeniedError",
@@ -252,6 +255,7 @@ __all__ = [
     "Sheet",
     "SheetLayoutError",
     "SheetStore",
+    "SheetTransaction",
     "SheetView",
     "SheetWatch",
     "SheetsQuota",
@@ -267,6 +271,7 @@ __all__ = [
     "Transaction",
     "ValidationError",
     "WarmReport",
+    "WritableSheetStore",
     "Write",
     "WriteBehind",
     "WriteBehindStats",
