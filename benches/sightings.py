@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from functools import cached_property
 from typing import Any
 
 import gspread
 import msgspec
+import requests
 
 import tierline as tl
-from tierline.testing.sheets.client import new_client
+from tierline.testing.sheets.client import ORIGINS, LoopbackAdapter, new_client
 
 ROW_COUNT = 50_000
 _WRITTEN_AT_ONCE = 10_000
@@ -56,6 +58,16 @@ def _sightings() -> list[Sighting]:
     ]
 
 
+class _Counting(LoopbackAdapter):
+    """Sends requests to the server, and counts them."""
+
+    sent = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        self.sent += 1
+        return super().send(request, *args, **kwargs)
+
+
 class Served:
     """A Sheets server in a process of its own, so that what it does is no work of the client's."""
 
@@ -65,8 +77,24 @@ class Served:
         assert self._process.stdout is not None, "it was asked for"
         self.url = self._process.stdout.readline().strip()
         self.client = new_client(self.url, None)
-        self.worksheet = _filled(self.client)
-        self.sheet = tl.sheet(self.worksheet.spreadsheet_id, _TITLE, Sighting, key=lambda s: s.id)
+        self._counting = _Counting(self.url)
+        for origin in ORIGINS:
+            self.client.http_client.session.mount(origin, self._counting)
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent to it, by ours and by gspread."""
+        return self._counting.sent
+
+    @cached_property
+    def worksheet(self) -> gspread.Worksheet:
+        """A worksheet that holds the sightings."""
+        return _filled(self.client)
+
+    @cached_property
+    def sheet(self) -> tl.Sheet[Sighting, int]:
+        """The same as a table."""
+        return tl.sheet(self.worksheet.spreadsheet_id, _TITLE, Sighting, key=lambda s: s.id)
 
     def close(self) -> None:
         """Stop the server."""

@@ -14,8 +14,8 @@ from world import World
 
 OURS = "tierline"
 
-Unit: TypeAlias = Literal["ns", "us", "ms", "bytes"]
-_SCALE: Mapping[str, float] = {"ns": 1e9, "us": 1e6, "ms": 1e3, "bytes": 1.0}
+Unit: TypeAlias = Literal["ns", "us", "ms", "bytes", "calls"]
+_SCALE: Mapping[str, float] = {"ns": 1e9, "us": 1e6, "ms": 1e3, "bytes": 1.0, "calls": 1.0}
 
 Build: TypeAlias = Callable[[World], Mapping[str, Contender]]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sabotage_guard import Guard
 
 READING, ASKING, VIEWS = "sheets/test_reading.py", "sheets/test_asking.py", "sheets/test_views.py"
+COLUMNS = "sheets/test_columns.py"
+MANY = f"{COLUMNS}::test_many_cells_are_read_as_one_by_one"
 CELLS = f"{READING}::test_cells_that_do_not_fit_are_told_by_their_place"
 HEADERS = f"{READING}::test_headers_that_do_not_fit_are_told_by_their_place"
 
@@ -164,5 +166,69 @@ SHEETS = (
             ),
         ),
         f"{VIEWS}::test_without_a_thread_the_old_one_is_still_served",
+    ),
+    Guard(
+        "sheets: a formula in a column is no value",
+        "sheets/reading_columns.py",
+        (("or (not may_be_computed and _has_formula(cells)):", "or False:"),),
+        MANY,
+    ),
+    Guard(
+        "sheets: formulas of a large worksheet",
+        "sheets/grid.py",
+        (("    if b'\"formulaValue\"' not in body:", "    if True:"),),
+        f"{COLUMNS}::test_a_formula_is_found_wherever_it_is",
+    ),
+    Guard(
+        "sheets: a column of dates is none of numbers",
+        "sheets/reading_columns.py",
+        (("and not DATE_FORMATS.isdisjoint(map(_FORMAT_TYPE, cells)):", "and False:"),),
+        MANY,
+    ),
+    Guard(
+        "sheets: a column of numbers is none of dates",
+        "sheets/reading_columns.py",
+        (("if None in numbers or not shown <= DAY_FORMATS:", "if None in numbers:"),),
+        MANY,
+    ),
+    Guard(
+        "sheets: seventeen digits in a column are not exact",
+        "sheets/reading_columns.py",
+        (("if max(found, default=0) > EXACT_MAX or min(found, default=0) < -EXACT_MAX:", "if 0:"),),
+        MANY,
+    ),
+    Guard(
+        "sheets: rules of an entity's own",
+        "sheets/reading_columns.py",
+        (('if hasattr(entity, "__post_init__"):', "if False:"),),
+        f"{COLUMNS}::test_entities_with_rules_are_checked",
+    ),
+    Guard(
+        "sheets: rules of a field's type",
+        "sheets/reading_columns.py",
+        (
+            (
+                "        without_none(annotation)[0] in _PLAIN for",
+                "        annotation is not None for",
+            ),
+        ),
+        f"{COLUMNS}::test_entities_with_rules_are_checked",
+    ),
+    Guard(
+        "sheets: blank rows among others",
+        "sheets/snapshot.py",
+        (("    if any(map(all, values)):", "    if True:"),),
+        f"{READING}::test_blank_rows_are_nothing",
+    ),
+    Guard(
+        "sheets: what is no row",
+        "sheets/grid.py",
+        (
+            (
+                "        except msgspec.DecodeError as error:\n            broken",
+                "        except KeyError as error:\n            broken",
+            ),
+        ),
+        f"{COLUMNS}::test_what_is_no_row_is_a_failure_of_the_read",
     ),
 )

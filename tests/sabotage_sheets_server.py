@@ -6,6 +6,7 @@ from sabotage_guard import Guard
 
 FAULTS = "sheets/test_faults.py"
 PEOPLE = "sheets/test_people.py"
+RENDERINGS = "sheets/test_renderings.py"
 SHEETS = "testing/sheets"
 
 # Each request is kept before the batch is known to be good.
@@ -14,6 +15,11 @@ _ONE_BY_ONE = """\
         context = call.state.context(call.user)
         call.keep(batch_update(call.book, {"requests": [one]}, context)[0])
     changed, replies = batch_update("""
+
+# The answer is written while others wait.
+_LOCKED = """\
+        with self.lock:
+            reply = reply.written(request, user, self._renderings)"""
 
 SHEETS_SERVER = (
     Guard(
@@ -86,5 +92,34 @@ SHEETS_SERVER = (
         f"{SHEETS}/people.py",
         (("        if visit.meets(request):", "        if True:"),),
         f"{PEOPLE}::test_a_person_sorts_between_a_read_and_a_write",
+    ),
+    Guard(
+        "Sheets server: what is kept is of the spreadsheet as it is",
+        f"{SHEETS}/renderings.py",
+        (("kept is not None and kept.source is source:", "kept is not None:"),),
+        f"{RENDERINGS}::test_a_change_is_seen_at_once",
+    ),
+    Guard(
+        "Sheets server: what is kept was for the same user",
+        f"{SHEETS}/exchange.py",
+        (("kept.body((user, request.path, query),", "kept.body((request.path, query),"),),
+        f"{RENDERINGS}::test_each_user_is_shown_what_is_theirs",
+    ),
+    Guard(
+        "Sheets server: what is kept is bounded",
+        f"{SHEETS}/renderings.py",
+        (("                while self._bytes > self._bytes_max:", "                while False:"),),
+        f"{RENDERINGS}::test_what_is_kept_is_bounded",
+    ),
+    Guard(
+        "Sheets server: rendering keeps nobody waiting",
+        f"{SHEETS}/service.py",
+        (
+            (
+                "        reply = reply.written(request, user, self._renderings)",
+                _LOCKED,
+            ),
+        ),
+        f"{RENDERINGS}::test_rendering_keeps_nobody_waiting",
     ),
 )

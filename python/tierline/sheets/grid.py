@@ -119,7 +119,7 @@ class GridData(msgspec.Struct, dict=True):
     def __post_init__(self) -> None:
         """Decode a few rows now, so that what is no answer is found at once."""
         if self.row_count <= _ROWS_KEPT_MAX:
-            self.__dict__["rowData"] = list(map(_ENTERED_ROW.decode, self.encoded))
+            vars(self)["rowData"] = list(map(_ENTERED_ROW.decode, self.encoded))
 
     @cached_property
     def rowData(self) -> list[Row]:  # noqa: N802
@@ -142,11 +142,11 @@ class GridData(msgspec.Struct, dict=True):
 
     def has_no_formulas(self) -> None:
         """What was entered in its cells needs no object, for no formula is among it."""
-        self.__dict__["decoder"] = _ROW
+        vars(self)["decoder"] = _ROW
 
     @property
     def _decoder(self) -> msgspec.json.Decoder[Any]:
-        found: msgspec.json.Decoder[Any] = self.__dict__.get("decoder", _ENTERED_ROW)
+        found: msgspec.json.Decoder[Any] = vars(self).get("decoder", _ENTERED_ROW)
         return found
 
     def decoded(self, first: int, end: int) -> list[Row]:
@@ -155,7 +155,7 @@ class GridData(msgspec.Struct, dict=True):
         Raises:
             DecodeError: They are none.
         """
-        whole: list[Row] | None = self.__dict__.get("rowData")
+        whole: list[Row] | None = vars(self).get("rowData")
         if whole is not None:
             return whole[first:end]
         try:

@@ -253,7 +253,7 @@ def _read_cells(
             numbers.append(number)
         except UnfitCellError:
             problems += _unfit(sheet, readers, cells, number, layout)
-    columns = list(map(list[Any], zip(*read, strict=True))) if read else [[] for _ in readers]
+    columns: list[list[Any]] = [[row[n] for row in read] for n in range(len(readers))]
     return _Table(columns, numbers), problems
 
 
