@@ -55,7 +55,8 @@ class SheetStore(Closing):
     def __init__(self, http: SheetsHttp, cache: ReadThrough | None) -> None:
         self._http = http
         self._cache = cache
-        self.views = SheetViews(Sheets(http), cache)
+        self.sheets = Sheets(http)
+        self.views = SheetViews(self.sheets, cache)
 
     def fetch_all(
         self, query: Query[T], /, *, fresh: bool = False, **parameters: object
