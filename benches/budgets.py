@@ -27,6 +27,7 @@ import l1
 import l2
 import l3
 import pages
+import sheets
 import threads
 import transactions
 from tierline import _core
@@ -47,6 +48,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *compiling.WORKLOADS,
     *bulk.WORKLOADS,
     *imports.WORKLOADS,
+    *sheets.WORKLOADS,
 )
 
 NOT_BUILT = ("query to Arrow: at most 1.0 x ADBC",)

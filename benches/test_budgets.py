@@ -146,7 +146,7 @@ def test_a_broken_benchmark_is_reported_and_fails_nothing(
 
 def test_groups_are_those_of_the_design() -> None:
     groups = dict.fromkeys(workload.group for workload in budgets.WORKLOADS)
-    assert list(groups) == ["l1", "l2", "l3", "bulk", "import"]
+    assert list(groups) == ["l1", "l2", "l3", "bulk", "import", "sheets"]
 
 
 def test_a_name_that_nothing_has_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

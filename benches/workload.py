@@ -92,7 +92,7 @@ class Result(msgspec.Struct, frozen=True):
 
     Attributes:
         name: The workload's name.
-        group: l1, l2, l3, bulk or import.
+        group: l1, l2, l3, bulk, import or sheets.
         unit: Of `ours`, `peers` and, unless the budget is a ratio, `measured` and `budget`.
         ours: Our figure; None if it could not be measured.
         peers: Each installed peer's.
@@ -129,7 +129,7 @@ class Workload:
 
     Attributes:
         name: What is done.
-        group: l1, l2, l3, bulk or import.
+        group: l1, l2, l3, bulk, import or sheets.
         unit: What figures are shown in.
         budgets: What our figure is held against.
         beside: Peers that no budget names, measured to give the figures a scale.

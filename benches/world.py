@@ -15,6 +15,7 @@ from psycopg.rows import args_row
 
 import tierline as tl
 from entities import FLIGHTS, SINK, SOURCE, Item, flights, items
+from sightings import Served
 from tierline.testing import PostgresServer, RedisServer, postgres_server, redis_server
 
 T = TypeVar("T")
@@ -64,6 +65,13 @@ class World:
         """A bare psycopg connection: autocommit, every statement prepared at its first use."""
         connection = psycopg.connect(self.postgres.url, autocommit=True, prepare_threshold=0)
         return self._stack.enter_context(connection)
+
+    @cached_property
+    def sheets(self) -> Served:
+        """A Sheets server in a process of its own, with a worksheet that holds the sightings."""
+        served = Served()
+        self._stack.callback(served.close)
+        return served
 
     def cursor(self, into: type[T]) -> psycopg.Cursor[T]:
         """A cursor to be reused, with binary results made into `into` by position."""

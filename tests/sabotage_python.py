@@ -31,6 +31,7 @@ from sabotage_redis import REDIS
 from sabotage_schedules import SCHEDULES
 from sabotage_servers import SERVERS
 from sabotage_sheets import SHEETS
+from sabotage_sheets_live import SHEETS_LIVE
 from sabotage_sheets_once import SHEETS_ONCE
 from sabotage_sheets_server import SHEETS_SERVER
 from sabotage_sync import SYNC
@@ -445,6 +446,7 @@ GUARDS = (
     *SCHEDULES,
     *SERVERS,
     *SHEETS,
+    *SHEETS_LIVE,
     *SHEETS_ONCE,
     *SHEETS_SERVER,
     *SYNC,

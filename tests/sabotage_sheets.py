@@ -9,8 +9,8 @@ CELLS = f"{READING}::test_cells_that_do_not_fit_are_told_by_their_place"
 HEADERS = f"{READING}::test_headers_that_do_not_fit_are_told_by_their_place"
 
 _LATER = """\
-        read = self._sheets.read(sheet)
-        version = self._sheets.version(sheet.spreadsheet).value_or(None)
+        read = sheets.read(sheet)
+        version = sheets.version(sheet.spreadsheet).value_or(None)
 """
 
 SHEETS = (
@@ -25,7 +25,7 @@ SHEETS = (
         "sheets/reading_cells.py",
         (
             ("        if value.errorValue is not None:", "        if False:"),
-            ("    if value.numberValue is None or cell.format_type in _DATES:", "    if False:"),
+            ("    if value.numberValue is None or cell.format_type in DATE_FORMATS:", "    if False:"),
         ),
         f"{READING}::test_computed_fields_are_read_and_their_errors_told",
     ),
@@ -85,7 +85,7 @@ SHEETS = (
     Guard(
         "sheets: what Google says of the quota",
         "sheets/limiter.py",
-        (("return max(missing, self.blocked_until_s - now_s)", "return missing"),),
+        (("_s, self.blocked_until_s - now_s)", "_s, 0.0)"),),
         f"{ASKING}::test_a_quota_of_google_ends_all_passing",
     ),
     Guard(
@@ -102,7 +102,7 @@ SHEETS = (
     ),
     Guard(
         "sheets: a slow body",
-        "sheets/http.py",
+        "sheets/bodies.py",
         (
             (
                 "        if clock() >= end_s:\n            response.close()",
@@ -139,7 +139,7 @@ SHEETS = (
         "store/sheet_views.py",
         (
             (
-                "        read = self._sheets.read(sheet)\n",
+                "        read = sheets.read(sheet)\n",
                 _LATER,
             ),
         ),

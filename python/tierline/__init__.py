@@ -175,8 +175,12 @@ if TYPE_CHECKING:
         reads,
         recover,
     )
-    from tierline.store.sheet_store import SheetsStats, SheetStore, connect_sheets, open_sheets
+    from tierline.store.opening_sheets import connect_sheets, open_sheets
+    from tierline.store.sheet_store import SheetsStats, SheetStore
+    from tierline.store.sheet_transaction import SheetTransaction
     from tierline.store.sheet_views import SheetView
+    from tierline.store.sheet_watch import SheetWatch
+    from tierline.store.writable_sheets import WritableSheetStore
 
 __all__ = [
     "AccessDeniedError",
@@ -198,6 +202,7 @@ __all__ = [
     "CircuitChanged",
     "CommitUnknownError",
     "ConfigurationError",
+    "Conflict",
     "ConflictError",
     "ConnectionError",
     "ConstraintError",
@@ -235,6 +240,7 @@ __all__ = [
     "PoolStats",
     "Query",
     "QueryError",
+    "QueuedConflict",
     "Ran",
     "RateLimitedError",
     "RawQuery",
@@ -251,7 +257,9 @@ __all__ = [
     "Sheet",
     "SheetLayoutError",
     "SheetStore",
+    "SheetTransaction",
     "SheetView",
+    "SheetWatch",
     "SheetsQuota",
     "SheetsStats",
     "Stats",
@@ -259,12 +267,18 @@ __all__ = [
     "Stream",
     "Subscription",
     "Success",
+    "Sync",
+    "SyncPlan",
+    "SyncProgress",
+    "SyncReport",
     "Table",
+    "Take",
     "TierStats",
     "TimeoutError",
     "Transaction",
     "ValidationError",
     "WarmReport",
+    "WritableSheetStore",
     "Write",
     "WriteBehind",
     "WriteBehindStats",
@@ -298,6 +312,7 @@ __all__ = [
     "cross_join",
     "cte",
     "cume_dist",
+    "database_wins",
     "deadline",
     "delete",
     "dense_rank",
@@ -331,6 +346,7 @@ __all__ = [
     "length",
     "like",
     "limit",
+    "manual",
     "matches",
     "max",
     "memory_repository",
@@ -348,6 +364,7 @@ __all__ = [
     "overlaps",
     "page",
     "param",
+    "per_field",
     "percent_rank",
     "project",
     "rank",
@@ -366,10 +383,12 @@ __all__ = [
     "semi_join",
     "set",
     "sheet",
+    "sheet_wins",
     "some",
     "sql",
     "string_agg",
     "sum",
+    "sync",
     "table",
     "then",
     "trunc",

@@ -120,14 +120,14 @@ class World:
         return [
             (int(row[at]), number)
             for number, row in enumerate(values[1:], 2)
-            if isinstance(row[at], int | float)
+            if at < len(row) and isinstance(row[at], int | float)
         ]
 
     def as_rows(self) -> list[list[Any]]:
         """What is there now, by header, sorted."""
         values = self.server.values(self.book)
         places = [values[0].index(name) for name in HEADER]
-        rows = [["" if row[n] is None else row[n] for n in places] for row in values[1:]]
+        rows = [[row[n] if n < len(row) else "" for n in places] for row in values[1:]]
         return sorted((row for row in rows if any(cell != "" for cell in row)), key=repr)
 
 

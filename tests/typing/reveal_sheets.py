@@ -55,3 +55,22 @@ def opening() -> None:
 def telling(error: tl.SheetLayoutError) -> None:
     assert_type(error.problems, tuple[tl.CellProblem, ...])
     assert_type(error.problems[0].row, int)
+
+
+def watching(sheets: tl.SheetStore, environ: dict[str, object]) -> None:
+    def handler(event: tl.Changed[Bird]) -> None:
+        assert_type(event.old, Bird | None)
+        assert_type(event.new, Bird | None)
+
+    watched = sheets.watch(BIRDS, handler, address="https://example.com", known=[])
+    assert_type(watched, tl.Result[tl.SheetWatch[Bird], tl.RepositoryError])
+    seen: list[tl.Changed[Bird]] = []
+    with tl.unwrap(sheets.watch(BIRDS, seen.append, every_s=1, on_error=print)) as watch:
+        assert_type(watch, tl.SheetWatch[Bird])
+        assert_type(watch.rows, list[Bird])
+        assert_type(watch.problems, tuple[tl.CellProblem, ...])
+        assert_type(watch.error, tl.RepositoryError | None)
+        assert_type(watch.is_open, bool)
+        assert_type(watch.wait(1.5), tl.RepositoryError | None)
+    assert_type(sheets.notified(environ), bool)
+    assert_type(sheets.notified({"X-Goog-Channel-ID": "a"}), bool)

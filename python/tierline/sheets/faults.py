@@ -87,7 +87,8 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
                     "Google refuses the credentials' account; share the spreadsheet with its "
                     "address, as an editor for writing"
                     if status == 403
-                    else "Google does not take the credentials; they have expired or are revoked"
+                    else "Google does not take the credentials; they have expired or are revoked, "
+                    "so make new ones"
                 ),
                 "never",
             )
@@ -101,7 +102,10 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
             )
         case 408 | 500 | 502 | 503 | 504:
             return Fault(
-                ConnectionError(f"Google answers with {status}; it is overloaded or unavailable"),
+                ConnectionError(
+                    f"Google answers with {status}; it is overloaded or unavailable, so try again "
+                    "later, or ask for less at once"
+                ),
                 "unsure",
                 wait_s,
             )
@@ -148,6 +152,10 @@ def retry_after_s(header: str | None) -> float | None:
     return float(header.strip())
 
 
+_UNREACHED = "Google cannot be reached; check the network, its proxy and its DNS"
+_UNASKED = "no token could be asked for; check the network, and the key's token_uri"
+
+
 def of_exception(error: Exception) -> Fault:
     """The fault that an exception on the way is.
 
@@ -163,19 +171,19 @@ def of_exception(error: Exception) -> Fault:
         case auth.RefreshError() if not getattr(error, "retryable", False):
             fault = AccessDeniedError(
                 "Google gives no token for the credentials; the key is revoked, its account is "
-                "gone, or this machine's clock is wrong"
+                "gone, or this machine's clock is wrong: set it, or download another key"
             )
             again: Again = "never"
         case auth.GoogleAuthError():
             # Asking for a token has no other effect.
-            fault, again = ConnectionError("no token could be asked for"), "safe"
+            fault, again = ConnectionError(_UNASKED), "safe"
         case http.ConnectTimeout():
-            fault, again = ConnectionError("Google cannot be reached"), "safe"
+            fault, again = ConnectionError(_UNREACHED), "safe"
         case http.ConnectionError() if _never_connected(error):
-            fault, again = ConnectionError("Google cannot be reached"), "safe"
+            fault, again = ConnectionError(_UNREACHED), "safe"
         case http.RequestException() | HTTPError() | OSError():
             # An error of TLS too: it may come after the request was read.
-            fault, again = ConnectionError("the connection to Google broke"), "unsure"
+            fault, again = ConnectionError("the connection to Google broke; try again"), "unsure"
         case _:
             raise error
     fault.__cause__ = error

@@ -17,12 +17,16 @@ from tierline.deadline import remaining_s
 from tierline.errors import (
     AccessDeniedError,
     ConfigurationError,
+    ConnectionError,  # noqa: A004 (the field's word)
     OutcomeUnknownError,
     RepositoryError,
     TimeoutError,  # noqa: A004 (the field's word)
 )
 from tierline.result import Failure, Success
-from tierline.sheets.faults import Fault, of_answer, of_exception, of_page
+from tierline.sheets.background import is_background, is_stopped, rest
+from tierline.sheets.bodies import json_or_fault, whole_body
+from tierline.sheets.circuits import PATIENT_S, Circuits, is_down, place_of
+from tierline.sheets.faults import Fault, of_answer, of_exception
 from tierline.sheets.limiter import MINUTE_S, Kind, Limiter
 from tierline.sheets.marks import Marks
 from tierline.sheets.retrying import pause_s
@@ -72,6 +76,7 @@ class SheetsHttp(gspread.HTTPClient):
         self._clock = clock
         self._sleep = sleep
         self._owns_session = owns_session
+        self._circuits = Circuits(clock)
         self.marks = Marks()
         self.requests = 0
         self.throttled = 0
@@ -153,7 +158,7 @@ class SheetsHttp(gspread.HTTPClient):
         )
         if pause is None:
             return False
-        self._sleep(pause)
+        rest(pause, self._sleep)
         self.retried += 1
         return True
 
@@ -167,52 +172,89 @@ class SheetsHttp(gspread.HTTPClient):
         wants_json: bool = False,
         end_s: float | None = None,
     ) -> Success[Response] | Failure[RepositoryError]:
+        """The answer to a request, or why there is none."""
         if self._read_only and repeat != "read":
             return Failure(
                 AccessDeniedError("the credentials were opened for reading; this request writes")
             )
-        began_s = self._clock()
         end_s = self.end_s() if end_s is None else end_s
+        place = place_of(endpoint)
+        turn = self._circuits.begin(place)
+        if turn == "refused":
+            return Failure(is_down())
+        works: bool | None = None
+        try:
+            answered, works = self._attempts(
+                method, endpoint, repeat, sent, end_s, wants_json=wants_json, once=turn == "probe"
+            )
+        finally:
+            self._circuits.end(place, works=works)
+        return answered
+
+    def _attempts(
+        self,
+        method: str,
+        endpoint: str,
+        repeat: Repeat,
+        sent: dict[str, Any],
+        end_s: float,
+        *,
+        wants_json: bool,
+        once: bool,
+    ) -> tuple[Success[Response] | Failure[RepositoryError], bool | None]:
+        """The answer, and whether Google works; None if that was not seen."""
+        began_s = self._clock()
         kind: Kind | None = None
         if endpoint.startswith("https://sheets."):
             kind = "read" if repeat == "read" else "write"
         attempt = 0
         last: RepositoryError | None = None
+        works: bool | None = None
         while True:
             if not self._waits_its_turn(kind, end_s):
-                return Failure(_late(last, self._clock() - began_s, attempt))
+                return Failure(_late(last, self._clock() - began_s, attempt)), works
             attempt += 1
             self.retried += attempt > 1
+            sent_s = self._clock()
             answered = self._send(method, endpoint, sent, end_s)
             if wants_json and not isinstance(answered, Fault):
-                answered = _json_or_fault(answered)
+                answered = json_or_fault(answered)
             if not isinstance(answered, Fault):
-                return Success(answered)
+                return Success(answered), True
+            now_s = self._clock()
+            works = not isinstance(answered.error, ConnectionError)
+            if not works and now_s >= end_s and now_s - sent_s < PATIENT_S:
+                works = None
             if answered.is_quota and kind is not None:
                 self.throttled += 1
                 wait_s = answered.wait_s or MINUTE_S
                 self._limiter.ran_out(kind, wait_s, projects=answered.is_projects)
             last = answered.error
-            last.attempt, last.elapsed_s = attempt, self._clock() - began_s
+            last.attempt, last.elapsed_s = attempt, now_s - began_s
             pause = pause_s(
                 answered,
                 attempt,
-                end_s - self._clock(),
+                end_s - now_s,
                 random.random(),  # noqa: S311 (spreads retries)
                 may_repeat=repeat != "once",
             )
-            if pause is None:
-                return Failure(_given_up(answered, repeat, is_late=self._clock() >= end_s))
-            self._sleep(pause)
+            if pause is None or (once and works is not True):
+                given_up = _given_up(answered, repeat, is_late=self._clock() >= end_s)
+                return Failure(given_up), works
+            rest(pause, self._sleep)
 
     def _waits_its_turn(self, kind: Kind | None, end_s: float) -> bool:
         """Wait until the quota has room; whether there was time for it."""
-        while kind is not None and (wait_s := self._limiter.wait_s(kind)) > 0:
+        background = is_background()
+        while not is_stopped():
+            wait_s = 0.0 if kind is None else self._limiter.wait_s(kind, background=background)
+            if wait_s <= 0:
+                return self._clock() < end_s
             if self._clock() + wait_s >= end_s:
                 return False
             self.waited_s += wait_s
-            self._sleep(wait_s)
-        return self._clock() < end_s
+            rest(wait_s, self._sleep)
+        return False
 
     def _send(
         self, method: str, endpoint: str, sent: dict[str, Any], end_s: float
@@ -221,7 +263,7 @@ class SheetsHttp(gspread.HTTPClient):
         left_s = max(0.001, end_s - self._clock())
 
         def whole(found: Response, **_: Any) -> Response:
-            return _whole(found, self._clock, end_s)
+            return whole_body(found, self._clock, end_s)
 
         try:
             session: Any = self.session
@@ -241,37 +283,6 @@ class SheetsHttp(gspread.HTTPClient):
         fault = of_answer(response.status_code, response.headers, response.content)
         fault.error.__cause__ = requests.HTTPError(response=response)
         return fault
-
-
-def _whole(response: Response, clock: Callable[[], float], end_s: float) -> Response:
-    """The answer with its body, if that comes in time: a limit of each read is none of all.
-
-    Raises:
-        requests.Timeout: The time was over.
-    """
-    raw: Any = response.raw
-    parts: list[bytes] = []
-    while part := raw.read1(_PART_BYTES, decode_content=True):
-        parts.append(part)
-        if clock() >= end_s:
-            response.close()
-            raise requests.Timeout("the body did not come in time")
-    # What `requests` would have done without `stream=True`.
-    kept: Any = response
-    kept._content, kept._content_consumed = b"".join(parts), True  # noqa: SLF001
-    # Of a whole body this gives the connection back, to be used again.
-    response.close()
-    return response
-
-
-_PART_BYTES = 1 << 20
-
-
-def _json_or_fault(response: Response) -> Response | Fault:
-    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    if content_type == "application/json" or not response.content:
-        return response
-    return of_page(content_type)
 
 
 _READING_POSTS = (":getByDataFilter", ":batchGetByDataFilter", "developerMetadata:search")
@@ -310,7 +321,9 @@ def _given_up(fault: Fault, repeat: Repeat, *, is_late: bool) -> RepositoryError
         return error
     if fault.again != "never" and not fault.is_quota and is_late:
         late = TimeoutError(
-            "Google did not answer in time", stage="deadline", elapsed_s=fault.error.elapsed_s
+            "Google did not answer in time; allow more, or ask for less at once",
+            stage="deadline",
+            elapsed_s=fault.error.elapsed_s,
         )
         late.attempt, late.__cause__ = fault.error.attempt, fault.error
         return late

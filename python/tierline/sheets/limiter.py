@@ -19,6 +19,8 @@ Kind: TypeAlias = Literal["read", "write"]
 MINUTE_S = 60.0
 """After which all of a quota is there again, whichever minute Google counts."""
 _BURST_SHARE = 6
+RESERVE = 0.5
+"""The share of a bucket's burst that what is asked in the background leaves there."""
 
 
 class SheetsQuota(msgspec.Struct, frozen=True):
@@ -70,11 +72,24 @@ def bucket_of(quota: float) -> Bucket:
     return Bucket(burst, max(quota - burst, quota / 2 if quota < 2 else 1.0) / MINUTE_S)
 
 
+def needed(bucket: Bucket, *, background: bool) -> float:
+    """The tokens that must be there for a turn, which takes one.
+
+    So whoever waits for an answer finds a share of the burst, and goes first while it is empty.
+    """
+    return 1 + min(bucket.burst - 1, bucket.burst * RESERVE) if background else 1.0
+
+
 class Limiter(Protocol):
     """Says when the next request may go."""
 
-    def wait_s(self, kind: Kind) -> float:
-        """Take a turn and answer 0, or answer how many seconds to wait before asking again."""
+    def wait_s(self, kind: Kind, *, background: bool = False) -> float:
+        """Take a turn and answer 0, or answer how many seconds to wait before asking again.
+
+        Args:
+            kind: Which quota.
+            background: Whether nobody waits for the answer, so that others go first.
+        """
         ...
 
     def ran_out(self, kind: Kind, for_s: float, *, projects: bool = False) -> None:
@@ -97,12 +112,12 @@ class LocalLimiter:
             for kind in ("read", "write")
         }
 
-    def wait_s(self, kind: Kind) -> float:
+    def wait_s(self, kind: Kind, *, background: bool = False) -> float:
         """As `Limiter.wait_s`."""
         now_s = self._clock()
         with self._lock:
             levels = self._buckets[kind]
-            wait_s = max(level.wait_s(now_s) for level in levels)
+            wait_s = max(level.wait_s(now_s, background=background) for level in levels)
             if wait_s <= 0:
                 for level in levels:
                     level.take()
@@ -136,12 +151,12 @@ class _Level:
         self.at_s: float | None = None
         self.blocked_until_s = 0.0
 
-    def wait_s(self, now_s: float) -> float:
+    def wait_s(self, now_s: float, *, background: bool = False) -> float:
         since_s = 0.0 if self.at_s is None else max(0.0, now_s - self.at_s)
         self.tokens = min(self.bucket.burst, self.tokens + since_s * self.bucket.rate_per_s)
         self.at_s = now_s
-        missing = 0.0 if self.tokens >= 1 else (1 - self.tokens) / self.bucket.rate_per_s
-        return max(missing, self.blocked_until_s - now_s)
+        missing = max(0.0, needed(self.bucket, background=background) - self.tokens)
+        return max(missing / self.bucket.rate_per_s, self.blocked_until_s - now_s)
 
     def take(self) -> None:
         self.tokens -= 1

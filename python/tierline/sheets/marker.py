@@ -336,9 +336,14 @@ def _resolved(batch: _Batch, end_s: float) -> bool | None:
 
 
 def _sheet_id(requests: Sequence[Mapping[str, Any]]) -> int:
-    """The first worksheet that requests name and do not make themselves, so one that is there."""
-    made = {one for request in requests if "addSheet" in request for one in _sheet_ids(request)}
-    return next((one for one in _sheet_ids(list(requests)) if one not in made), 0)
+    """The first worksheet that requests name and neither make nor delete: one that stays."""
+    passing = {
+        one
+        for request in requests
+        if "addSheet" in request or "deleteSheet" in request
+        for one in _sheet_ids(request)
+    }
+    return next((one for one in _sheet_ids(list(requests)) if one not in passing), 0)
 
 
 def _sheet_ids(value: Any) -> Iterator[int]:

@@ -12,7 +12,7 @@ import binascii
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -29,7 +29,11 @@ CellReader: TypeAlias = Callable[[Cell], Any]
 EXACT_MAX = 999_999_999_999_999
 """The largest integer that a spreadsheet shows whole: fifteen digits."""
 
-_DATES = ("DATE", "TIME", "DATE_TIME")
+DATE_FORMATS = frozenset(("DATE", "TIME", "DATE_TIME"))
+"""Formats that show a number as a moment."""
+
+DAY_FORMATS = frozenset(("DATE", "DATE_TIME"))
+"""Those of them that show a day."""
 
 
 class UnfitCellError(Exception):
@@ -45,7 +49,7 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
         computed: Whether formulas are expected there.
     """
     convert = _converter(column, zone)
-    empty = None if column.nullable else _empty(column)
+    empty = None if column.nullable else value_when_empty(column)
     may_be_empty = column.nullable or empty is not None
 
     def read(cell: Cell) -> Any:
@@ -67,8 +71,8 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
     return read
 
 
-def _empty(column: Column) -> str | bytes | None:
-    """The value of an empty cell; None if it has none."""
+def value_when_empty(column: Column) -> str | bytes | None:
+    """The value of an empty cell where None is not allowed; None if it has none."""
     if column.type.wire == "bytea":
         return b""
     has_empty = column.type.choices is None or "" in column.type.choices
@@ -103,7 +107,7 @@ def _what(value: CellValue, cell: Cell) -> str:
     if value.stringValue is not None:
         return f"the text {value.stringValue!r:.60}"
     shown = f"{value.numberValue:.15g}"
-    if cell.format_type in _DATES:
+    if cell.format_type in DATE_FORMATS:
         return f"the number {shown} that is shown as a {cell.format_type.lower().replace('_', ' ')}"
     return f"the number {shown}"
 
@@ -118,7 +122,7 @@ def _text(value: CellValue, cell: Cell) -> str:
     if value.boolValue is not None:
         return "TRUE" if value.boolValue else "FALSE"
     number = value.numberValue
-    if number is None or cell.format_type in _DATES:
+    if number is None or cell.format_type in DATE_FORMATS:
         raise _unfit(value, cell, "a text; format the column as plain text")
     if number.is_integer():
         if abs(number) > EXACT_MAX:
@@ -141,7 +145,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 def _integer(value: CellValue, cell: Cell) -> int:
     number = value.numberValue
-    if number is not None and cell.format_type not in _DATES and number.is_integer():
+    if number is not None and cell.format_type not in DATE_FORMATS and number.is_integer():
         if abs(number) > EXACT_MAX:
             raise _unfit(
                 value, cell, "exact: over 15 digits the last are lost, so keep it as plain text"
@@ -154,7 +158,7 @@ def _integer(value: CellValue, cell: Cell) -> int:
 
 
 def _float(value: CellValue, cell: Cell) -> float:
-    if value.numberValue is None or cell.format_type in _DATES:
+    if value.numberValue is None or cell.format_type in DATE_FORMATS:
         raise _unfit(
             value, cell, "a number; type it as the spreadsheet's locale has it, or clear the format"
         )
@@ -165,7 +169,7 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1
 
 
 def _decimal(value: CellValue, cell: Cell) -> Decimal:
-    if value.numberValue is not None and cell.format_type not in _DATES:
+    if value.numberValue is not None and cell.format_type not in DATE_FORMATS:
         # A spreadsheet's numbers have fifteen digits that count.
         return Decimal(f"{value.numberValue:.15g}")
     text = (value.stringValue or "").strip()
@@ -225,7 +229,7 @@ def _date(value: CellValue, cell: Cell) -> dt.date:
             return dt.date.fromisoformat(value.stringValue.strip())
         except ValueError:
             raise _unfit(value, cell, wanted) from None
-    found = _shown_moment(value, cell, ("DATE", "DATE_TIME"))
+    found = _shown_moment(value, cell, DAY_FORMATS)
     if found is None or found.time() != dt.time(0):
         raise _unfit(value, cell, wanted)
     return found.date()
@@ -267,7 +271,7 @@ def _moment(value: CellValue, cell: Cell, zone: ZoneInfo | None) -> dt.datetime:
         except ValueError:
             raise _unfit(value, cell, wanted) from None
     else:
-        found = _shown_moment(value, cell, ("DATE", "DATE_TIME"))
+        found = _shown_moment(value, cell, DAY_FORMATS)
     if found is not None and zone is not None:
         found = instant_of(found, zone) if found.tzinfo is None else found.astimezone(dt.UTC)
     if found is None or (zone is None and found.tzinfo is not None):
@@ -275,7 +279,7 @@ def _moment(value: CellValue, cell: Cell, zone: ZoneInfo | None) -> dt.datetime:
     return found
 
 
-def _shown_moment(value: CellValue, cell: Cell, formats: tuple[str, ...]) -> dt.datetime | None:
+def _shown_moment(value: CellValue, cell: Cell, formats: Collection[str]) -> dt.datetime | None:
     """The moment of a number that is shown as one; of others it would be a guess."""
     if value.numberValue is None or cell.format_type not in formats:
         return None

@@ -33,6 +33,12 @@ def moment_of(number: float) -> dt.datetime | None:
         return None
 
 
+def day_of(number: float) -> dt.date | None:
+    """The day of a serial number that is a whole day; None of any other."""
+    moment = moment_of(number)
+    return moment.date() if moment is not None and moment.time() == dt.time(0) else None
+
+
 def span_of(number: float) -> dt.timedelta:
     """A number of days as a span of time, to the microsecond.
 

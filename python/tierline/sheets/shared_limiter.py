@@ -14,19 +14,21 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tierline.errors import ConfigurationError
-from tierline.sheets.limiter import Kind, LocalLimiter, SheetsQuota, bucket_of
+from tierline.sheets.limiter import RESERVE, Kind, LocalLimiter, SheetsQuota, bucket_of
 
 _TIMEOUT_S = 0.5
 _KEPT_S = 300
 
 # KEYS: one a bucket. ARGV: for each its burst and its tokens a second; then, to block instead of
-# taking, the milliseconds and which bucket; then the seconds that keys are kept.
+# taking, the milliseconds and which bucket; then the seconds that keys are kept, and the share of
+# the burst that is to be left (see `needed`).
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local blocks = tonumber(ARGV[2 * #KEYS + 1])
 local blocked_key = tonumber(ARGV[2 * #KEYS + 2])
 local kept = tonumber(ARGV[2 * #KEYS + 3])
+local reserve = tonumber(ARGV[2 * #KEYS + 4])
 local wait = 0
 local levels = {}
 for i, key in ipairs(KEYS) do
@@ -37,7 +39,8 @@ for i, key in ipairs(KEYS) do
   tokens = math.min(burst, tokens + math.max(0, now - at) * rate / 1000)
   if blocks > 0 and i == blocked_key then blocked = math.max(blocked, now + blocks) end
   levels[i] = {tokens, blocked}
-  if tokens < 1 then wait = math.max(wait, (1 - tokens) * 1000 / rate) end
+  local needed = 1 + math.min(burst - 1, burst * reserve)
+  if tokens < needed then wait = math.max(wait, (needed - tokens) * 1000 / rate) end
   wait = math.max(wait, blocked - now)
 end
 for i, key in ipairs(KEYS) do
@@ -93,16 +96,16 @@ class SharedLimiter:
                 for number in (bucket.burst, bucket.rate_per_s)
             ]
 
-    def wait_s(self, kind: Kind) -> float:
+    def wait_s(self, kind: Kind, *, background: bool = False) -> float:
         """As `Limiter.wait_s`."""
         try:
-            wait_s = self._run(kind) / 1000
+            wait_s = self._run(kind, reserve=RESERVE if background else 0.0) / 1000
         except redis.RedisError:
             if self._is_shared:
                 # What there is of a burst may have been used together.
                 self._is_shared = False
                 self._local.empty()
-            return self._local.wait_s(kind)
+            return self._local.wait_s(kind, background=background)
         self._is_shared = True
         return wait_s
 
@@ -118,10 +121,12 @@ class SharedLimiter:
         """Close the connections to Redis."""
         self._client.close()
 
-    def _run(self, kind: Kind, *, blocks_s: float = 0.0, bucket: int = 0) -> int:
+    def _run(
+        self, kind: Kind, *, blocks_s: float = 0.0, bucket: int = 0, reserve: float = 0.0
+    ) -> int:
         kept_s = _KEPT_S + math.ceil(blocks_s)
         answered: Any = self._script(
             keys=self._keys[kind],
-            args=[*self._buckets[kind], int(blocks_s * 1000), bucket, kept_s],
+            args=[*self._buckets[kind], int(blocks_s * 1000), bucket, kept_s, reserve],
         )
         return int(answered)

@@ -46,7 +46,8 @@ class Leftovers:
     def add(self, spreadsheet: str, sheet_ids: Sequence[int]) -> None:
         """They may be deleted."""
         with self._lock:
-            self._ids.setdefault(spreadsheet, []).extend(sheet_ids)
+            if sheet_ids:
+                self._ids.setdefault(spreadsheet, []).extend(sheet_ids)
 
     def take(self, spreadsheet: str) -> list[int]:
         """Those of a spreadsheet, which nobody else is given."""
@@ -99,7 +100,7 @@ class Sheets:
         for spreadsheet, wanted in titles.items():
             answered = self._book(spreadsheet, wanted)
             if isinstance(answered, Failure):
-                return self._explained(answered, spreadsheet, sheets)
+                return self.explained(answered, spreadsheet, sheets)
             books[spreadsheet] = answered.unwrap()
         try:
             return Success([snapshot(sheet, books[sheet.spreadsheet]) for sheet in sheets])
@@ -124,12 +125,13 @@ class Sheets:
         except msgspec.DecodeError as error:
             return Failure(_unreadable(error))
 
-    def _explained(
+    def explained(
         self,
         failed: Failure[RepositoryError],
         spreadsheet: str,
         sheets: Sequence[Sheet[Any, Any]],
     ) -> Failure[RepositoryError]:
+        """A failed read of worksheets, which says of a missing one that it is."""
         error = failed.failure()
         own = [sheet for sheet in sheets if sheet.spreadsheet == spreadsheet]
         if isinstance(error, QueryError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from decimal import Decimal
+from itertools import compress, zip_longest
 from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,10 +14,11 @@ import msgspec
 from tierline.entity import Sheet
 from tierline.errors import CellProblem, SheetLayoutError
 from tierline.query.evaluate.zones import zone as zone_named
-from tierline.sheets.grid import Book, Cell, GridRange, Row, Worksheet, cell_name
+from tierline.sheets.grid import Book, Cell, CellValue, GridRange, Row, Worksheet, cell_name
 from tierline.sheets.layout import Layout, bind
 from tierline.sheets.marks import PREFIX
 from tierline.sheets.reading_cells import CellReader, UnfitCellError, cell_reader
+from tierline.sheets.reading_columns import ColumnReader, column_reader, is_plain, values_of
 
 T = TypeVar("T")
 
@@ -152,74 +154,135 @@ def _merged(
 def _rows(
     sheet: Sheet[T, Any], data: list[Row], layout: Layout, zone: ZoneInfo
 ) -> tuple[list[T], list[int], list[CellProblem]]:
-    readers = [
-        (place, column.name, cell_reader(column, zone, computed=column.field in sheet.computed))
-        for column, place in zip(sheet.columns, layout.columns, strict=True)
-    ]
-    read: list[dict[str, Any]] = []
-    numbers: list[int] = []
+    ones: list[CellReader] = []
+    manys: list[ColumnReader] = []
+    for column in sheet.columns:
+        computed = column.field in sheet.computed
+        ones.append(cell_reader(column, zone, computed=computed))
+        manys.append(column_reader(column, ones[-1], computed=computed))
+    table = _Table([[] for _ in ones], [])
     problems: list[CellProblem] = []
-    for number, row in enumerate(data[sheet.header_row :], sheet.header_row):
-        cells = row.values
-        width = len(cells)
-        try:
-            values = {
-                name: reader(cells[place] if place < width else _EMPTY)
-                for place, name, reader in readers
-            }
-        except UnfitCellError:
-            if not _is_blank(cells, layout):
-                problems += _unfit(sheet, readers, cells, number)
-            continue
-        if not cells or _is_blank(cells, layout):
-            continue
-        read.append(values)
-        numbers.append(number + 1)
-    rows, kept, unfit = _entities(sheet, read, numbers, layout)
+    for first in range(sheet.header_row, len(data), _BLOCK_ROWS):
+        block = _block(data[first : first + _BLOCK_ROWS], first + 1, layout)
+        read = _read_columns(block, manys)
+        if read is None:
+            read, unfit = _read_cells(sheet, block, ones, layout)
+            problems += unfit
+        for whole, more in zip(table.columns, read.columns, strict=True):
+            whole.extend(more)
+        table.numbers.extend(read.numbers)
+    rows, kept, unfit = _entities(sheet, table, layout)
     rows, kept, twice = _only_once(sheet, rows, kept, layout)
     return rows, kept, sorted([*problems, *unfit, *twice], key=lambda one: one.row)
 
 
+_BLOCK_ROWS = 512
+"""Rows read together: a processor's cache holds their cells while column after column is read."""
+
 _EMPTY = Cell()
 
 
-def _is_blank(cells: list[Cell], layout: Layout) -> bool:
-    """Whether a row has nothing in the table's columns: people leave such rows between others."""
-    width = len(cells)
-    return all(place >= width or (cells[place].effectiveValue is None) for place in layout.columns)
+class _Table(NamedTuple):
+    """Values in the order of the table's columns, and the row of each, counted from 1."""
+
+    columns: list[list[Any]]
+    numbers: list[int]
+
+
+class _Block(NamedTuple):
+    """Some rows: the cells of each of the table's columns, what they are worth, and the rows."""
+
+    columns: list[tuple[Cell, ...]]
+    values: list[list[CellValue | None]]
+    numbers: list[int]
+
+
+def _block(rows: list[Row], number: int, layout: Layout) -> _Block:
+    """Rows of which the first has this number, without those that are blank.
+
+    Blank is what has nothing in the table's columns: people leave such rows between others.
+    """
+    grid = list(zip_longest(*[row.values for row in rows], fillvalue=_EMPTY))
+    nothing = (_EMPTY,) * len(rows)
+    columns = [grid[place] if place < len(grid) else nothing for place in layout.columns]
+    values = [values_of(column) for column in columns]
+    numbers = list(range(number, number + len(rows)))
+    if any(map(all, values)):
+        return _Block(columns, values, numbers)
+    filled = [any(row) for row in zip(*values, strict=True)]
+    return _Block(
+        [tuple(compress(column, filled)) for column in columns],
+        [list(compress(column, filled)) for column in values],
+        list(compress(numbers, filled)),
+    )
+
+
+def _read_columns(block: _Block, readers: list[ColumnReader]) -> _Table | None:
+    """The values of rows that all fit; None if one does not."""
+    columns: list[list[Any]] = []
+    for reader, cells, values in zip(readers, block.columns, block.values, strict=True):
+        read = reader(cells, values)
+        if read is None:
+            return None
+        columns.append(read)
+    return _Table(columns, block.numbers)
+
+
+def _read_cells(
+    sheet: Sheet[Any, Any], block: _Block, readers: list[CellReader], layout: Layout
+) -> tuple[_Table, list[CellProblem]]:
+    """The values of the rows that fit, and what is wrong with the cells of the others."""
+    read: list[list[Any]] = []
+    numbers: list[int] = []
+    problems: list[CellProblem] = []
+    for number, cells in zip(block.numbers, zip(*block.columns, strict=True), strict=True):
+        try:
+            read.append([reader(cell) for reader, cell in zip(readers, cells, strict=True)])
+            numbers.append(number)
+        except UnfitCellError:
+            problems += _unfit(sheet, readers, cells, number, layout)
+    columns = list(map(list[Any], zip(*read, strict=True))) if read else [[] for _ in readers]
+    return _Table(columns, numbers), problems
 
 
 def _unfit(
     sheet: Sheet[Any, Any],
-    readers: list[tuple[int, str, CellReader]],
-    cells: list[Cell],
-    row: int,
+    readers: list[CellReader],
+    cells: tuple[Cell, ...],
+    number: int,
+    layout: Layout,
 ) -> list[CellProblem]:
     problems: list[CellProblem] = []
-    for place, name, reader in readers:
+    for column, place, reader, cell in zip(
+        sheet.columns, layout.columns, readers, cells, strict=True
+    ):
         try:
-            reader(cells[place] if place < len(cells) else _EMPTY)
+            reader(cell)
         except UnfitCellError as unfit:
-            header = sheet.header_of(sheet.column(name).field)
-            problems.append(CellProblem(cell_name(row, place), header, str(unfit)))
+            header = sheet.header_of(column.field)
+            problems.append(CellProblem(cell_name(number - 1, place), header, str(unfit)))
     return problems
 
 
 def _entities(
-    sheet: Sheet[T, Any], read: list[dict[str, Any]], numbers: list[int], layout: Layout
+    sheet: Sheet[T, Any], table: _Table, layout: Layout
 ) -> tuple[list[T], list[int], list[CellProblem]]:
     """The entities; the rules of the fields' types are checked here."""
+    if is_plain(sheet):
+        return list(map(sheet.entity, *table.columns)), table.numbers, []
+    names = [column.name for column in sheet.columns]
+    read = [dict(zip(names, values, strict=True)) for values in zip(*table.columns, strict=True)]
     try:
         kind: Any = list[sheet.entity]  # type: ignore[name-defined]
         made: list[T] = msgspec.convert(read, kind, builtin_types=KEPT)
     except msgspec.ValidationError:
         pass
     else:
-        return made, numbers, []
+        return made, table.numbers, []
     rows: list[T] = []
     kept: list[int] = []
     problems: list[CellProblem] = []
-    for values, number in zip(read, numbers, strict=True):
+    for values, number in zip(read, table.numbers, strict=True):
         try:
             rows.append(msgspec.convert(values, sheet.entity, builtin_types=KEPT))
             kept.append(number)

@@ -209,7 +209,7 @@ def _batched(
 ) -> Result[Book, RepositoryError]:
     """Send a batch that deletes the copies of those before it, too; what it shows."""
     old = sheets.leftovers.take(spreadsheet)
-    sent = [*_deletions(old), *requests]
+    sent = [*requests, *_deletions(old)]
     answered = send_batch(sheets.http, spreadsheet, sent, op_id=name, response_ranges=ranges)
     if old and isinstance(answered, Failure) and isinstance(answered.failure(), QueryError):
         # People may have deleted them: the batch by itself says whether it was that.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from tierline.entity import Sheet
 from tierline.errors import RepositoryError
@@ -13,7 +13,16 @@ from tierline.query.evaluate import evaluate
 from tierline.query.evaluate.tables import tables_of
 from tierline.result import Failure, Result, Success
 from tierline.store.failures import about
-from tierline.store.sheet_views import SheetViews
+
+
+class Reads(Protocol):
+    """Reads the rows of worksheets."""
+
+    def __call__(
+        self, sheets: Sequence[Sheet[Any, Any]], /, *, fresh: bool
+    ) -> Result[list[list[Any]], RepositoryError]:
+        """The rows of each."""
+        ...
 
 
 def sheets_of(query: Query[Any]) -> tuple[Sheet[Any, Any], ...]:
@@ -34,7 +43,7 @@ def sheets_of(query: Query[Any]) -> tuple[Sheet[Any, Any], ...]:
 
 
 def rows_of_sheets(
-    views: SheetViews,
+    read_rows: Reads,
     query: Query[Any],
     sheets: tuple[Sheet[Any, Any], ...],
     operation: str,
@@ -49,10 +58,10 @@ def rows_of_sheets(
             evaluated in memory.
     """
     asked = bound(query, parameters)
-    read = views.get_all(sheets, fresh=fresh)
+    read = read_rows(sheets, fresh=fresh)
     if isinstance(read, Failure):
         return Failure(about(read.failure(), operation, query.table))
-    rows = {sheet: found.rows for sheet, found in zip(sheets, read.unwrap(), strict=True)}
+    rows = dict(zip(sheets, read.unwrap(), strict=True))
     answered = evaluate(asked, rows)
     if isinstance(answered, Failure):
         return Failure(about(answered.failure(), operation, query.table))

@@ -22,6 +22,7 @@ from tierline.errors import (
     late_load,
 )
 from tierline.result import Failure, Result, Success, collect
+from tierline.sheets.background import in_background
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, strictly
 
@@ -84,11 +85,27 @@ class SheetViews:
 
     def __init__(self, sheets: Sheets, strategy: ReadThrough | None) -> None:
         self._sheets = sheets
+        # Nobody who waits for an answer is to join a read that lets others go first.
+        self._background = Sheets(sheets.http, join_s=0)
         self._strategy = strategy
         self._kept: dict[Sheet[Any, Any], Kept] = {}
         self._locks: dict[Sheet[Any, Any], threading.Lock] = {}
         self._retry_at_s: dict[Sheet[Any, Any], float] = {}
+        self._writes: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def forget(self, sheet: Sheet[Any, Any]) -> None:
+        """Its spreadsheet was written: what was read before, or began to be, is kept no longer."""
+        with self._lock:
+            book = sheet.spreadsheet
+            self._writes[book] = self._writes.get(book, 0) + 1
+            self._kept = {one: kept for one, kept in self._kept.items() if one.spreadsheet != book}
+
+    def _keep(self, sheet: Sheet[Any, Any], kept: Kept, writes: int) -> None:
+        """Keep it, unless a write came in between."""
+        with self._lock:
+            if self._writes.get(sheet.spreadsheet, 0) == writes:
+                self._kept[sheet] = kept
 
     def get(self, sheet: Sheet[Any, Any], *, fresh: bool) -> Result[Kept, RepositoryError]:
         """The worksheet, as fresh as the strategy says."""
@@ -163,23 +180,28 @@ class SheetViews:
         if may_stand_in and time.monotonic() < self._retry_at_s.get(sheet, 0.0):
             assert kept is not None
             return Success(kept)
+        writes = self._writes.get(sheet.spreadsheet, 0)
         answered = self._read(sheet, kept)
         if isinstance(answered, Success):
-            self._kept[sheet] = answered.unwrap()
+            self._keep(sheet, answered.unwrap(), writes)
             return answered
         error = answered.failure()
         if kept is None or not may_stand_in or not isinstance(error, _PASSING):
             return answered
         self._retry_at_s[sheet] = time.monotonic() + strategy.retry_s
-        self._kept[sheet] = stale = kept._replace(why=error)
+        stale = kept._replace(why=error)
+        self._keep(sheet, stale, writes)
         return Success(stale)
 
-    def _read(self, sheet: Sheet[Any, Any], kept: Kept | None) -> Result[Kept, RepositoryError]:
+    def _read(
+        self, sheet: Sheet[Any, Any], kept: Kept | None, sheets: Sheets | None = None
+    ) -> Result[Kept, RepositoryError]:
+        sheets = sheets or self._sheets
         version: str | None = None
         at_s = time.monotonic()
         if self._strategy is not None:
             # Asked for before the cells: whatever changes in between is read again the next time.
-            told = self._sheets.version(sheet.spreadsheet)
+            told = sheets.version(sheet.spreadsheet)
             if isinstance(told, Success):
                 version = told.unwrap()
                 if kept is not None and version == kept.version:
@@ -188,7 +210,7 @@ class SheetViews:
                 return told
             # Without Drive's API the cells are read each time.
         at_s = time.monotonic()
-        read = self._sheets.read(sheet)
+        read = sheets.read(sheet)
         return read if isinstance(read, Failure) else Success(Kept(read.unwrap(), version, at_s))
 
     def _revalidate(self, sheet: Sheet[Any, Any], kept: Kept) -> None:
@@ -200,17 +222,19 @@ class SheetViews:
             if not lock.acquire(blocking=False):
                 return
 
+        writes = self._writes.get(sheet.spreadsheet, 0)
+
         def run() -> None:
             try:
-                with deadline(_REVALIDATION_S):
-                    answered = self._read(sheet, kept)
+                with deadline(_REVALIDATION_S), in_background():
+                    answered = self._read(sheet, kept, self._background)
                 if isinstance(answered, Success):
-                    self._kept[sheet] = answered.unwrap()
+                    self._keep(sheet, answered.unwrap(), writes)
                     return
                 strategy = self._strategy
                 retry_s = 0.0 if strategy is None else strategy.retry_s
                 self._retry_at_s[sheet] = time.monotonic() + retry_s
-                self._kept[sheet] = kept._replace(why=answered.failure())
+                self._keep(sheet, kept._replace(why=answered.failure()), writes)
             finally:
                 lock.release()
 

@@ -101,9 +101,7 @@ def write_database(
         if isinstance(restored, Failure):
             return restored
         changed.append((restored.unwrap(), _values(table, dict(insert.cells))))
-    changed += [
-        (side.entities[one.id], _values(table, dict(one.cells))) for one in changes.updates
-    ]
+    changed += [(side.entities[one.id], _values(table, dict(one.cells))) for one in changes.updates]
     for failed in (
         rows.create_many(new) if new else None,
         _update(rows, changed),

@@ -17,7 +17,9 @@ from tierline.sync.pair import Sync
 from tierline.sync.sheet_side import SheetSide, fence_of
 
 
-def moves_fence(sync: Sync[Any, Any], side: SheetSide, old: Sequence[str], new: str) -> list[Request]:
+def moves_fence(
+    sync: Sync[Any, Any], side: SheetSide, old: Sequence[str], new: str
+) -> list[Request]:
     """The requests that take markers away and put another in place; they fail where one is gone."""
     sheet = sync.sheet
     key = [column.name for column in sheet.columns].index(sheet.key[0])

@@ -155,8 +155,7 @@ def performed(
     if sheets.http.read_only:
         return Failure(
             AccessDeniedError(
-                "the sheets were opened for reading; open them with "
-                "tl.open_sheets(…, read_only=False)",
+                "the sheets were opened for reading; open them with tl.open_sheets(…, write=True)",
                 operation="sync",
             )
         )
@@ -191,9 +190,7 @@ def performed(
 class _Run:
     """One call, which holds the lock of its pair."""
 
-    def __init__(
-        self, store: SyncStore, sheets: Sheets, sync: Sync[Any, Any], tell: Tell
-    ) -> None:
+    def __init__(self, store: SyncStore, sheets: Sheets, sync: Sync[Any, Any], tell: Tell) -> None:
         self._store = store
         self._sheets = sheets
         self._sync = sync
@@ -236,18 +233,10 @@ class _Run:
     def _ready(self, *, resync: bool) -> Success[_Ready] | Failure[RepositoryError]:
         """What both know, once nothing is on its way to the sheet."""
         for _ in range(TRIES_MAX):
-            found = self._known()
-            if isinstance(found, Failure):
-                return found
-            known = found.unwrap()
-            if wrong := _wrong_mapping(self._sync, known, resync=resync):
-                return Failure(wrong)
-            read = _read(self._sheets, self._sync, self._tell)
-            if isinstance(read, Failure):
-                return read
-            side = read.unwrap()
-            if lost := _lost_base(self._sync, known, side, resync=resync):
-                return Failure(lost)
+            looked = self._looked(resync=resync)
+            if isinstance(looked, Failure):
+                return looked
+            known, side = looked.unwrap()
             if known is not None and known.operation is not None:
                 over = self._recover(known.operation, side)
                 if isinstance(over, Failure):
@@ -262,6 +251,21 @@ class _Run:
                 side = planted.unwrap()
             return Success(_Ready(known, side))
         return Failure(overtaken())
+
+    def _looked(self, *, resync: bool) -> Success[_Ready] | Failure[RepositoryError]:
+        """What is known of the pair, and then the sheet."""
+        found = self._known()
+        if isinstance(found, Failure):
+            return found
+        known = found.unwrap()
+        if wrong := _wrong_mapping(self._sync, known, resync=resync):
+            return Failure(wrong)
+        read = _read(self._sheets, self._sync, self._tell)
+        if isinstance(read, Failure):
+            return read
+        if lost := _lost_base(self._sync, known, read.unwrap(), resync=resync):
+            return Failure(lost)
+        return Success(_Ready(known, read.unwrap()))
 
     def _known(self) -> Success[KnownPair | None] | Failure[RepositoryError]:
         found = _known(self._store, self._sync)
@@ -285,7 +289,9 @@ class _Run:
         over = self._end(sent, landed=became == "landed")
         return over if isinstance(over, Failure) else Success(True)
 
-    def _transact(self, ready: _Ready, *, resync: bool) -> Success[_Made] | Failure[RepositoryError]:
+    def _transact(
+        self, ready: _Ready, *, resync: bool
+    ) -> Success[_Made] | Failure[RepositoryError]:
         """The first step: what the database gets, and what is noted for the sheet."""
         sync, side = self._sync, ready.side
 
@@ -303,7 +309,9 @@ class _Run:
                 return ids
             sent = operation(made, id=fence_of(sync.id, secrets.token_hex(6)), after=side.marker)
             database: RunsStatements = tx.database
-            count = sum(map(len, (made.database.inserts, made.database.updates, made.database.deletes)))
+            count = sum(
+                map(len, (made.database.inserts, made.database.updates, made.database.deletes))
+            )
             self._tell(SyncProgress("write table", count))
             failed = together(
                 lambda: claim(database, sync, ready.generation),
@@ -380,9 +388,7 @@ def _read(
     """The worksheet and its markers, as they were at one moment."""
     book = sheets.book(sync.sheet.spreadsheet, [sync.sheet.worksheet])
     if isinstance(book, Failure):
-        # Another way to ask says what is missing.
-        told = sheets.read(sync.sheet) if isinstance(book.failure(), QueryError) else book
-        return told if isinstance(told, Failure) else book
+        return sheets.explained(book, sync.sheet.spreadsheet, [sync.sheet])
     try:
         side = sheet_side(sync, book.unwrap())
     except RepositoryError as error:

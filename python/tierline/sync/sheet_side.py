@@ -192,9 +192,7 @@ _OLD: Any = object()
 """What stands in a cell that is not written, and so is not told."""
 
 
-def task_of(
-    sync: Sync[Any, Any], side: SheetSide, plan: Plan, ids: Mapping[int, str]
-) -> Task:
+def task_of(sync: Sync[Any, Any], side: SheetSide, plan: Plan, ids: Mapping[int, str]) -> Task:
     """What a plan does in the sheet.
 
     Args:
@@ -214,14 +212,10 @@ def task_of(
         for birth in plan.births
     ]
     updates = [
-        Target(
-            one.at, _identity(sheet, one.id), changed=_updated(sheet, one.at, dict(one.cells))
-        )
+        Target(one.at, _identity(sheet, one.id), changed=_updated(sheet, one.at, dict(one.cells)))
         for one in plan.sheet.updates
     ]
-    deletes = [
-        Target(one.at, _identity(sheet, one.id), removed=True) for one in plan.sheet.deletes
-    ]
+    deletes = [Target(one.at, _identity(sheet, one.id), removed=True) for one in plan.sheet.deletes]
     created = [
         _values(sheet, {**_key_cells(sheet, one.id), **one.cells}) for one in plan.sheet.inserts
     ]
@@ -246,9 +240,7 @@ def _part(column: Column, cell: Any) -> Any:
 def _key_cells(sheet: Sheet[Any, Any], id_: str) -> dict[str, Canonical]:
     columns = sheet.key_columns
     cells = [id_] if len(columns) == 1 else msgspec.json.decode(id_)
-    return {
-        column.field: _part(column, cell) for column, cell in zip(columns, cells, strict=True)
-    }
+    return {column.field: _part(column, cell) for column, cell in zip(columns, cells, strict=True)}
 
 
 def _identity(sheet: Sheet[Any, Any], id_: str) -> tuple[Any, ...]:
@@ -278,4 +270,3 @@ def wire(column: Column, cell: Canonical) -> Any:
     if column.type.wire == "jsonb":
         return str(cell).encode()
     return value_of(column, cell)
-

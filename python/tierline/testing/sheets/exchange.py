@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tierline.testing.sheets.errors import ApiError, Json, invalid, invalid_field
 from tierline.testing.sheets.masks import as_object
+from tierline.testing.sheets.renderings import Renderings
 
 
 class Request(NamedTuple):
@@ -77,29 +79,56 @@ class Reply(NamedTuple):
         body: The bytes, of what is no JSON.
         content_type: What they are.
         headers: Further headers.
-        document: The JSON instead of bytes. It is written after the server's lock is given back,
-            so that a large answer does not keep others waiting.
+        document: The JSON instead of bytes, or what makes it of values that never change. It is
+            written after the server's lock is given back, so that a large answer does not keep
+            others waiting.
+        source: The frozen value that, with the request, is all that the document depends on: so
+            the same bytes may be sent again. None where there is more.
+        zip: The body in gzip, where that is kept too.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json; charset=UTF-8"
     headers: tuple[tuple[str, str], ...] = ()
-    document: Json | None = None
+    document: Json | Callable[[], Json] | None = None
+    source: object = None
+    zip: Callable[[], bytes] | None = None
 
-    def written(self, *, compact: bool) -> Reply:
-        """With the bytes of its document: indented as Google indents it, or in one line."""
-        if self.document is None:
+    def written(self, request: Request, user: str, kept: Renderings) -> Reply:
+        """With the bytes of its document: indented as Google indents it, or in one line.
+
+        Args:
+            request: What is answered.
+            user: Who asked.
+            kept: Bytes that were written before.
+        """
+        document = self.document
+        if document is None:
             return self
-        body = msgspec.json.encode(self.document)
-        if not compact:
-            body = msgspec.json.format(body, indent=2) + b"\n"
-        return self._replace(body=body, document=None)
+
+        def render() -> bytes:
+            body = msgspec.json.encode(document() if callable(document) else document)
+            if request.option("prettyPrint") == "false":
+                return body
+            return msgspec.json.format(body, indent=2) + b"\n"
+
+        reply = self._replace(document=None, source=None)
+        if self.source is None:
+            return reply._replace(body=render())
+        query = tuple((name, *values) for name, values in sorted(request.query.items()))
+        body = kept.body((user, request.path, query), self.source, render)
+        return reply._replace(body=body.plain, zip=lambda: body.zipped)
 
 
 def json_reply(value: Json, status: int = 200) -> Reply:
     """A JSON answer."""
     return Reply(status, document=value)
+
+
+def kept_reply(source: object, document: Callable[[], Json]) -> Reply:
+    """An answer that depends on a frozen value and the request alone."""
+    return Reply(document=document, source=source)
 
 
 def error_reply(error: ApiError) -> Reply:

@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply: Reply = outcome.reply
         # A cut answer goes as it is, so that its bytes can be counted.
         if outcome.body_bytes is None and reply.body and self._takes_gzip():
-            zipped = gzip.compress(reply.body, 1, mtime=0)
+            zipped = reply.zip() if reply.zip else gzip.compress(reply.body, 1, mtime=0)
             headers = (*reply.headers, ("Content-Encoding", "gzip"))
             reply = reply._replace(body=zipped, headers=headers)
         self.send_response(reply.status)

@@ -167,22 +167,6 @@ class People:
         with self._service.lock:
             return [sheet.title for sheet in self._service.state.books[spreadsheet_id].sheets]
 
-    def values(self, spreadsheet_id: str, worksheet: str | None = None) -> list[list[Any]]:
-        """What a person sees in a worksheet, without the empty rows at its end.
-
-        Numbers are floats, and an empty cell is None.
-        """
-        with self._service.lock:
-            sheet_id = self._sheet_id(spreadsheet_id, worksheet)
-            sheet = self._service.state.books[spreadsheet_id].sheet(sheet_id)
-            value_of, columns = sheet.values(), range(sheet.grid.column_count)
-            rows = [
-                [value_of(n, column) for column in columns] for n in range(sheet.grid.row_count)
-            ]
-        while rows and all(value is None for value in rows[-1]):
-            rows.pop()
-        return rows
-
     def _sheet_id(self, spreadsheet_id: str, worksheet: str | None) -> int:
         book = self._service.state.books[spreadsheet_id]
         sheet = book.sheets[0] if worksheet is None else book.titled(worksheet)

@@ -24,6 +24,7 @@ from tierline.testing.sheets.faults import Fault, FaultQueue
 from tierline.testing.sheets.oauth import Tokens
 from tierline.testing.sheets.people import Visit, visit_of
 from tierline.testing.sheets.quotas import QuotaCounter, Quotas
+from tierline.testing.sheets.renderings import Renderings
 from tierline.testing.sheets.sheets_api import Call, Endpoint
 from tierline.testing.sheets.state import Change, State
 
@@ -52,6 +53,7 @@ class Service:
         self.visits: list[Visit] = []
         self.state = State(self.clock, seed, self._changed)
         self._token_required = token_required
+        self._renderings = Renderings()
         self._quotas = None if quotas is None else QuotaCounter(quotas, self.clock)
         table = [*sheets_api.ROUTES, *drive_api.ROUTES, *changes_api.ROUTES]
         table += [("POST", watch, self._watch) for watch in changes_api.WATCH]
@@ -107,7 +109,7 @@ class Service:
                     request.is_read,
                 )
             )
-        reply = reply.written(compact=request.option("prettyPrint") == "false")
+        reply = reply.written(request, user, self._renderings)
         return Outcome(reply, reset, None if fault is None else fault.body_bytes)
 
     def _met(self, request: Request, fault: Fault | None) -> tuple[str, Reply]:

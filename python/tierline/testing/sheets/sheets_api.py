@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import unquote
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from tierline.testing.sheets import metadata
 from tierline.testing.sheets.batch import batch_update
 from tierline.testing.sheets.errors import Json
-from tierline.testing.sheets.exchange import Reply, Request, json_reply
+from tierline.testing.sheets.exchange import Reply, Request, json_reply, kept_reply
 from tierline.testing.sheets.masks import Mask, as_list, as_object, parse, project
 from tierline.testing.sheets.ranges import Bounds, a1
 from tierline.testing.sheets.resource import check_mask, sheet_properties, spreadsheet_json
@@ -20,7 +21,7 @@ from tierline.testing.sheets.values import (
     append_values,
     batch_update_values,
     clear_values,
-    get_values,
+    found_values,
     read_values,
     rendering,
     update_values,
@@ -71,26 +72,20 @@ def create(call: Call) -> Reply:
 
 def get(call: Call) -> Reply:
     """`spreadsheets.get`."""
-    book, request = call.book, call.request
-    return json_reply(
-        _resource(
-            book,
-            call.user,
-            fields=request.option("fields"),
-            with_data=request.flag("includeGridData"),
-            ranges=request.query.get("ranges"),
-        )
-    )
-
-
-def _resource(
-    book: Spreadsheet, user: str, *, fields: str | None, with_data: bool, ranges: list[str] | None
-) -> Json:
+    book, request, user = call.book, call.request, call.user
+    fields, ranges = request.option("fields"), request.query.get("ranges")
     mask = parse(fields) if fields else None
     if mask is not None:
         check_mask(mask)
     found = [book.range(text) for text in ranges] if ranges else None
-    return spreadsheet_json(book, user=user, mask=mask, with_data=with_data, ranges=found)
+    for sheet, box in found or ():
+        # Whatever is refused is refused here; what is rendered later does not fail.
+        sheet.bounds(box)
+    with_data = request.flag("includeGridData")
+    return kept_reply(
+        book,
+        partial(spreadsheet_json, book, user=user, mask=mask, with_data=with_data, ranges=found),
+    )
 
 
 def get_by_filter(call: Call) -> Reply:
@@ -139,15 +134,25 @@ def _response_mask(fields: str | None) -> Mask | None:
     return mask or None
 
 
-def _masked(call: Call, answer: Json) -> Json:
+def _mask(call: Call) -> Mask | None:
     fields = call.request.option("fields")
-    return as_object(project(answer, parse(fields))) if fields else answer
+    return parse(fields) if fields else None
+
+
+def _kept_of(answer: Json, mask: Mask | None) -> Json:
+    return answer if mask is None else as_object(project(answer, mask))
+
+
+def _masked(call: Call, answer: Json) -> Json:
+    return _kept_of(answer, _mask(call))
 
 
 def values_get(call: Call) -> Reply:
     """`values.get`."""
-    how = rendering(call.request.options())
-    return json_reply(_masked(call, get_values(call.book, call.parts["range"], how)))
+    book, how = call.book, rendering(call.request.options())
+    sheet, bounds = found_values(book, call.parts["range"])
+    mask = _mask(call)
+    return kept_reply(book, lambda: _kept_of(read_values(sheet, bounds, how), mask))
 
 
 def values_update(call: Call) -> Reply:
@@ -178,8 +183,14 @@ def values_clear(call: Call) -> Reply:
 def values_batch_get(call: Call) -> Reply:
     """`values.batchGet`."""
     book, how = call.book, rendering(call.request.options())
-    found = [get_values(book, text, how) for text in call.request.query.get("ranges", [])]
-    return json_reply(_masked(call, {"spreadsheetId": book.id, "valueRanges": found}))
+    found = [found_values(book, text) for text in call.request.query.get("ranges", [])]
+    mask = _mask(call)
+
+    def document() -> Json:
+        ranges = [read_values(sheet, bounds, how) for sheet, bounds in found]
+        return _kept_of({"spreadsheetId": book.id, "valueRanges": ranges}, mask)
+
+    return kept_reply(book, document)
 
 
 def values_batch_update(call: Call) -> Reply:

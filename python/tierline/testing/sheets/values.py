@@ -119,10 +119,14 @@ def read_values(sheet: Sheet, bounds: Bounds, how: Rendering) -> Json:
     return answer | ({"values": lines} if lines else {})
 
 
-def get_values(book: Spreadsheet, text: str, how: Rendering) -> Json:
-    """What `values.get` answers for a range."""
+def found_values(book: Spreadsheet, text: str) -> tuple[Sheet, Bounds]:
+    """The worksheet and cells that a read of a range answers.
+
+    Raises:
+        ApiError: There are none.
+    """
     sheet, box = book.range(text)
-    return read_values(sheet, sheet.bounds(box), how)
+    return sheet, sheet.bounds(box)
 
 
 def given_cells(body: Json, where: str = "data.values") -> dict[Place, Scalar]:
