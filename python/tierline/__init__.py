@@ -122,6 +122,9 @@ from tierline.repository import Repository, repository
 from tierline.repository.events import Changed, Reaction, Subscription
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
+from tierline.sync.pair import Sync, sync
+from tierline.sync.policies import Take, database_wins, manual, per_field, sheet_wins
+from tierline.sync.rows import Conflict
 
 if TYPE_CHECKING:
     from tierline.postgres import (
@@ -180,6 +183,7 @@ if TYPE_CHECKING:
     from tierline.store.sheet_transaction import SheetTransaction
     from tierline.store.sheet_views import SheetView
     from tierline.store.sheet_watch import SheetWatch
+    from tierline.store.syncing import QueuedConflict, SyncPlan, SyncProgress, SyncReport
     from tierline.store.writable_sheets import WritableSheetStore
 
 __all__ = [

@@ -149,8 +149,8 @@ CONFLICTS = _asking(
 
 DECIDE = Statement(
     OPERATION,
-    "UPDATE tierline_sync_conflict SET decision = u.verdict::jsonb "
-    "FROM unnest($2, $3) AS u (token, verdict) "
+    "UPDATE tierline_sync_conflict SET decision = u.said::jsonb "
+    "FROM unnest($2, $3) AS u (token, said) "
     f"WHERE pair = $1 AND tierline_sync_conflict.token = u.token AND {_WAITS}",
     (TEXT, _TEXTS, _TEXTS),
     None,

@@ -16,6 +16,14 @@ from tierline.sync.operations import Operation
 from tierline.sync.pair import Sync
 from tierline.sync.sheet_side import SheetSide, fence_of
 
+FIRST = "new_"
+"""Marks a marker that no operation has put there."""
+
+
+def was_synced(sync: Sync[Any, Any], side: SheetSide) -> bool:
+    """Whether an operation of the pair has written to the sheet, so that there was a base."""
+    return any(not one.startswith(fence_of(sync.id, FIRST)) for one in side.fences)
+
 
 def moves_fence(
     sync: Sync[Any, Any], side: SheetSide, old: Sequence[str], new: str
@@ -42,7 +50,7 @@ def plant(
     sheets: Sheets, sync: Sync[Any, Any], side: SheetSide
 ) -> Success[SheetSide] | Failure[RepositoryError]:
     """Put the first marker in place, for the first operation to take away."""
-    first = fence_of(sync.id, secrets.token_hex(6))
+    first = fence_of(sync.id, f"{FIRST}{secrets.token_hex(6)}")
     sent = _send(sheets, sync, moves_fence(sync, side, (), first))
     return sent if isinstance(sent, Failure) else Success(side._replace(fences=(first,)))
 

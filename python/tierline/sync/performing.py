@@ -34,7 +34,7 @@ from tierline.sql import Statement
 from tierline.sql import sync as sql
 from tierline.sql.transactions import Isolation
 from tierline.sync.database_side import DatabaseSide, database_side, write_database
-from tierline.sync.fences import cancel, moves_fence, plant
+from tierline.sync.fences import cancel, moves_fence, plant, was_synced
 from tierline.sync.keeping import (
     KnownPair,
     RunsStatements,
@@ -369,10 +369,7 @@ def _lost_base(
     sync: Sync[Any, Any], known: KnownPair | None, side: SheetSide, *, resync: bool
 ) -> RepositoryError | None:
     """Why a sheet that was synced before is not taken for a new one."""
-    # A first marker may be there of a pass that got no further.
-    if known is not None or resync or not side.fences or not side.rows:
-        return None
-    if len(side.fences) == 1 and side.fences[0] == fence_of(sync.id, ""):
+    if known is not None or resync or not was_synced(sync, side):
         return None
     return ConfigurationError(
         "this sheet was synced before, and the database knows nothing of it; is it the right one? "
