@@ -45,7 +45,6 @@ def test_scripts(
             except Exception as error:
                 error.add_note(f"script {seed}")
                 raise
-    print(counts)
-    assert counts["done"] > len(seeds)
+    assert counts["done"] > len(seeds), counts
     if not long:
         assert counts["crash late"] > 0

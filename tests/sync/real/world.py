@@ -5,8 +5,8 @@ so at the end each value that is no ancestor of what both sides have then was lo
 reported conflict, or its row deleted by somebody who had seen it.
 
 Two things are left out, because no API of spreadsheets can keep them: a person who edits or deletes
-the very row that a batch on its way is about to write, and a batch that meets rows which people have
-moved meanwhile while its sender dies, who would have put that right.
+the very row that a batch on its way is about to write, and a batch that meets rows which people
+have moved meanwhile while its sender dies, who would have put that right.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ class World:
         assert len(sheet) == sum(bool(row[1]) for row in self.rows()), "two rows have one id"
         assert sheet.keys() == table.keys(), (sheet, table)
         conflicts = self.store.sync_conflicts(self.pair, settled=True).unwrap()
-        reported = {one.conflict.sheet for one in conflicts}
-        reported |= {one.conflict.database for one in conflicts}
+        reported = {str(one.conflict.sheet) for one in conflicts}
+        reported |= {str(one.conflict.database) for one in conflicts}
         waiting = {
             (one.conflict.id, one.conflict.field) for one in conflicts if one.verdict == "wait"
         }
@@ -261,8 +261,9 @@ class World:
                 assert tag in self.deleted, f"{tag} is gone, and nobody deleted it"
             # Who deletes a row has seen what it held.
             kept += [self._known(tag, field, seen[field]) for seen in self.deleted.get(tag, ())]
-            known = set[str]().union(*kept)
-            lost = {value for value in values if value not in known and value not in reported}
+            # Whoever reads a report sees the values, and what they were made of is theirs to know.
+            kept += [self._known(tag, field, value) for value in reported]
+            lost = values.keys() - set[str]().union(*kept)
             assert not lost, f"{tag}.{field}: lost {lost}; {live.get(tag)}, {self.deleted.get(tag)}"
 
     def _known(self, tag: str, field: str, value: str) -> set[str]:
@@ -353,7 +354,7 @@ def dying(crashes: Crashes) -> Iterator[None]:
             # It is on its way when its sender dies.
             late = SheetsHttp(self.session, self._limiter, timeout_s=10, sleep=lambda _: None)
             sent = {**options, "end_s": None}
-            arrives = lambda: ask(late, method, endpoint, **sent)  # noqa: E731
+            arrives = lambda: ask(late, method, endpoint, **sent)
             crashes.late.append((arrives, crashes.busy))
             crashes.crashed["late"] += 1
             raise CrashError("late")
