@@ -25,8 +25,7 @@ class MisuseError(Exception):
 def run(options: argparse.Namespace) -> int:
     """Sync, or show what is asked for; answers with the process's exit code."""
     try:
-        if options.url and options.path:
-            raise MisuseError("Give --url or --path, not both.")
+        _check_place(options)
         pair = _pair(options.pair)
         decisions = _decisions(options.decide)
         credentials = _credentials(options.sheets)
@@ -82,12 +81,16 @@ def _failed(error: RepositoryError) -> int:
     return FAILED
 
 
+def _check_place(options: argparse.Namespace) -> None:
+    if options.url and options.path:
+        raise MisuseError("Give --url or --path, not both.")
+
+
 def _pair(name: str) -> Sync[Any, Any]:
     found = _named(name)
     if not isinstance(found, Sync):
-        raise MisuseError(
-            f"{name} is {type(found).__name__}, not what tl.sync(SHEET, TABLE) makes."
-        )
+        kind = type(found).__name__
+        raise MisuseError(f"{name} is {kind}, not what tl.sync(SHEET, TABLE) makes.")
     return found
 
 

@@ -23,6 +23,7 @@ def without_pause(*arguments: Any, **options: Any) -> float | None:
     return None if pause_s(*arguments, **options) is None else 0.0
 
 
+@pytest.mark.timeout(3_600)
 def test_scripts(
     pg_url: str,
     sheets_server: SheetsServer,

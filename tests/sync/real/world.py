@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,7 +84,7 @@ class Crashes:
         self.busy: set[object] = set()
 
     @contextmanager
-    def around(self, what: str) -> Iterator[None]:
+    def around(self, what: str) -> Generator[None]:
         """A request, and the two moments around it."""
         self._maybe(f"before {what}")
         yield
@@ -323,7 +323,7 @@ def run(seed: int, server: SheetsServer, store: tl.Store, crashes: Crashes) -> C
 
 
 @contextmanager
-def dying(crashes: Crashes) -> Iterator[None]:
+def dying(crashes: Crashes) -> Generator[None]:
     """Have requests of either kind die where `crashes` says so."""
     from tierline.postgres.session import Session  # noqa: PLC0415
     from tierline.sync import performing  # noqa: PLC0415
