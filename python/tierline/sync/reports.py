@@ -67,8 +67,9 @@ class SyncReport(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(note for plan in self.plans for note in plan.notes))
 
     def __str__(self) -> str:
-        lines = [str(plan) for plan in self.plans if not plan.is_empty or plan.notes]
-        lines += [f"waiting: {one.conflict}" for one in self.waiting if len(self.plans) == 0]
+        lines = [
+            str(plan) for plan in self.plans if plan.decisions or plan.notes or not plan.is_empty
+        ]
         return "\n".join(lines) or "nothing to do"
 
     def __repr__(self) -> str:
