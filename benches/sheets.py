@@ -64,7 +64,13 @@ def read(world: World) -> Mapping[str, Contender]:
         "gspread": partial(_of_texts, served.worksheet),
         "gspread, unformatted": partial(_of_values, served.worksheet),
     }
-    return {name: Timed(work, 1, work) for name, work in works.items()}
+    return {name: Timed(work, 1, partial(_in_short, work)) for name, work in works.items()}
+
+
+def _in_short(rows: Callable[[], list[Sighting]]) -> tuple[int, int]:
+    """How many rows there are, and a number that is the same for the same rows."""
+    found = rows()
+    return len(found), hash(tuple(found))
 
 
 _NO_QUOTA = tl.SheetsQuota(*[10**9] * 4)

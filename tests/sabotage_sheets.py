@@ -17,7 +17,7 @@ SHEETS = (
     Guard(
         "sheets: a formula is no value",
         "sheets/reading_cells.py",
-        (("if entered is not None and entered.formulaValue is not None:", "if False:"),),
+        (("if not computed and cell.formula is not None:", "if False:"),),
         CELLS,
     ),
     Guard(
@@ -25,7 +25,10 @@ SHEETS = (
         "sheets/reading_cells.py",
         (
             ("        if value.errorValue is not None:", "        if False:"),
-            ("    if value.numberValue is None or cell.format_type in DATE_FORMATS:", "    if False:"),
+            (
+                "    if value.numberValue is None or cell.format_type in DATE_FORMATS:",
+                "    if False:",
+            ),
         ),
         f"{READING}::test_computed_fields_are_read_and_their_errors_told",
     ),

@@ -61,6 +61,12 @@ SHEETS_LIVE = (
         f"{WATCH}::test_what_was_not_told_is_told_to_who_goes_on",
     ),
     Guard(
+        "watch: what is kept is forgotten first",
+        "store/sheet_watch.py",
+        (("            self._options.changed(self._sheet)\n", ""),),
+        f"{WATCH}::test_who_hears_of_a_change_reads_no_older_rows",
+    ),
+    Guard(
         "watch: errors that pass end nothing",
         "store/sheet_watch.py",
         (("        elif isinstance(error, _FINAL):", "        elif error:"),),

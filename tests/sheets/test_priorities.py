@@ -127,7 +127,7 @@ def test_what_is_revalidated_leaves_others_their_share(sheets_server: SheetsServ
         time.sleep(0.002)
         sheets_server.set_values(birds.spreadsheet, {"B2": "crane"})
         sheets.fetch_all(tl.select(birds))
-        wait_until(lambda: len(seen) == 2)
+        wait_until(lambda: sheets.views._kept[birds].snapshot.rows[0].name == "crane")
     assert seen == [False, True]
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.real.helpers import WAIT_S, wait_until
 from tests.sheets.birds import BIRDS, ROWS, Bird, birds_of
-from tests.sheets.watching import NEVER_S, Watching, birds, watching
+from tests.sheets.watching import NEVER_S, SOON_S, Watching, birds, watching
 
 import tierline as tl
 from tierline.testing.sheets import SheetsServer
@@ -276,3 +276,35 @@ def test_a_worksheet_that_is_renamed_is_a_problem_and_no_deletion(
     wait_until(lambda: watch.problems == ())
     server.delete_rows(book, at=2)
     assert heard.next()[:2] == ("delete", 1)
+
+
+def test_who_hears_of_a_change_reads_no_older_rows(
+    sheets_server: SheetsServer, birds: tl.Sheet[Bird, int]
+) -> None:
+    cache = tl.read_through(ttl_s=3600)
+    read: list[list[Bird]] = []
+    with tl.open_sheets(sheets_server.client(), cache=cache) as store:
+        assert tl.unwrap(store.fetch_all(tl.select(birds))) == BIRDS
+
+        def handler(_: tl.Changed[Bird]) -> None:
+            read.append(tl.unwrap(store.fetch_all(tl.select(birds))))
+
+        tl.unwrap(store.watch(birds, handler, every_s=SOON_S))
+        sheets_server.set_values(birds.spreadsheet, {"B2": "crane"})
+        wait_until(lambda: read)
+    assert read[0] == [Bird(1, "crane", BIRDS[0].seen), *BIRDS[1:]]
+
+
+def test_what_a_repository_writes_is_told_too(
+    sheets_server: SheetsServer, birds: tl.Sheet[Bird, int]
+) -> None:
+    with tl.open_sheets(sheets_server.client(), write=True) as store:
+        watching = Watching(sheets_server, store)
+        watching.start(birds)
+        rows = tl.repository(store, birds)
+        wren = Bird(4, "wren", None)
+        tl.unwrap(rows.create(wren))
+        assert watching.heard.next() == ("create", 4, None, wren)
+        tl.unwrap(rows.delete(2))
+        assert watching.heard.next() == ("delete", 2, BIRDS[1], None)
+        assert watching.heard.is_quiet()

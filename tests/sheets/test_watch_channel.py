@@ -245,11 +245,12 @@ def test_until_there_is_a_channel_it_looks_often(
 ) -> None:
     monkeypatch.setattr("tierline.sheets.retrying.ATTEMPTS_MAX", 1)
     refused = unavailable().reply
-    watching.server.inject(Fault(name="no channel", times=3, path="/watch", reply=refused))
+    watching.server.inject(Fault(name="no channel", times=100_000, path="/watch", reply=refused))
     watch = watching.start(birds, every_s=SOON_S, safety_net_s=NEVER_S, address=web.address)
     assert isinstance(watch.error, tl.ConnectionError)
     watching.server.set_values(birds.spreadsheet, {"B2": "crane"})
     assert watching.heard.next()[:2] == ("update", 1)
+    watching.server.clear_faults()
     wait_until(lambda: watch.error is None)
     assert "told by Drive" in repr(watch)
     assert len(_channels(watching.server)) == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from returns.result import Failure, Success
 
-from tierline.entity import Change, Sheet
+from tierline.entity import Change, Sheet, Table
 from tierline.errors import FieldError, RepositoryError, ValidationError
 from tierline.query import Query
 from tierline.query.paging import Page, PageQuery
@@ -53,7 +55,9 @@ class SheetRows(MemoryRepository[T, K]):
 
     def paged(self, asked: PageQuery[T]) -> Result[Page[T], RepositoryError]:
         """A page of rows."""
-        return self._paged(asked)
+        # A cursor is bound to the SQL of its query, so it is asked of a table that has any.
+        twin = msgspec.structs.replace(asked.query, table=_twin(self._table))
+        return self._paged(msgspec.structs.replace(asked, query=twin))
 
     def _replaced(self, identity: Identity, entity: T) -> T:
         if self.rows.identity(entity) != identity:
@@ -64,6 +68,13 @@ class SheetRows(MemoryRepository[T, K]):
             )
             raise ValidationError(errors)
         return super()._replaced(identity, entity)
+
+
+def _twin(table: Table[T, Any]) -> Table[T, Any]:
+    """A table of a database with the columns of a sheet, and a name of its own."""
+    fields = {field: getattr(table, field) for field in Table.__struct_fields__}
+    digest = hashlib.blake2b(f"{table.schema} {table.name}".encode(), digest_size=12).hexdigest()
+    return Table(**{**fields, "schema": None, "name": f"sheet_{digest}"})
 
 
 class SheetsPort(Protocol):

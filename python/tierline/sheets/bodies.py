@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +23,16 @@ def whole_body(response: Response, clock: Callable[[], float], end_s: float) -> 
         requests.Timeout: The time was over.
     """
     raw: Any = response.raw
-    parts: list[bytes] = []
+    # Its bytes are handed out as they lie: to join parts of a large body would copy it once more.
+    body = io.BytesIO()
     while part := raw.read1(_PART_BYTES, decode_content=True):
-        parts.append(part)
+        body.write(part)
         if clock() >= end_s:
             response.close()
             raise requests.Timeout("the body did not come in time")
     # What `requests` would have done without `stream=True`.
     kept: Any = response
-    kept._content, kept._content_consumed = b"".join(parts), True  # noqa: SLF001
+    kept._content, kept._content_consumed = body.getvalue(), True  # noqa: SLF001
     # Of a whole body this gives the connection back, to be used again.
     response.close()
     return response

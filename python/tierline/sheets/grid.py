@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any, Generic, TypeAlias, TypeVar
+
 import msgspec
+
+from tierline.errors import DecodeError
 
 FIELDS = (
     "spreadsheetId,properties(timeZone),sheets(properties(sheetId,title,gridProperties),merges,"
@@ -51,11 +56,15 @@ class CellFormat(msgspec.Struct, gc=False):
 
 
 class Cell(msgspec.Struct, gc=False):
-    """One cell."""
+    """One cell of an answer in which nothing is a formula."""
 
     effectiveValue: CellValue | None = None  # noqa: N815
-    userEnteredValue: Entered | None = None  # noqa: N815
     effectiveFormat: CellFormat | None = None  # noqa: N815
+
+    @property
+    def formula(self) -> str | None:
+        """Its formula, if it is one."""
+        return None
 
     @property
     def format_type(self) -> str:
@@ -64,18 +73,96 @@ class Cell(msgspec.Struct, gc=False):
         return "" if form is None or form.numberFormat is None else form.numberFormat.type
 
 
-class Row(msgspec.Struct, gc=False):
+class EnteredCell(Cell, gc=False):
+    """One cell, which may be a formula."""
+
+    userEnteredValue: Entered | None = None  # noqa: N815
+
+    @property
+    def formula(self) -> str | None:
+        """Its formula, if it is one."""
+        entered = self.userEnteredValue
+        return None if entered is None else entered.formulaValue
+
+
+C = TypeVar("C", bound=Cell)
+
+
+class RowOf(msgspec.Struct, Generic[C], gc=False):
     """The cells of a row, without the empty ones at its end."""
 
-    values: list[Cell] = []
+    values: list[C] = []
 
 
-class GridData(msgspec.Struct):
-    """The cells of a range."""
+Row: TypeAlias = RowOf[Cell]
+
+_ROW = msgspec.json.Decoder(Row)
+_ENTERED_ROW = msgspec.json.Decoder(RowOf[EnteredCell])
+
+
+_ROWS_KEPT_MAX = 1000
+"""Rows of a range that are decoded with it. Cells of more take memory that is slow to fill and to
+free, so those are decoded where they are read."""
+
+
+class GridData(msgspec.Struct, dict=True):
+    """The cells of a range.
+
+    Attributes:
+        encoded: Its rows as they came.
+    """
 
     startRow: int = 0  # noqa: N815
     startColumn: int = 0  # noqa: N815
-    rowData: list[Row] = []  # noqa: N815
+    encoded: list[msgspec.Raw] = msgspec.field(name="rowData", default_factory=list[msgspec.Raw])
+
+    def __post_init__(self) -> None:
+        """Decode a few rows now, so that what is no answer is found at once."""
+        if self.row_count <= _ROWS_KEPT_MAX:
+            self.__dict__["rowData"] = list(map(_ENTERED_ROW.decode, self.encoded))
+
+    @cached_property
+    def rowData(self) -> list[Row]:  # noqa: N802
+        """All rows.
+
+        Raises:
+            DecodeError: They are none.
+        """
+        return self.decoded(0, self.row_count)
+
+    @property
+    def row_count(self) -> int:
+        """How many rows came."""
+        return len(self.encoded)
+
+    @property
+    def may_have_formulas(self) -> bool:
+        """Whether a cell may be a formula."""
+        return self._decoder is _ENTERED_ROW
+
+    def has_no_formulas(self) -> None:
+        """What was entered in its cells needs no object, for no formula is among it."""
+        self.__dict__["decoder"] = _ROW
+
+    @property
+    def _decoder(self) -> msgspec.json.Decoder[Any]:
+        found: msgspec.json.Decoder[Any] = self.__dict__.get("decoder", _ENTERED_ROW)
+        return found
+
+    def decoded(self, first: int, end: int) -> list[Row]:
+        """Some rows, which are not kept.
+
+        Raises:
+            DecodeError: They are none.
+        """
+        whole: list[Row] | None = self.__dict__.get("rowData")
+        if whole is not None:
+            return whole[first:end]
+        try:
+            return list(map(self._decoder.decode, self.encoded[first:end]))
+        except msgspec.DecodeError as error:
+            broken = DecodeError("Google's answer cannot be read; it is of another kind")
+            raise broken from error
 
 
 class GridProperties(msgspec.Struct, frozen=True):
@@ -145,7 +232,13 @@ def read_book(body: bytes) -> Book:
     Raises:
         msgspec.DecodeError: It is no such answer.
     """
-    return _DECODER.decode(body)
+    book = _DECODER.decode(body)
+    # Quotes within a text are escaped, so this stands nowhere but where a cell has a formula.
+    if b'"formulaValue"' not in body:
+        for sheet in book.sheets:
+            for data in sheet.data:
+                data.has_no_formulas()
+    return book
 
 
 def column_letters(column: int) -> str:

@@ -49,7 +49,8 @@ def bind(sheet: Sheet[Any, Any], rows: list[Row]) -> Layout | tuple[CellProblem,
 
     Args:
         sheet: The table.
-        rows: The worksheet's rows from its first.
+        rows: The worksheet's rows from its first; those behind the header row tell where a header
+            went that is missing.
 
     Returns:
         The layout, or every header that is missing or there twice.
@@ -97,12 +98,13 @@ def _missing(name: str, wanted: list[str], header: tuple[str, ...], at: int) -> 
     )
 
 
-_ROWS_LOOKED_AT = 20
+HEADERS_LOOKED_FOR = 20
+"""Rows among which headers are looked for that are not where they should be."""
 
 
 def _moved(wanted: list[str], rows: list[Row], at: int) -> CellProblem | None:
     """Whether another row has all the headers: somebody inserted or removed rows above."""
-    for number, row in enumerate(rows[:_ROWS_LOOKED_AT]):
+    for number, row in enumerate(rows[:HEADERS_LOOKED_FOR]):
         if number != at and set(wanted) <= set(texts(row)):
             return CellProblem(
                 cell_name(number, 0),

@@ -23,7 +23,14 @@ from tierline.sheets.edits import Request, Values
 from tierline.sheets.grid import CellValue, Row
 from tierline.sheets.layout import Layout, bind, texts
 from tierline.sheets.snapshot import Snapshot
-from tierline.sheets.targets import Target, Task, identity_reader, is_as
+from tierline.sheets.targets import (
+    Identity,
+    Target,
+    Task,
+    identity_reader,
+    is_as,
+    version_reader,
+)
 
 
 class Sent(NamedTuple):
@@ -51,7 +58,7 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         kept: The rows of its copies.
     """
     found, task, copies = sent.found, sent.task, sent.copies
-    read = identity_reader(sheet, found.zone)
+    read, version = identity_reader(sheet, found.zone), version_reader(sheet, found.zone)
     header = texts(kept[0]) if kept else ()
     layout = bind(sheet, [Row()] * (sheet.header_row - 1) + list(kept[:1]))
     is_moved = not isinstance(layout, Layout) or layout.columns != found.layout.columns
@@ -60,6 +67,7 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
     pending: list[Target] = []
     victims: list[Target] = []
     removed: list[Removed] = []
+    stale: list[Identity] = []
     for target in task.targets:
         place = copies.numbers.index(target.number) + 1
         row = kept[place] if place < len(kept) else Row()
@@ -67,12 +75,21 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         is_met = identity is not None and identity == target.identity
         if target.identity is None:
             is_met = is_as(row, target.content, header)
-        if is_met and target.removed:
+        is_stale = (
+            is_met
+            and target.version is not None
+            and isinstance(layout, Layout)
+            and version(row, layout) != target.version
+        )
+        if is_met and target.removed and not is_stale:
             continue
-        if is_met and not (is_moved or _is_moved(target, found, header)):
+        if is_met and not is_stale and not (is_moved or _is_moved(target, found, header)):
             victims += _edited(target, row, header, wrote.get(target.number, {}), copies, place)
             continue
-        pending.append(target)
+        if is_stale and target.identity is not None:
+            stale.append(target.identity)
+        else:
+            pending.append(target)
         number = number_after(task, target)
         if target.removed:
             whole = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
@@ -100,7 +117,7 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
             for values in appended(sent.requests)
         ]
     # What was done last is undone first.
-    return Task(created, _merged([*victims, *pending]), removed)
+    return Task(created, _merged([*victims, *pending]), removed, tuple(stale))
 
 
 def _edited(  # noqa: PLR0917 (all of one row)
@@ -171,6 +188,8 @@ def is_as_meant(
     read = identity_reader(sheet, found.zone)
     for target in sent.task.targets:
         if target.removed or target.identity is None or target.restored:
+            return False
+        if target.version is not None:
             return False
         row = keys.get(number_after(sent.task, target), Row())
         if read(row, found.layout) != target.identity:

@@ -49,17 +49,15 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
         computed: Whether formulas are expected there.
     """
     convert = _converter(column, zone)
-    empty = None if column.nullable else value_when_empty(column)
+    empty = value_when_empty(column)
     may_be_empty = column.nullable or empty is not None
 
     def read(cell: Cell) -> Any:
         value = cell.effectiveValue
-        if not computed:
-            entered = cell.userEnteredValue
-            if entered is not None and entered.formulaValue is not None:
-                raise UnfitCellError(
-                    "holds a formula; name its field in computed=, or put a value there"
-                )
+        if not computed and cell.formula is not None:
+            raise UnfitCellError(
+                "holds a formula; name its field in computed=, or put a value there"
+            )
         if value is None:
             if may_be_empty:
                 return empty
@@ -72,7 +70,9 @@ def cell_reader(column: Column, zone: ZoneInfo, *, computed: bool) -> CellReader
 
 
 def value_when_empty(column: Column) -> str | bytes | None:
-    """The value of an empty cell where None is not allowed; None if it has none."""
+    """The value of an empty cell: None where that is allowed, and where there is none."""
+    if column.nullable:
+        return None
     if column.type.wire == "bytea":
         return b""
     has_empty = column.type.choices is None or "" in column.type.choices

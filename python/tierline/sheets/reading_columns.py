@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import compress
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tierline.entity import Column, Sheet
 from tierline.entity.types import without_none
@@ -36,22 +36,21 @@ _Values: TypeAlias = list[CellValue]
 _ReadAll: TypeAlias = Callable[[_Cells, _Values], list[Any] | None]
 
 _VALUE = attrgetter("effectiveValue")
-_ENTERED = attrgetter("userEnteredValue")
-_FORMULA = attrgetter("formulaValue")
 _FORMAT = attrgetter("effectiveFormat")
 _FORMAT_TYPE = attrgetter("format_type")
+_NUMBER_FORMAT_TYPE = attrgetter("effectiveFormat.numberFormat.type")
 _NUMBER = attrgetter("numberValue")
 _TEXT = attrgetter("stringValue")
 _BOOL = attrgetter("boolValue")
 
 
-def column_reader(column: Column, read: CellReader, *, computed: bool) -> ColumnReader:
+def column_reader(column: Column, read: CellReader, *, may_be_computed: bool) -> ColumnReader:
     """What reads the cells of a column together.
 
     Args:
         column: The column.
         read: What reads one of them.
-        computed: Whether formulas are expected there.
+        may_be_computed: Whether formulas are expected there, or there are none.
     """
     make = _ALIKE.get(column.type.wire)
     alike = None if make is None else make()
@@ -59,10 +58,10 @@ def column_reader(column: Column, read: CellReader, *, computed: bool) -> Column
     may_be_empty = column.nullable or empty is not None
 
     def read_all(cells: _Cells, values: list[CellValue | None]) -> list[Any] | None:
-        if alike is None or (not computed and _has_formula(cells)):
+        if alike is None or (not may_be_computed and _has_formula(cells)):
             return _one_by_one(read, cells)
         if all(values):
-            return alike(cells, values) or _one_by_one(read, cells)
+            return alike(cells, cast("_Values", values)) or _one_by_one(read, cells)
         if not may_be_empty:
             return None
         filled = alike(list(compress(cells, values)), list(filter(None, values)))
@@ -87,8 +86,7 @@ def _one_by_one(read: CellReader, cells: _Cells) -> list[Any] | None:
 
 
 def _has_formula(cells: _Cells) -> bool:
-    formulas = list(map(_FORMULA, filter(None, map(_ENTERED, cells))))
-    return formulas.count(None) < len(formulas)
+    return any(cell.formula is not None for cell in cells)
 
 
 def _numbers(cells: _Cells, values: _Values) -> list[float] | None:
@@ -134,7 +132,12 @@ def _dates() -> _ReadAll:
     def read(cells: _Cells, values: _Values) -> list[dt.date | None] | None:
         """Dates, if all are numbers that are shown as one."""
         numbers = list(map(_NUMBER, values))
-        if None in numbers or not DAY_FORMATS.issuperset(map(_FORMAT_TYPE, cells)):
+        try:
+            shown = set(map(_NUMBER_FORMAT_TYPE, cells))
+        except AttributeError:
+            # Something has no format.
+            return None
+        if None in numbers or not shown <= DAY_FORMATS:
             return None
         found = list(map(days.__getitem__, numbers))
         return None if None in found else found

@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 from itertools import compress, zip_longest
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,17 @@ import msgspec
 from tierline.entity import Sheet
 from tierline.errors import CellProblem, SheetLayoutError
 from tierline.query.evaluate.zones import zone as zone_named
-from tierline.sheets.grid import Book, Cell, CellValue, GridRange, Row, Worksheet, cell_name
-from tierline.sheets.layout import Layout, bind
+from tierline.sheets.grid import (
+    Book,
+    Cell,
+    CellValue,
+    GridData,
+    GridRange,
+    Row,
+    Worksheet,
+    cell_name,
+)
+from tierline.sheets.layout import HEADERS_LOOKED_FOR, Layout, bind
 from tierline.sheets.marks import PREFIX
 from tierline.sheets.reading_cells import CellReader, UnfitCellError, cell_reader
 from tierline.sheets.reading_columns import ColumnReader, column_reader, is_plain, values_of
@@ -60,8 +70,8 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
         SheetLayoutError: It is not there, or its header row does not fit the table.
     """
     found = worksheet_of(sheet, book)
-    data = found.data[0].rowData if found.data else []
-    layout = bind(sheet, data)
+    data = found.data[0] if found.data else GridData()
+    layout = bind(sheet, data.decoded(0, max(sheet.header_row, HEADERS_LOOKED_FOR)))
     if not isinstance(layout, Layout):
         raise layout_error(sheet, layout)
     zone = zone_named(book.properties.timeZone) or _UTC
@@ -80,12 +90,13 @@ def snapshot(sheet: Sheet[T, Any], book: Book) -> Snapshot[T]:
     )
 
 
-def _formats(data: list[Row], numbers: list[int]) -> dict[int, dict[str, str]]:
+def _formats(data: GridData, numbers: list[int]) -> dict[int, dict[str, str]]:
     """How the cells of the last row of the table are shown, where anything says so."""
     if not numbers:
         return {}
     found: dict[int, dict[str, str]] = {}
-    for column, cell in enumerate(data[numbers[-1] - 1].values):
+    [last] = data.decoded(numbers[-1] - 1, numbers[-1])
+    for column, cell in enumerate(last.values):
         form = None if cell.effectiveFormat is None else cell.effectiveFormat.numberFormat
         if form is not None and form.type:
             pattern = {"pattern": form.pattern} if form.pattern else {}
@@ -152,18 +163,19 @@ def _merged(
 
 
 def _rows(
-    sheet: Sheet[T, Any], data: list[Row], layout: Layout, zone: ZoneInfo
+    sheet: Sheet[T, Any], data: GridData, layout: Layout, zone: ZoneInfo
 ) -> tuple[list[T], list[int], list[CellProblem]]:
     ones: list[CellReader] = []
     manys: list[ColumnReader] = []
     for column in sheet.columns:
         computed = column.field in sheet.computed
         ones.append(cell_reader(column, zone, computed=computed))
-        manys.append(column_reader(column, ones[-1], computed=computed))
+        may_be = computed or not data.may_have_formulas
+        manys.append(column_reader(column, ones[-1], may_be_computed=may_be))
     table = _Table([[] for _ in ones], [])
     problems: list[CellProblem] = []
-    for first in range(sheet.header_row, len(data), _BLOCK_ROWS):
-        block = _block(data[first : first + _BLOCK_ROWS], first + 1, layout)
+    for first in range(sheet.header_row, data.row_count, _BLOCK_ROWS):
+        block = _block(data.decoded(first, first + _BLOCK_ROWS), first + 1, layout)
         read = _read_columns(block, manys)
         if read is None:
             read, unfit = _read_cells(sheet, block, ones, layout)
@@ -176,7 +188,7 @@ def _rows(
     return rows, kept, sorted([*problems, *unfit, *twice], key=lambda one: one.row)
 
 
-_BLOCK_ROWS = 512
+_BLOCK_ROWS = 256
 """Rows read together: a processor's cache holds their cells while column after column is read."""
 
 _EMPTY = Cell()
@@ -311,7 +323,7 @@ def _only_once(
     sheet: Sheet[T, Any], rows: list[T], numbers: list[int], layout: Layout
 ) -> tuple[list[T], list[int], list[CellProblem]]:
     """The first row of each key, and a problem for each other: somebody pasted a row."""
-    keys = [sheet.key_of(row) for row in rows]
+    keys = list(map(attrgetter(*[column.field for column in sheet.key_columns]), rows))
     if len(set(keys)) == len(keys):
         return rows, numbers, []
     first: dict[Any, int] = {}

@@ -51,6 +51,7 @@ class Target(NamedTuple):
         restored: What it gets back first.
         changed: Its values before and after, if they are to change.
         removed: Whether it goes.
+        version: The version that it must have had; None where its table counts none.
         is_hidden: Whether its key was written over, so that it has to come back before the row can
             be found by it.
     """
@@ -61,6 +62,7 @@ class Target(NamedTuple):
     restored: tuple[Saved, ...] = ()
     changed: Updated | None = None
     removed: bool = False
+    version: int | None = None
     is_hidden: bool = False
 
 
@@ -71,11 +73,13 @@ class Task(NamedTuple):
         created: New rows.
         targets: Rows that change or go.
         removed: Rows that come back.
+        stale: Keys of rows that others had changed before, whose change is taken back.
     """
 
     created: Sequence[Values] = ()
     targets: Sequence[Target] = ()
     removed: Sequence[Removed] = ()
+    stale: tuple[Identity, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.created or self.targets or self.removed)
@@ -162,6 +166,22 @@ def requests_for(
                 requests += putting_back(found.sheet_id, target.number, saved, found.layout.header)
     requests += edits
     return [*requests, *bringing_back(found, task.removed)]
+
+
+def version_reader(sheet: Sheet[Any, Any], zone: ZoneInfo) -> Callable[[Row, Layout], object]:
+    """What reads the version of a row; None where it cannot be read."""
+    if sheet.version is None:
+        return lambda _row, _layout: None
+    column = sheet.column(sheet.version)
+    place, reader = sheet.columns.index(column), cell_reader(column, zone, computed=False)
+
+    def read(row: Row, layout: Layout) -> object:
+        try:
+            return reader(cell_at(row, layout.columns[place]))
+        except UnfitCellError:
+            return None
+
+    return read
 
 
 def is_as(row: Row, content: Content, header: Header) -> bool:

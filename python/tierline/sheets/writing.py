@@ -62,10 +62,12 @@ class Written(NamedTuple):
     Attributes:
         batches: How many it took.
         lost: Keys of rows that were to change and that people have deleted meanwhile.
+        stale: Keys of rows that had another version when the batch came; they are as they were.
     """
 
     batches: int
     lost: tuple[Identity, ...] = ()
+    stale: tuple[Identity, ...] = ()
 
 
 _Place: TypeAlias = tuple[Snapshot[Any], Located]
@@ -80,11 +82,15 @@ def task_of(sheet: Sheet[Any, Any], found: Snapshot[Any], edit: Edit) -> Task:
     """The task of an edit of rows that were read."""
     rows = dict(zip(found.numbers, found.rows, strict=True))
 
-    def identity(number: int) -> Identity:
-        return sheet.read_key(sheet.key_of(rows[number]))
+    version = None if sheet.version is None else sheet.column(sheet.version).field
 
-    changed = [Target(one.number, identity(one.number), changed=one) for one in edit.updated]
-    removed = [Target(number, identity(number), removed=True) for number in edit.deleted]
+    def target(number: int) -> Target:
+        row = rows[number]
+        was = None if version is None else getattr(row, version)
+        return Target(number, sheet.read_key(sheet.key_of(row)), version=was)
+
+    changed = [target(one.number)._replace(changed=one) for one in edit.updated]
+    removed = [target(number)._replace(removed=True) for number in edit.deleted]
     return Task(edit.created, [*changed, *removed])
 
 
@@ -114,6 +120,7 @@ def write(
     """
     done: list[Copies] = []
     lost: tuple[Identity, ...] = ()
+    stale: tuple[Identity, ...] = ()
     later = Task()
     is_first = True
     for round_ in range(ROUNDS_MAX):
@@ -121,6 +128,7 @@ def write(
         if isinstance(sent, Success):
             is_first = False
             outcome = sent.unwrap()
+            stale += outcome.left.stale
             done += [] if outcome.copies is None else [outcome.copies]
             left = joined(outcome.left, later)
             again = _read(sheets, sheet, left) if left else Success((found, Located(left)))
@@ -134,7 +142,7 @@ def write(
         task, later, lost = place.task, place.later, lost + place.lost
         if not task:
             sheets.leftovers.add(sheet.spreadsheet, [one.sheet_id for one in done])
-            return Success(Written(round_ + 1, lost))
+            return Success(Written(round_ + 1, lost, stale))
     return Failure(_half_done(sheet, _restless(), done) if done else _restless())
 
 

@@ -49,7 +49,7 @@ class SheetStore(SheetVerbs, Watchable, Closing):
         self._cache = cache
         self._sheets = Sheets(http)
         self.views = SheetViews(self._sheets, cache)
-        self.watches = Watches(http)
+        self.watches = Watches(http, changed=self.views.forget)
 
     def view(
         self, sheet: Sheet[T, Any], /, *, fresh: bool = False

@@ -17,7 +17,7 @@ from tierline.repository.rows import Identity
 from tierline.repository.sheet import SheetRows
 from tierline.result import Failure, Result, Success
 from tierline.store.sheet_verbs import SheetVerbs
-from tierline.store.sheet_writes import Base, SheetWrites, deleted_meanwhile
+from tierline.store.sheet_writes import Base, SheetWrites
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -101,7 +101,9 @@ class SheetTransaction(SheetVerbs):
         sent = self._writes.write(self._written, list(self._keys))
         if isinstance(sent, Failure):
             return sent
-        return Failure(deleted_meanwhile()) if sent.unwrap() else Success(None)
+        for error in sent.unwrap().values():
+            return Failure(error)
+        return Success(None)
 
     def end(self) -> None:
         """It is of no use any more."""

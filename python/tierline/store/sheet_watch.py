@@ -65,6 +65,7 @@ class WatchOptions(NamedTuple):
         on_error: Who is told of what does not fit, and of what ends the watch.
         address: Where Drive tells of changes; None for nowhere.
         safety_net_s: Seconds between two looks while Drive tells of changes.
+        changed: Called before changes are told, so that what is kept of the worksheet is forgotten.
         clock: The time of day.
     """
 
@@ -72,6 +73,7 @@ class WatchOptions(NamedTuple):
     on_error: ErrorHandler | None
     address: str | None
     safety_net_s: float
+    changed: Callable[[Sheet[Any, Any]], object]
     clock: Callable[[], float] = time.time
 
 
@@ -225,8 +227,7 @@ class SheetWatch(Closing, Generic[T]):
         self._was_hinted, self._hinted = self._hinted, False
         try:
             with deadline(_LOOK_S), in_background(self._stop):
-                if self._channel is not None and self._channel.keep():
-                    self._tell_error(cast("RepositoryError", self._channel.error))
+                is_mute = self._channel is not None and self._channel.keep()
                 looked = self._look()
         except Exception as mistake:  # noqa: BLE001 (of ours: it must not end it in silence)
             _report(mistake)
@@ -234,6 +235,8 @@ class SheetWatch(Closing, Generic[T]):
             return
         if self._stop.is_set():
             return
+        if self._channel is not None and self._channel.error is not None and is_mute:
+            self._tell_error(self._channel.error)
         if isinstance(looked, Success):
             self._is_well()
             seen = looked.unwrap()
@@ -269,6 +272,7 @@ class SheetWatch(Closing, Generic[T]):
         if isinstance(seen, Success) or isinstance(seen.failure(), SheetLayoutError):
             # Asked for before the cells: whatever changes in between is read again the next time.
             self._version = version
+            self._options.changed(self._sheet)
         return seen
 
     def _take(self, seen: Observed[T], at: dt.datetime) -> None:

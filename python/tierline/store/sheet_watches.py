@@ -22,11 +22,19 @@ class Watches:
 
     Args:
         http: What asks Google.
+        changed: Called with a worksheet that has changed, before that is told.
         clock: The time of day, for channels.
     """
 
-    def __init__(self, http: SheetsHttp, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        http: SheetsHttp,
+        *,
+        changed: Callable[[Sheet[Any, Any]], object] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._http = http
+        self._changed = changed
         self._clock = clock
         self._lock = threading.Lock()
         self._open: frozenset[SheetWatch[Any]] = frozenset()
@@ -56,7 +64,7 @@ class Watches:
         if address is not None:
             check_address(address)
         rows = None if known is None else _by_key(sheet, known)
-        options = WatchOptions(every_s, on_error, address, safety_net_s, self._clock)
+        options = WatchOptions(every_s, on_error, address, safety_net_s, self._changed, self._clock)
         watch = SheetWatch(self._http, sheet, handler, options, self._forget)
         # Before its channel is opened, whose first notice may be here before the answer.
         with self._lock:

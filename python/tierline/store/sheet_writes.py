@@ -196,8 +196,10 @@ class SheetWrites:
                     held.setdefault(key, number)
         return Success(Base(sheet, found, held, self.subscriptions))
 
-    def write(self, base: Base, keys: Sequence[Identity]) -> Result[tuple[Identity, ...], Any]:
-        """Send what became of rows, in its turn; the keys of those that people have deleted."""
+    def write(
+        self, base: Base, keys: Sequence[Identity]
+    ) -> Result[dict[Identity, RepositoryError], RepositoryError]:
+        """Send what became of rows, in its turn; the keys of those that could not be written."""
         sheet = base.sheet
         if base.rows.emitted:
             raise TypeError(
@@ -209,7 +211,7 @@ class SheetWrites:
         except RepositoryError as error:
             return Failure(error)
         if not any(edit):
-            return Success(())
+            return Success({})
         try:
             task = task_of(sheet, base.found, edit)
             written = write(self._sheets, sheet, base.found, task, op_id=secrets.token_hex(12))
@@ -218,7 +220,10 @@ class SheetWrites:
             with self._lock:
                 self._sent[sheet.spreadsheet] = self._sent.get(sheet.spreadsheet, 0) + 1
             self._forget(sheet)
-        return written if isinstance(written, Failure) else Success(written.unwrap().lost)
+        if isinstance(written, Failure):
+            return written
+        done = written.unwrap()
+        return Success(dict.fromkeys(done.lost, _deleted()) | dict.fromkeys(done.stale, _changed()))
 
     def _take(self, sheet: Sheet[Any, Any]) -> list[_Call]:
         with self._lock:
@@ -248,10 +253,10 @@ class SheetWrites:
         if isinstance(written, Failure):
             self._refuse(writing, own, written)
             return
-        lost = set(written.unwrap())
-        for call in writing:
-            if not lost.isdisjoint(call.keys):
-                call.answer = Failure(deleted_meanwhile())
+        for key, refusal in written.unwrap().items():
+            for call in writing:
+                if key in call.keys:
+                    call.answer = Failure(refusal)
 
     def _refuse(self, calls: list[_Call], own: _Call, failed: Failure[RepositoryError]) -> None:
         """Answer with a failure; others than whose time is over may try by themselves."""
@@ -279,8 +284,14 @@ class SheetWrites:
         )
 
 
-def deleted_meanwhile() -> ConflictError:
-    """The answer to a change of a row that people deleted before it arrived."""
+def _deleted() -> RepositoryError:
     return ConflictError(
         "somebody has deleted the row meanwhile; read, and decide anew whether to create it"
+    )
+
+
+def _changed() -> RepositoryError:
+    return ConflictError(
+        "somebody else changed the row while it was written, and it is as they left it; read it "
+        "again and repeat the change"
     )
