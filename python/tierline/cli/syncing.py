@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from tierline.errors import RepositoryError
 from tierline.result import Failure
@@ -33,7 +33,11 @@ def run(options: argparse.Namespace) -> int:
         print(misuse, file=sys.stderr)
         return MISUSED
     writes = not (options.dry_run or options.conflicts)
-    sheets: Any = connect_sheets(credentials, write=writes, redis=options.redis)  # type: ignore[call-overload]
+    sheets = (
+        connect_sheets(credentials, write=True, redis=options.redis)
+        if writes
+        else connect_sheets(credentials, redis=options.redis)
+    )
     if isinstance(sheets, Failure):
         return _failed(sheets.failure())
     opened = connect(options.url, path=options.path, sheets=sheets.unwrap())
@@ -87,11 +91,11 @@ def _check_place(options: argparse.Namespace) -> None:
 
 
 def _pair(name: str) -> Sync[Any, Any]:
-    found = _named(name)
+    found: object = _named(name)
     if not isinstance(found, Sync):
         kind = type(found).__name__
         raise MisuseError(f"{name} is {kind}, not what tl.sync(SHEET, TABLE) makes.")
-    return found
+    return cast("Sync[Any, Any]", found)
 
 
 def _named(name: str) -> Any:

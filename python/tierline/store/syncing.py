@@ -11,11 +11,13 @@ from tierline.errors import RepositoryError
 from tierline.result import Result
 from tierline.sql import sync as sql
 from tierline.store.sheet_store import SheetStore
+from tierline.store.transaction import Transaction
 from tierline.sync.keeping import QueuedConflict, conflicts_of, decide
 from tierline.sync.pair import Sync
-from tierline.sync.performing import performed, planned
+from tierline.sync.performing import performed
 from tierline.sync.plan import Plan as SyncPlan
 from tierline.sync.policies import Verdict, checked
+from tierline.sync.preparing import planned
 from tierline.sync.reports import Progress, SyncProgress, SyncReport, shown
 
 T = TypeVar("T")
@@ -114,8 +116,12 @@ class Syncing:
         """
         store: Any = self
         given = _pair(pair, "sync_conflicts")
+
+        def look(tx: Transaction) -> Success[list[QueuedConflict]] | Failure[RepositoryError]:
+            return conflicts_of(tx.database, given.id, settled=settled)
+
         found: Success[list[QueuedConflict]] | Failure[RepositoryError] = store.transaction(
-            lambda tx: conflicts_of(tx.database, given.id, settled=settled), read_only=True
+            look, read_only=True
         )
         return found
 

@@ -90,7 +90,7 @@ def sync(
     if not isinstance(cast("object", table), Table) or isinstance(table, Sheet):
         raise TypeError(f"sync takes a table made by tl.table second, not {type(table).__name__}")
     _check_key(sheet, table)
-    given = dict(owners or {})
+    given: dict[str, Side] = dict(owners or {})
     for field in sorted(sheet.computed & table.by_field.keys()):
         if given.setdefault(field, "sheet") != "sheet":
             raise TypeError(f"owners: the sheet computes {field}, so it cannot be written there")

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import secrets
 import time
-import uuid
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from returns.result import Failure, Success
 
 from tierline.errors import (
     AccessDeniedError,
-    ConfigurationError,
     ConflictError,
     DuplicateError,
     QueryError,
@@ -30,33 +27,37 @@ from tierline.errors import (
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.targets import Task
 from tierline.sheets.writing import write
-from tierline.sql import Statement
 from tierline.sql import sync as sql
-from tierline.sql.transactions import Isolation
-from tierline.sync.database_side import DatabaseSide, database_side, write_database
-from tierline.sync.fences import cancel, moves_fence, plant, was_synced
+from tierline.sync.database_side import write_database
+from tierline.sync.fences import cancel, moves_fence, plant
 from tierline.sync.keeping import (
     KnownPair,
     RunsStatements,
-    base_of,
     claim,
     end,
     is_missing_table,
     keep_base,
-    known_pair,
     note,
     overtaken,
     report,
     together,
 )
-from tierline.sync.operations import Operation, operation, outcome, settled
+from tierline.sync.operations import Operation, operation, outcome
 from tierline.sync.pair import Sync
-from tierline.sync.plan import Plan, plan
-from tierline.sync.policies import decided
-from tierline.sync.rails import changed_mapping, refusal
+from tierline.sync.plan import Plan
+from tierline.sync.preparing import (
+    SyncStore,
+    known_in,
+    lost_base,
+    new_ids,
+    plan_of,
+    read_sheet,
+    read_sides,
+    wrong_mapping,
+)
+from tierline.sync.rails import refusal
 from tierline.sync.reports import SyncProgress, SyncReport, Tell
-from tierline.sync.rows import BaseRow, Sides
-from tierline.sync.sheet_side import SheetSide, fence_of, marker_of, sheet_side, task_of
+from tierline.sync.sheet_side import SheetSide, fence_of, marker_of, task_of
 
 R = TypeVar("R")
 
@@ -65,34 +66,6 @@ TRIES_MAX = 6
 
 PASSES_MAX = 4
 """The passes of one call: new rows of the sheet take two, and people write more meanwhile."""
-
-
-class SyncDatabase(RunsStatements, Protocol):
-    """The database of a store."""
-
-    def script(self, statement: Statement) -> Success[None] | Failure[RepositoryError]:
-        """Run statements that take no parameters."""
-        ...
-
-
-class SyncStore(Protocol):
-    """What a sync needs of a store."""
-
-    @property
-    def database(self) -> SyncDatabase:
-        """L3."""
-        ...
-
-    def transaction(
-        self,
-        function: Callable[[Any], Success[R] | Failure[RepositoryError]],
-        /,
-        *,
-        isolation: Isolation | None = None,
-        read_only: bool = False,
-    ) -> Success[R] | Failure[RepositoryError]:
-        """Run a function in a transaction."""
-        ...
 
 
 class _Ready(NamedTuple):
@@ -112,40 +85,6 @@ class _Made(NamedTuple):
     plan: Plan
     operation: Operation | None
     task: Task
-
-
-def planned(
-    store: SyncStore, sheets: Sheets, sync: Sync[Any, Any], *, resync: bool, tell: Tell
-) -> Success[Plan] | Failure[RepositoryError]:
-    """The plan of the next pass; nothing is written, and no limit refuses it."""
-    known = _known(store, sync)
-    if isinstance(known, Failure):
-        if not is_missing_table(known):
-            return known
-        known = Success(None)
-    pair = known.unwrap()
-    wrong = _wrong_mapping(sync, pair, resync=resync)
-    read = _read(sheets, sync, tell) if wrong is None else Failure(wrong)
-    if isinstance(read, Failure):
-        return read
-    side = read.unwrap()
-    if lost := _lost_base(sync, pair, side, resync=resync):
-        return Failure(lost)
-    landed = {}
-    if pair is not None and pair.operation is not None:
-        sent = pair.operation
-        marker = marker_of(side.fences, sent.id, sent.after)
-        landed = sent.base if outcome(sent, marker) == "landed" else {}
-
-    def look(tx: Any) -> Success[Plan] | Failure[RepositoryError]:
-        sides = _sides(sync, tx, side, pair, resync=resync, tell=tell)
-        if isinstance(sides, Failure):
-            return sides
-        found = sides.unwrap()[0]
-        found = found._replace(base=settled(found.base, landed))
-        return Success(_plan(sync, pair, found))
-
-    return store.transaction(look, isolation="repeatable read", read_only=True)
 
 
 def performed(
@@ -174,7 +113,9 @@ def performed(
                 )
             )
         # Its connection rests for as long as Google takes.
-        awake = tx.set_local("idle_in_transaction_session_timeout", 0)
+        awake: Success[None] | Failure[RepositoryError] = tx.set_local(
+            "idle_in_transaction_session_timeout", 0
+        )
         if isinstance(awake, Failure):
             return awake
         done.append(_Run(store, sheets, sync, tell).passes(resync=resync))
@@ -258,21 +199,21 @@ class _Run:
         if isinstance(found, Failure):
             return found
         known = found.unwrap()
-        if wrong := _wrong_mapping(self._sync, known, resync=resync):
+        if wrong := wrong_mapping(self._sync, known, resync=resync):
             return Failure(wrong)
-        read = _read(self._sheets, self._sync, self._tell)
+        read = read_sheet(self._sheets, self._sync, self._tell)
         if isinstance(read, Failure):
             return read
-        if lost := _lost_base(self._sync, known, read.unwrap(), resync=resync):
+        if lost := lost_base(self._sync, known, read.unwrap(), resync=resync):
             return Failure(lost)
         return Success(_Ready(known, read.unwrap()))
 
     def _known(self) -> Success[KnownPair | None] | Failure[RepositoryError]:
-        found = _known(self._store, self._sync)
+        found = known_in(self._store, self._sync)
         if not is_missing_table(found):
             return found
         made = self._store.database.script(sql.CREATE)
-        return made if isinstance(made, Failure) else _known(self._store, self._sync)
+        return made if isinstance(made, Failure) else known_in(self._store, self._sync)
 
     def _recover(
         self, sent: Operation, side: SheetSide
@@ -296,15 +237,15 @@ class _Run:
         sync, side = self._sync, ready.side
 
         def work(tx: Any) -> Success[_Made] | Failure[RepositoryError]:
-            found = _sides(sync, tx, side, ready.known, resync=resync, tell=self._tell)
+            found = read_sides(sync, tx, side, ready.known, resync=resync, tell=self._tell)
             if isinstance(found, Failure):
                 return found
             sides, table = found.unwrap()
-            made = _plan(sync, ready.known, sides)
+            made = plan_of(sync, ready.known, sides)
             if refused := refusal(sync.rails, sides, made):
                 refused.table = sync.table.name
                 return Failure(refused)
-            ids = _new_ids(sync, tx, sides, table, [birth.place for birth in made.births])
+            ids = new_ids(sync, tx, sides, table, [birth.place for birth in made.births])
             if isinstance(ids, Failure):
                 return ids
             sent = operation(made, id=fence_of(sync.id, secrets.token_hex(6)), after=side.marker)
@@ -348,96 +289,3 @@ class _Run:
         return self._store.transaction(
             lambda tx: end(tx.database, self._sync.id, sent, landed=landed)
         )
-
-
-def _known(
-    store: SyncStore, sync: Sync[Any, Any]
-) -> Success[KnownPair | None] | Failure[RepositoryError]:
-    # In a transaction, for that is never a replica's.
-    return store.transaction(lambda tx: known_pair(tx.database, sync.id))
-
-
-def _wrong_mapping(
-    sync: Sync[Any, Any], known: KnownPair | None, *, resync: bool
-) -> RepositoryError | None:
-    if known is None or resync:
-        return None
-    return changed_mapping(known.fingerprint, sync.fingerprint)
-
-
-def _lost_base(
-    sync: Sync[Any, Any], known: KnownPair | None, side: SheetSide, *, resync: bool
-) -> RepositoryError | None:
-    """Why a sheet that was synced before is not taken for a new one."""
-    if known is not None or resync or not was_synced(sync, side):
-        return None
-    return ConfigurationError(
-        "this sheet was synced before, and the database knows nothing of it; is it the right one? "
-        "Build the base anew with resync, which joins both sides",
-        operation="sync",
-        table=sync.table.name,
-    )
-
-
-def _read(
-    sheets: Sheets, sync: Sync[Any, Any], tell: Tell
-) -> Success[SheetSide] | Failure[RepositoryError]:
-    """The worksheet and its markers, as they were at one moment."""
-    book = sheets.book(sync.sheet.spreadsheet, [sync.sheet.worksheet])
-    if isinstance(book, Failure):
-        return sheets.explained(book, sync.sheet.spreadsheet, [sync.sheet])
-    try:
-        side = sheet_side(sync, book.unwrap())
-    except RepositoryError as error:
-        return Failure(error)
-    tell(SyncProgress("read sheet", len(side.rows)))
-    return Success(side)
-
-
-def _sides(
-    sync: Sync[Any, Any],
-    tx: Any,
-    side: SheetSide,
-    known: KnownPair | None,
-    *,
-    resync: bool,
-    tell: Tell,
-) -> Success[tuple[Sides, DatabaseSide]] | Failure[RepositoryError]:
-    """Base and table as one moment has them, and the sheet as it was read."""
-    base: dict[str, BaseRow] = {}
-    if known is not None and not resync:
-        kept = base_of(tx.database, sync.id)
-        if isinstance(kept, Failure):
-            return kept
-        base = kept.unwrap()
-    table = database_side(sync, tx)
-    if isinstance(table, Failure):
-        return table
-    tell(SyncProgress("read table", len(table.unwrap().rows)))
-    return Success((Sides(base, side.rows, table.unwrap().rows), table.unwrap()))
-
-
-def _plan(sync: Sync[Any, Any], known: KnownPair | None, sides: Sides) -> Plan:
-    verdicts = {} if known is None else known.verdicts
-    policy = decided(verdicts, otherwise=sync.rules.policy)
-    return plan(msgspec.structs.replace(sync.rules, policy=policy), sides)
-
-
-def _new_ids(
-    sync: Sync[Any, Any], tx: Any, sides: Sides, table: DatabaseSide, places: list[int]
-) -> Success[dict[int, str]] | Failure[RepositoryError]:
-    """Ids for new rows of the sheet: of the key's sequence, or the next ones, or UUIDs."""
-    if not places:
-        return Success({})
-    if not sync.table.has_integer_key:
-        return Success({place: str(uuid.uuid4()) for place in places})
-    key = sync.table.key_columns[0]
-    found = tx.database.fetch(*sql.next_ids(sync.table, key.name, len(places)))
-    if isinstance(found, Failure):
-        return found
-    taken = [row for row in found.unwrap() if row is not None]
-    if len(taken) < len(places):
-        seen = {*sides.base, *sides.database, *table.deleted, *(row.id for row in sides.sheet)}
-        last = max((int(id_) for id_ in seen if id_ is not None), default=0)
-        taken = list(range(last + 1, last + 1 + len(places)))
-    return Success({place: str(id_) for place, id_ in zip(places, taken, strict=True)})

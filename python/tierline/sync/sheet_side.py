@@ -169,10 +169,8 @@ UNKNOWN = _Unknown()
 
 
 def _holds_nothing(cell: Cell) -> bool:
-    entered = cell.userEnteredValue
     value = cell.effectiveValue
-    is_formula = entered is not None and entered.formulaValue is not None
-    return not is_formula and (value is None or value.stringValue == "")
+    return cell.formula is None and (value is None or value.stringValue == "")
 
 
 def _read(
