@@ -122,6 +122,9 @@ from tierline.repository import Repository, repository
 from tierline.repository.events import Changed, Reaction, Subscription
 from tierline.result import Failure, Result, Success, ask, collect, do, flow, then, unwrap
 from tierline.sql import Identifier, Plan, PlanNode, RawQuery, RawSql, identifier, sql
+from tierline.sync.pair import Sync, sync
+from tierline.sync.policies import Take, database_wins, manual, per_field, sheet_wins
+from tierline.sync.rows import Conflict
 
 if TYPE_CHECKING:
     from tierline.postgres import (
@@ -180,38 +183,40 @@ if TYPE_CHECKING:
     from tierline.store.sheet_transaction import SheetTransaction
     from tierline.store.sheet_views import SheetView
     from tierline.store.sheet_watch import SheetWatch
+    from tierline.store.syncing import QueuedConflict, SyncPlan, SyncProgress, SyncReport
     from tierline.store.writable_sheets import WritableSheetStore
 
 __all__ = [
     "AccessDeniedError", "Acquired", "ApplicationCache", "Assignment", "Batch", "Cache",
     "CacheAside", "CacheInfo", "CacheKey", "CacheSpace", "CachedFunction", "CachedQuery",
     "CachedQueryStats", "CellProblem", "Change", "Changed", "CircuitChanged", "CommitUnknownError",
-    "ConfigurationError", "ConflictError", "ConnectionError", "ConstraintError", "DeadLetter",
-    "DeadLettered", "DecodeError", "Deferred", "DuplicateError", "EncryptionKeys", "Event",
-    "EventSubscription", "FailedOver", "Failure", "FieldError", "Health", "HotKeys", "Identifier",
-    "InDoubt", "Join2", "Join3", "Join4", "Loader", "MemoryRepository", "MigrationError",
-    "NodeHealth", "NotFoundError", "OutcomeUnknownError", "Page", "PageQuery", "PendingWrites",
-    "Plan", "PlanNode", "PoolExhaustedError", "PoolOptions", "PoolStats", "Query", "QueryError",
-    "Ran", "RateLimitedError", "RawQuery", "RawSql", "Reaction", "ReadPolicy", "ReadThrough",
-    "Recovery", "Repository", "RepositoryError", "Result", "Retried", "Returning", "Sheet",
-    "SheetLayoutError", "SheetStore", "SheetTransaction", "SheetView", "SheetWatch", "SheetsQuota",
-    "SheetsStats", "Stats", "Store", "Stream", "Subscription", "Success", "Table", "TierStats",
+    "ConfigurationError", "Conflict", "ConflictError", "ConnectionError", "ConstraintError",
+    "DeadLetter", "DeadLettered", "DecodeError", "Deferred", "DuplicateError", "EncryptionKeys",
+    "Event", "EventSubscription", "FailedOver", "Failure", "FieldError", "Health", "HotKeys",
+    "Identifier", "InDoubt", "Join2", "Join3", "Join4", "Loader", "MemoryRepository",
+    "MigrationError", "NodeHealth", "NotFoundError", "OutcomeUnknownError", "Page", "PageQuery",
+    "PendingWrites", "Plan", "PlanNode", "PoolExhaustedError", "PoolOptions", "PoolStats", "Query",
+    "QueryError", "QueuedConflict", "Ran", "RateLimitedError", "RawQuery", "RawSql", "Reaction",
+    "ReadPolicy", "ReadThrough", "Recovery", "Repository", "RepositoryError", "Result", "Retried",
+    "Returning", "Sheet", "SheetLayoutError", "SheetStore", "SheetTransaction", "SheetView",
+    "SheetWatch", "SheetsQuota", "SheetsStats", "Stats", "Store", "Stream", "Subscription",
+    "Success", "Sync", "SyncPlan", "SyncProgress", "SyncReport", "Table", "Take", "TierStats",
     "TimeoutError", "Transaction", "ValidationError", "WarmReport", "WritableSheetStore", "Write",
     "WriteBehind", "WriteBehindStats", "WriteThrough", "WroteBehind", "__version__", "all_",
     "anti_join", "any_", "array_agg", "asc", "ask", "at_zone", "avg", "batch", "between",
     "cache_aside", "cached", "cached_query", "carried", "case", "cast", "change", "coalesce",
     "collect", "connect", "connect_sheets", "contains", "contains_all", "count", "cross_join",
-    "cte", "cume_dist", "deadline", "delete", "dense_rank", "desc", "distributed",
+    "cte", "cume_dist", "database_wins", "deadline", "delete", "dense_rank", "desc", "distributed",
     "distributed_setup", "do", "evaluate", "everything", "except_", "exists", "filtered",
     "first_value", "flow", "for_update", "greatest", "groups", "hot_keys", "identifier", "ilike",
     "insert", "intersect", "is_in", "is_null", "join", "lag", "last_value", "lead", "least",
-    "left_join", "length", "like", "limit", "matches", "max", "memory_repository", "min", "not_",
-    "nth_value", "ntile", "nullif", "open", "open_sheets", "optional", "order_by", "orphans",
-    "over", "overlaps", "page", "param", "percent_rank", "project", "rank", "read_after",
-    "read_through", "reads", "recover", "recursive", "remaining_s", "repository", "row_filter",
-    "row_number", "rows", "scalar", "select", "semi_join", "set", "sheet", "some", "sql",
-    "string_agg", "sum", "table", "then", "trunc", "union", "unwrap", "update", "upsert", "where",
-    "write_behind", "write_through", "write_token",
+    "left_join", "length", "like", "limit", "manual", "matches", "max", "memory_repository", "min",
+    "not_", "nth_value", "ntile", "nullif", "open", "open_sheets", "optional", "order_by",
+    "orphans", "over", "overlaps", "page", "param", "per_field", "percent_rank", "project", "rank",
+    "read_after", "read_through", "reads", "recover", "recursive", "remaining_s", "repository",
+    "row_filter", "row_number", "rows", "scalar", "select", "semi_join", "set", "sheet",
+    "sheet_wins", "some", "sql", "string_agg", "sum", "sync", "table", "then", "trunc", "union",
+    "unwrap", "update", "upsert", "where", "write_behind", "write_through", "write_token",
 ]  # fmt: skip
 
 

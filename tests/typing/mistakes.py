@@ -380,3 +380,24 @@ def writing_sheets(
     tl.repository(tx, LISTED).create("title")  # rejected
     sheets.transaction(lambda tx: 7)  # rejected
     tl.open_sheets("key.json", write="yes")  # rejected
+
+
+def of_a_name(conflict: tl.Conflict) -> str:
+    return conflict.field
+
+
+def syncing(store: tl.Store, pair: tl.Sync[Shelf, str]) -> None:
+    tl.sync(LISTED)  # rejected
+    tl.sync(LISTED, BOOKS, policy="sheet_wins")  # rejected
+    tl.sync(LISTED, BOOKS, policy=of_a_name)  # rejected
+    tl.sync(LISTED, BOOKS, max_deletes="half")  # rejected
+    tl.sheet_wins("title")  # rejected
+    tl.database_wins()  # rejected
+    tl.manual(LISTED)  # rejected
+    tl.per_field({"title": "sheet"})  # rejected
+    store.sync(LISTED)  # rejected
+    store.sync(pair, dry_run="yes")  # rejected
+    store.sync(pair, progress=print, resync=1)  # rejected
+    store.sync_conflicts(LISTED)  # rejected
+    store.sync_decide(pair, {"token": "newest"})  # rejected
+    store.create_sync_tables(pair)  # rejected
