@@ -91,7 +91,7 @@ class Crashes:
         self._maybe(f"after {what}")
 
     def _maybe(self, when: str) -> None:
-        if self.chance.random() < self.rate / 2:
+        if self.rate and self.chance.random() < self.rate / 2:
             self.crashed[when] += 1
             raise CrashError(when)
 
@@ -180,7 +180,7 @@ class World:
 
     def app(self) -> None:
         """The app does something in the database."""
-        rows = self.things.list().unwrap()
+        rows = self.things.list(order_by=lambda t: t.id).unwrap()
         doing = self.random.choice(("insert", "update", "update", "update", "delete"))
         if doing == "insert":
             # Far from the ids that new rows of the sheet get.
@@ -350,7 +350,7 @@ def dying(crashes: Crashes) -> Generator[None]:
     kept = {name: getattr(Session, name) for name in ("fetch", "execute", "copy_in", "commit")}
 
     def asked(self: SheetsHttp, method: str, endpoint: str, **options: Any) -> Any:
-        if method == "POST" and crashes.chance.random() < crashes.rate / 2:
+        if crashes.rate and method == "POST" and crashes.chance.random() < crashes.rate / 2:
             # It is on its way when its sender dies.
             late = SheetsHttp(self.session, self._limiter, timeout_s=10, sleep=lambda _: None)
             sent = {**options, "end_s": None}
