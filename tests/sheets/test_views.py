@@ -197,3 +197,21 @@ def test_without_a_thread_the_old_one_is_still_served(
                 assert sheets.fetch_all(tl.select(birds)) == Success(BIRDS)
         with tl.deadline(30):
             assert isinstance(sheets.fetch_all(tl.select(birds), fresh=True), Success)
+
+
+def test_what_was_read_before_an_own_write_is_not_kept(sheets_server: SheetsServer) -> None:
+    birds = birds_of(sheets_server)
+    with tl.open_sheets(sheets_server.client(), cache=tl.read_through(ttl_s=3600)) as sheets:
+        views, read = sheets.views, sheets.views._sheets.read
+
+        def read_then_write(sheet: Any) -> Any:
+            found = read(sheet)
+            # A write of this store, whose batch came behind that read.
+            sheets_server.set_values(birds.spreadsheet, {"B2": "crane"})
+            views.forget(birds)
+            return found
+
+        views._sheets.read = read_then_write  # type: ignore[method-assign]
+        tl.unwrap(sheets.fetch_all(tl.select(birds)))
+        views._sheets.read = read  # type: ignore[method-assign]
+        assert tl.unwrap(sheets.fetch_all(tl.select(birds)))[0].name == "crane"

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
 from tierline.errors import RepositoryError
 from tierline.result import Failure
@@ -91,11 +91,12 @@ def _check_place(options: argparse.Namespace) -> None:
 
 
 def _pair(name: str) -> Sync[Any, Any]:
-    found: object = _named(name)
+    found = _named(name)
     if not isinstance(found, Sync):
         kind = type(found).__name__
         raise MisuseError(f"{name} is {kind}, not what tl.sync(SHEET, TABLE) makes.")
-    return cast("Sync[Any, Any]", found)
+    pair: Sync[Any, Any] = found
+    return pair
 
 
 def _named(name: str) -> Any:
