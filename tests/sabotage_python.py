@@ -35,6 +35,7 @@ from sabotage_sheets_live import SHEETS_LIVE
 from sabotage_sheets_once import SHEETS_ONCE
 from sabotage_sheets_server import SHEETS_SERVER
 from sabotage_sync import SYNC
+from sabotage_sync_real import SYNC_REAL
 from sabotage_waits import WAITS
 from sabotage_warming import WARMING
 from tierline import _core
@@ -450,6 +451,7 @@ GUARDS = (
     *SHEETS_ONCE,
     *SHEETS_SERVER,
     *SYNC,
+    *SYNC_REAL,
     *WAITS,
     *BEHIND,
     *BACKPLANE,

@@ -17,6 +17,7 @@ _STORE = (
     "distributed", "distributed_setup", "hot_keys", "open", "orphans", "reads", "recover",
 )  # fmt: skip
 _SHEETS = ("SheetStore", "SheetsStats")
+_SYNC = ("QueuedConflict", "SyncPlan", "SyncProgress", "SyncReport")
 _EVALUATION, _MEMORY = ("evaluate", "row_filter"), ("MemoryRepository", "memory_repository")
 MODULE_OF: dict[str, str] = {
     **dict.fromkeys(_POSTGRES, "tierline.postgres"),
@@ -28,6 +29,7 @@ MODULE_OF: dict[str, str] = {
     "SheetView": "tierline.store.sheet_views",
     "SheetWatch": "tierline.store.sheet_watch",
     "SheetsQuota": "tierline.sheets.limiter",
+    **dict.fromkeys(_SYNC, "tierline.store.syncing"),
     **dict.fromkeys(_EVALUATION, "tierline.query.evaluate"),
     **dict.fromkeys(_MEMORY, "tierline.repository.memory"),
 }

@@ -367,3 +367,37 @@ def reading_sheets(sheets: tl.SheetStore, store: tl.Store) -> None:
     sheets.check(READ)  # rejected
     store.sheets.fetch_all(tl.select(LISTED))  # rejected
     tl.open(sheets="key.json")  # rejected
+
+
+def writing_sheets(
+    reading: tl.SheetStore, sheets: tl.WritableSheetStore, tx: tl.SheetTransaction
+) -> None:
+    reading.transaction(lambda tx: tl.repository(tx, LISTED).count())  # rejected
+    tl.repository(reading, LISTED)  # rejected
+    tl.repository(sheets, BOOKS)  # rejected
+    tl.repository(sheets, LISTED, cache=tl.read_through(ttl_s=1))  # rejected
+    tl.repository(sheets, LISTED).delete(7)  # rejected
+    tl.repository(tx, LISTED).create("title")  # rejected
+    sheets.transaction(lambda tx: 7)  # rejected
+    tl.open_sheets("key.json", write="yes")  # rejected
+
+
+def of_a_name(conflict: tl.Conflict) -> str:
+    return conflict.field
+
+
+def syncing(store: tl.Store, pair: tl.Sync[Shelf, str]) -> None:
+    tl.sync(LISTED)  # rejected
+    tl.sync(LISTED, BOOKS, policy="sheet_wins")  # rejected
+    tl.sync(LISTED, BOOKS, policy=of_a_name)  # rejected
+    tl.sync(LISTED, BOOKS, max_deletes="half")  # rejected
+    tl.sheet_wins("title")  # rejected
+    tl.database_wins()  # rejected
+    tl.manual(LISTED)  # rejected
+    tl.per_field({"title": "sheet"})  # rejected
+    store.sync(LISTED)  # rejected
+    store.sync(pair, dry_run="yes")  # rejected
+    store.sync(pair, progress=print, resync=1)  # rejected
+    store.sync_conflicts(LISTED)  # rejected
+    store.sync_decide(pair, {"token": "newest"})  # rejected
+    store.create_sync_tables(pair)  # rejected

@@ -74,3 +74,28 @@ def watching(sheets: tl.SheetStore, environ: dict[str, object]) -> None:
         assert_type(watch.wait(1.5), tl.RepositoryError | None)
     assert_type(sheets.notified(environ), bool)
     assert_type(sheets.notified({"X-Goog-Channel-ID": "a"}), bool)
+
+
+def writing(sheets: tl.WritableSheetStore, store: tl.Store) -> None:
+    birds = tl.repository(sheets, BIRDS)
+    assert_type(birds, tl.Repository[Bird, int])
+    assert_type(tl.repository(store, BIRDS), tl.Repository[Bird, int])
+    assert_type(tl.repository(sheets, PAIRS), tl.Repository[Bird, tuple[int, str]])
+    assert_type(birds.create(Bird(1, "owl", None)), tl.Result[Bird, tl.RepositoryError])
+    assert_type(birds.delete(1), tl.Result[None, tl.RepositoryError])
+
+    def work(tx: tl.SheetTransaction) -> tl.Result[int, tl.RepositoryError]:
+        assert_type(tl.repository(tx, BIRDS), tl.Repository[Bird, int])
+        assert_type(tx.fetch_all(QUERY), tl.Result[list[Bird], tl.RepositoryError])
+        return tl.repository(tx, BIRDS).count()
+
+    assert_type(sheets.transaction(work), tl.Result[int, tl.RepositoryError])
+
+
+def opening_for_writing() -> None:
+    assert_type(tl.open_sheets("key.json", write=True), tl.WritableSheetStore)
+    assert_type(tl.open_sheets("key.json", write=False), tl.SheetStore)
+    assert_type(
+        tl.connect_sheets("key.json", write=True),
+        tl.Result[tl.WritableSheetStore, tl.RepositoryError],
+    )

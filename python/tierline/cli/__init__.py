@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             once=options.once,
             as_json=options.json,
         )
+    if options.command == "sync":
+        from tierline.cli import syncing  # noqa: PLC0415 (it imports the drivers)
+
+        return syncing.run(options)
     _parser().print_help()
     return 2
 
@@ -68,6 +72,34 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS")
     top.add_argument("--once", action="store_true", help="show it once and end")
     top.add_argument("--json", action="store_true", help="a line of JSON each time")
+    sync = commands.add_parser(
+        "sync",
+        help="make a sheet and a table equal",
+        description="Makes both sides of a tl.sync(…) equal. Exit codes: 0 both are equal, 1 it "
+        "failed, 2 it was called wrongly, 3 conflicts wait for a decision.",
+    )
+    sync.add_argument("pair", metavar="MODULE:NAME", help="the tl.sync(…), such as shop:BIRD_SYNC")
+    sync.add_argument("--url", help="a PostgreSQL URL; without it the embedded server is used")
+    sync.add_argument("--path", help="where the embedded server keeps its data")
+    sync.add_argument(
+        "--sheets",
+        metavar="KEY",
+        help="the service account's key file, or MODULE:NAME of credentials; otherwise what "
+        "GOOGLE_APPLICATION_CREDENTIALS names",
+    )
+    sync.add_argument("--redis", metavar="URL", help="the Redis where processes share the quota")
+    sync.add_argument("--dry-run", action="store_true", help="show what would be done")
+    sync.add_argument(
+        "--resync", action="store_true", help="join both sides anew, without what they had before"
+    )
+    sync.add_argument("--conflicts", action="store_true", help="list the conflicts that wait")
+    sync.add_argument(
+        "--decide",
+        action="append",
+        default=[],
+        metavar="TOKEN=SIDE",
+        help="decide on a conflict before syncing: sheet or database",
+    )
     return parser
 
 

@@ -52,7 +52,7 @@ def repository(
     """
     given: Any = cache
     if isinstance(table, Sheet):
-        return SheetRepository(_writable(store, table, given), cast("Sheet[T, K]", table))
+        return SheetRepository(_writable(store, table, given), table)
     match given:
         case None | ReadThrough() | CacheAside():
             return Repository(_database(store, table), table, reads_of(given))

@@ -72,9 +72,11 @@ class SheetRows(MemoryRepository[T, K]):
 
 def _twin(table: Table[T, Any]) -> Table[T, Any]:
     """A table of a database with the columns of a sheet, and a name of its own."""
-    fields = {field: getattr(table, field) for field in Table.__struct_fields__}
+    fields: dict[str, Any] = {field: getattr(table, field) for field in Table.__struct_fields__}
     digest = hashlib.blake2b(f"{table.schema} {table.name}".encode(), digest_size=12).hexdigest()
-    return Table(**{**fields, "schema": None, "name": f"sheet_{digest}"})
+    kind: Any = Table
+    twin: Table[T, Any] = kind(**(fields | {"schema": None, "name": f"sheet_{digest}"}))
+    return twin
 
 
 class SheetsPort(Protocol):

@@ -9,7 +9,6 @@ stands there, or rows were removed, the copies that the batch made first tell wh
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -180,7 +179,7 @@ def _sent(  # noqa: PLR0917 (all of one batch)
 ) -> Result[_Outcome, RepositoryError]:
     """One batch, and what it did that was not meant."""
     copies_id = secrets.randbelow(2**31 - 1) + 1
-    title = f"{PREFIX}{int(time.time())}_{copies_id:x}"
+    title = f"{PREFIX}{int(sheets.http.marks.now_s())}_{copies_id:x}"
     copies = copied(task, found, copies_id, title)
     try:
         requests = [*extra, *requests_for(sheet, found, task, copies)]

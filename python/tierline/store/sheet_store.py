@@ -94,6 +94,11 @@ class SheetStore(SheetVerbs, Watchable, Closing):
         self.watches.close()
         self._http.close()
 
+    @property
+    def reader(self) -> Sheets:
+        """What asks Google, without any cache; for syncs."""
+        return self._sheets
+
     def __repr__(self) -> str:
         cached = f", {self._cache!r}" if self._cache else ""
         return f"<SheetStore {self._http.requests} requests{cached}>"

@@ -37,6 +37,7 @@ from tierline.store.idempotency import Once, is_missing_table
 from tierline.store.pending_writes import JournalPlace, PendingWrites
 from tierline.store.publishing import Publisher
 from tierline.store.running import run_transaction, transaction_mode
+from tierline.store.syncing import Syncing
 from tierline.store.transaction import Transaction
 from tierline.store.verbs import Verbs
 
@@ -45,7 +46,7 @@ K = TypeVar("K")
 E = TypeVar("E", bound=Exception)
 
 
-class Store(Caching, Verbs[Database, Caches], Closing):
+class Store(Caching, Syncing, Verbs[Database, Caches], Closing):
     """An open handle on all tiers; make it with `tl.open` or `tl.connect`.
 
     A store is safe to share between threads. As a context manager it closes
