@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from tierline.errors import RepositoryError
 from tierline.result import Failure
@@ -92,7 +92,7 @@ def _check_place(options: argparse.Namespace) -> None:
 
 def _pair(name: str) -> Sync[Any, Any]:
     found = _named(name)
-    if not isinstance(found, Sync):
+    if not isinstance(cast("object", found), Sync):
         kind = type(found).__name__
         raise MisuseError(f"{name} is {kind}, not what tl.sync(SHEET, TABLE) makes.")
     pair: Sync[Any, Any] = found

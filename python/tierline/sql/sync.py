@@ -35,6 +35,7 @@ CREATE = Statement(
     "id text NOT NULL, "
     "after text NOT NULL, "
     "base jsonb NOT NULL, "
+    "born text[] NOT NULL, "
     "noted_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS tierline_sync_conflict ("
     'pair text COLLATE "C", '
@@ -62,7 +63,8 @@ def _asking(sql: str, *parameters: ColumnType) -> Statement:
 
 PAIR = _asking(
     "SELECT json_build_object('fingerprint', fingerprint, 'generation', generation, 'operation', "
-    "(SELECT json_build_object('id', o.id, 'after', o.after, 'base', o.base) "
+    "(SELECT json_build_object('id', o.id, 'after', o.after, 'base', o.base, "
+    "'born', o.born) "
     "FROM tierline_sync_op AS o WHERE o.pair = p.pair), 'decisions', "
     "(SELECT json_object_agg(c.token, c.decision) FROM tierline_sync_conflict AS c "
     f"WHERE c.pair = p.pair AND c.decision IS NOT NULL AND c.{_WAITS}))::text "
@@ -103,10 +105,18 @@ FORGET = Statement(
     OPERATION, "DELETE FROM tierline_sync_base WHERE pair = $1", _PAIR, None, writes=True
 )
 
+FORGET_ROWS = Statement(
+    OPERATION,
+    "DELETE FROM tierline_sync_base WHERE pair = $1 AND id = ANY ($2)",
+    (TEXT, _TEXTS),
+    None,
+    writes=True,
+)
+
 NOTE = Statement(
     OPERATION,
-    "INSERT INTO tierline_sync_op (pair, id, after, base) VALUES ($1, $2, $3, $4::jsonb)",
-    (TEXT, TEXT, TEXT, TEXT),
+    "INSERT INTO tierline_sync_op (pair, id, after, base, born) VALUES ($1, $2, $3, $4::jsonb, $5)",
+    (TEXT, TEXT, TEXT, TEXT, _TEXTS),
     None,
     writes=True,
 )

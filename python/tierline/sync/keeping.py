@@ -156,17 +156,27 @@ def note(
 ) -> Success[int] | Failure[RepositoryError]:
     """Note what the sheet will be sent."""
     base = msgspec.json.encode(operation.base).decode()
-    return database.execute(sql.NOTE, (pair, operation.id, operation.after, base))
+    return database.execute(
+        sql.NOTE, (pair, operation.id, operation.after, base, list(operation.born))
+    )
 
 
 def end(
-    database: RunsStatements, pair: str, operation: Operation, *, landed: bool
+    database: RunsStatements,
+    pair: str,
+    operation: Operation,
+    base: Mapping[str, BaseRow],
+    forgotten: Sequence[str] = (),
 ) -> Success[None] | Failure[RepositoryError]:
-    """An operation is over; if it has landed, its base holds."""
-    if landed:
-        kept = keep_base(database, pair, operation.base)
-        if isinstance(kept, Failure):
-            return kept
+    """An operation is over: rows of the base that hold since then, and those that do no longer."""
+    failed = together(
+        lambda: keep_base(database, pair, base),
+        lambda: (
+            database.execute(sql.FORGET_ROWS, (pair, list(forgotten))) if forgotten else Success(0)
+        ),
+    )
+    if failed is not None:
+        return failed
     ended = database.execute(sql.END, (pair, operation.id))
     if isinstance(ended, Failure):
         return ended

@@ -35,11 +35,13 @@ class Operation(msgspec.Struct, frozen=True):
         id: Its own marker.
         after: The marker that it takes away: the one that stood there when the sheet was read.
         base: The rows of the base that hold once it has landed.
+        born: The ids that it gives to rows of the sheet.
     """
 
     id: str
     after: str
     base: dict[str, BaseRow]
+    born: tuple[str, ...] = ()
 
     @property
     def cancellation(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -33,6 +34,7 @@ from tierline.sync.fences import cancel, moves_fence, plant
 from tierline.sync.keeping import (
     KnownPair,
     RunsStatements,
+    base_of,
     claim,
     end,
     is_missing_table,
@@ -56,8 +58,10 @@ from tierline.sync.preparing import (
     wrong_mapping,
 )
 from tierline.sync.rails import refusal
+from tierline.sync.repairs import landed
 from tierline.sync.reports import SyncProgress, SyncReport, Tell
-from tierline.sync.sheet_side import SheetSide, fence_of, marker_of, task_of
+from tierline.sync.rows import BaseRow
+from tierline.sync.sheet_side import SheetSide, fence_of, marker_of, repair_of, task_of
 
 R = TypeVar("R")
 
@@ -227,8 +231,26 @@ class _Run:
             # Refused, it has landed meanwhile.
             return moved if isinstance(moved, Failure) and not is_refused else Success(False)
         self._resumed = became
-        over = self._end(sent, landed=became == "landed")
-        return over if isinstance(over, Failure) else Success(True)
+        if became == "never":
+            over = self._end(sent, {})
+            return over if isinstance(over, Failure) else Success(True)
+        return self._settle(sent, side)
+
+    def _settle(self, sent: Operation, side: SheetSide) -> Success[bool] | Failure[RepositoryError]:
+        """End an operation that has landed unheard; False if rows had to be put right first."""
+        kept: Success[dict[str, BaseRow]] | Failure[RepositoryError] = self._store.transaction(
+            lambda tx: base_of(tx.database, self._sync.id)
+        )
+        if isinstance(kept, Failure):
+            return kept
+        found = landed(kept.unwrap(), sent, side.rows)
+        if found.is_right:
+            over = self._end(sent, found.base, found.forgotten)
+            return over if isinstance(over, Failure) else Success(True)
+        task = repair_of(self._sync, side, found)
+        op_id = f"tlsync_{secrets.token_hex(8)}"
+        written = write(self._sheets, self._sync.sheet, side.snapshot, task, op_id=op_id)
+        return written if isinstance(written, Failure) else Success(False)
 
     def _transact(
         self, ready: _Ready, *, resync: bool
@@ -249,6 +271,8 @@ class _Run:
             if isinstance(ids, Failure):
                 return ids
             sent = operation(made, id=fence_of(sync.id, secrets.token_hex(6)), after=side.marker)
+            if sent is not None:
+                sent = msgspec.structs.replace(sent, born=tuple(ids.unwrap().values()))
             database: RunsStatements = tx.database
             count = sum(
                 map(len, (made.database.inserts, made.database.updates, made.database.deletes))
@@ -282,10 +306,12 @@ class _Run:
         )
         if isinstance(written, Failure):
             return written
-        over = self._end(sent, landed=True)
+        over = self._end(sent, sent.base)
         return over if isinstance(over, Failure) else Success(made.plan)
 
-    def _end(self, sent: Operation, *, landed: bool) -> Success[None] | Failure[RepositoryError]:
+    def _end(
+        self, sent: Operation, base: Mapping[str, BaseRow], forgotten: Sequence[str] = ()
+    ) -> Success[None] | Failure[RepositoryError]:
         return self._store.transaction(
-            lambda tx: end(tx.database, self._sync.id, sent, landed=landed)
+            lambda tx: end(tx.database, self._sync.id, sent, base, forgotten)
         )

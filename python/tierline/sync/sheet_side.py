@@ -23,6 +23,7 @@ from tierline.sync.cells import Cell as Canonical
 from tierline.sync.cells import canonical, value_of
 from tierline.sync.pair import Sync
 from tierline.sync.plan import Plan
+from tierline.sync.repairs import Landed
 from tierline.sync.rows import Cells, SheetRow
 
 FENCE = "tlsync_"
@@ -218,6 +219,32 @@ def task_of(sync: Sync[Any, Any], side: SheetSide, plan: Plan, ids: Mapping[int,
         _values(sheet, {**_key_cells(sheet, one.id), **one.cells}) for one in plan.sheet.inserts
     ]
     return Task(created, [*births, *updates, *deletes])
+
+
+def repair_of(sync: Sync[Any, Any], side: SheetSide, found: Landed) -> Task:
+    """What puts rows right that a batch has met by mistake, and takes away what it has made."""
+    places = {row.id: row.place for row in reversed(side.rows) if row.id is not None}
+    targets = [
+        Target(
+            places[id_],
+            _identity(sync.sheet, id_),
+            changed=_updated(sync.sheet, places[id_], dict(cells)),
+        )
+        for id_, cells in found.wrong.items()
+    ]
+    targets += [
+        Target(
+            number,
+            None,
+            content=side.contents[number],
+            changed=_updated(sync.sheet, number, _key_cells(sync.sheet, id_)),
+        )
+        for number, id_ in found.renamed.items()
+    ]
+    targets += [
+        Target(number, None, content=side.contents[number], removed=True) for number in found.strays
+    ]
+    return Task((), targets)
 
 
 def key_of(columns: Sequence[Column], id_: str) -> Any:
