@@ -9,11 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, cast
 
-from tierline.errors import RepositoryError
-from tierline.result import Failure
-from tierline.store import Store, connect
-from tierline.store.opening_sheets import connect_sheets
-from tierline.sync.pair import Sync
+import tierline as tl
 
 EQUAL, FAILED, MISUSED, WAITING = 0, 1, 2, 3
 
@@ -34,14 +30,14 @@ def run(options: argparse.Namespace) -> int:
         return MISUSED
     writes = not (options.dry_run or options.conflicts)
     sheets = (
-        connect_sheets(credentials, write=True, redis=options.redis)
+        tl.connect_sheets(credentials, write=True, redis=options.redis)
         if writes
-        else connect_sheets(credentials, redis=options.redis)
+        else tl.connect_sheets(credentials, redis=options.redis)
     )
-    if isinstance(sheets, Failure):
+    if isinstance(sheets, tl.Failure):
         return _failed(sheets.failure())
-    opened = connect(options.url, path=options.path, sheets=sheets.unwrap())
-    if isinstance(opened, Failure):
+    opened = tl.connect(options.url, path=options.path, sheets=sheets.unwrap())
+    if isinstance(opened, tl.Failure):
         sheets.unwrap().close()
         return _failed(opened.failure())
     with opened.unwrap() as store:
@@ -49,21 +45,21 @@ def run(options: argparse.Namespace) -> int:
             return _listed(store, pair)
         if decisions:
             decided = store.sync_decide(pair, decisions)
-            if isinstance(decided, Failure):
+            if isinstance(decided, tl.Failure):
                 return _failed(decided.failure())
         return _synced(store, pair, options)
 
 
-def _synced(store: Store, pair: Sync[Any, Any], options: argparse.Namespace) -> int:
+def _synced(store: tl.Store, pair: tl.Sync[Any, Any], options: argparse.Namespace) -> int:
     shows = sys.stderr.isatty() and find_spec("rich") is not None
     if options.dry_run:
         planned = store.sync(pair, dry_run=True, resync=options.resync, progress=shows)
-        if isinstance(planned, Failure):
+        if isinstance(planned, tl.Failure):
             return _failed(planned.failure())
         print(planned.unwrap())
         return EQUAL
     done = store.sync(pair, resync=options.resync, progress=shows)
-    if isinstance(done, Failure):
+    if isinstance(done, tl.Failure):
         return _failed(done.failure())
     report = done.unwrap()
     print(report)
@@ -71,16 +67,16 @@ def _synced(store: Store, pair: Sync[Any, Any], options: argparse.Namespace) -> 
     return WAITING if report.waiting else EQUAL
 
 
-def _listed(store: Store, pair: Sync[Any, Any]) -> int:
+def _listed(store: tl.Store, pair: tl.Sync[Any, Any]) -> int:
     found = store.sync_conflicts(pair)
-    if isinstance(found, Failure):
+    if isinstance(found, tl.Failure):
         return _failed(found.failure())
     for one in found.unwrap():
         print(f"{one.token}  {one}")
     return WAITING if found.unwrap() else EQUAL
 
 
-def _failed(error: RepositoryError) -> int:
+def _failed(error: tl.RepositoryError) -> int:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     return FAILED
 
@@ -90,12 +86,12 @@ def _check_place(options: argparse.Namespace) -> None:
         raise MisuseError("Give --url or --path, not both.")
 
 
-def _pair(name: str) -> Sync[Any, Any]:
+def _pair(name: str) -> tl.Sync[Any, Any]:
     found = _named(name)
-    if not isinstance(cast("object", found), Sync):
+    if not isinstance(cast("object", found), tl.Sync):
         kind = type(found).__name__
         raise MisuseError(f"{name} is {kind}, not what tl.sync(SHEET, TABLE) makes.")
-    pair: Sync[Any, Any] = found
+    pair: tl.Sync[Any, Any] = found
     return pair
 
 

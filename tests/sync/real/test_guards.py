@@ -191,3 +191,57 @@ def test_uuids_are_made(place: Place) -> None:
     place.store.sync(pair).unwrap()
     (row,) = place.store.fetch_all(tl.select(table)).unwrap()
     assert place.in_sheet() == [[str(row.id), "lark", 2]]  # type: ignore[attr-defined]
+
+
+def test_rows_that_moved_while_a_sender_died_are_put_right(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.birds.create_many([Bird(n, f"bird {n}", n) for n in range(1, 6)]).unwrap()
+    place.store.sync(place.pair()).unwrap()
+    rename(place, 1, "eagle")
+    rename(place, 2, "lark")
+    arrives = caught(place, place.pair(), monkeypatch)
+    place.server.sort_rows(place.book, column=1, descending=True)
+    arrives()
+    # It wrote on the rows of the fourth and the fifth.
+    assert [row[1] for row in place.in_sheet()] == ["eagle", "lark", "bird 3", "bird 2", "bird 1"]
+    report = place.store.sync(place.pair()).unwrap()
+    assert report.conflicts == ()
+    names = [(5, "bird 5"), (4, "bird 4"), (3, "bird 3"), (2, "lark"), (1, "eagle")]
+    assert [(row[0], row[1]) for row in place.in_sheet()] == names
+    assert [(row[0], row[1]) for row in place.in_table()] == names[::-1]
+
+
+def test_a_row_that_was_deleted_by_mistake_comes_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.birds.create_many([Bird(n, f"bird {n}", n) for n in range(1, 6)]).unwrap()
+    place.store.sync(place.pair()).unwrap()
+    place.birds.delete(1).unwrap()
+    arrives = caught(place, place.pair(), monkeypatch)
+    place.server.sort_rows(place.book, column=1, descending=True)
+    arrives()
+    assert [row[0] for row in place.in_sheet()] == [4, 3, 2, 1]
+    place.store.sync(place.pair()).unwrap()
+    assert sorted(row[0] for row in place.in_sheet()) == [2, 3, 4, 5]
+    assert [row[0] for row in place.in_table()] == [2, 3, 4, 5]
+
+
+def test_an_id_that_was_written_over_comes_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.birds.create_many([Bird(n, f"bird {n}", n) for n in range(1, 4)]).unwrap()
+    place.store.sync(place.pair()).unwrap()
+    place.type(B5="a new one", C5=0)
+    arrives = caught(place, place.pair(), monkeypatch)
+    place.server.sort_rows(place.book, column=3)
+    arrives()
+    assert [row[0] for row in place.in_sheet()] == ["", 1, 2, 4]
+    place.store.sync(place.pair()).unwrap()
+    assert sorted(row[:2] for row in place.in_sheet()) == [
+        [1, "bird 1"],
+        [2, "bird 2"],
+        [3, "bird 3"],
+        [4, "a new one"],
+    ]
+    assert [row[:2] for row in place.in_table()][-1] == (4, "a new one")

@@ -142,7 +142,7 @@ class World:
 
     def meanwhile(self) -> None:
         """A person does something in the sheet while a request is on its way."""
-        self.person(busy=self.crashes.busy, may_move=self.crashes.rate == 0)
+        self.person(busy=self.crashes.busy)
 
     def person(self, *, busy: set[object] = frozenset(), may_move: bool = True) -> None:  # type: ignore[assignment]
         """A person does something in the sheet."""
@@ -224,7 +224,7 @@ class World:
     def land_late(self) -> None:
         """Let a request arrive whose sender has died long ago."""
         for arrives, busy in self.crashes.late:
-            if not (self.has_moved or self.touched & busy):
+            if not self.touched & busy:
                 self.counts["late"] += 1
                 arrives()
         self.crashes.late = []
