@@ -34,6 +34,7 @@ from sabotage_sheets import SHEETS
 from sabotage_sheets_live import SHEETS_LIVE
 from sabotage_sheets_once import SHEETS_ONCE
 from sabotage_sheets_server import SHEETS_SERVER
+from sabotage_sheets_writing import SHEETS_WRITING
 from sabotage_sync import SYNC
 from sabotage_sync_real import SYNC_REAL
 from sabotage_waits import WAITS
@@ -448,6 +449,7 @@ GUARDS = (
     *SERVERS,
     *SHEETS,
     *SHEETS_LIVE,
+    *SHEETS_WRITING,
     *SHEETS_ONCE,
     *SHEETS_SERVER,
     *SYNC,

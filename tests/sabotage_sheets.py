@@ -144,7 +144,7 @@ SHEETS = (
         "store/sheet_views.py",
         (
             (
-                "        read = sheets.read(sheet)\n",
+                "        read = sheets.read(sheet, version)\n",
                 _LATER,
             ),
         ),

@@ -123,7 +123,7 @@ SHEETS_ONCE = (
     Guard(
         "once: a worksheet that is there",
         "sheets/marker.py",
-        (("if one not in made), 0)", "), 0)"),),
+        (("if one not in passing), 0)", "), 0)"),),
         f"{ONCE}::test_the_marker_lies_on_a_worksheet_that_is_there",
     ),
 )

@@ -459,3 +459,16 @@ def test_a_name_tells_when_it_was_made() -> None:
     assert made_at_s("tierline_a", name_of("a", 12.5, void=True)) == 12
     assert made_at_s("other_a", name_of("a", 12.5)) is None
     assert made_at_s("tierline_a", "Total") is None
+
+
+def test_a_marker_lies_on_a_worksheet_that_stays(sheets_server: SheetsServer, moved: Time) -> None:
+    book = sheets_server.add_spreadsheet("Numbers", [[0]])
+    http = http_of(sheets_server, moved)
+    sheets_server.edit(book, {"addSheet": {"properties": {"sheetId": 77, "title": "old"}}})
+    batch = [
+        {"deleteSheet": {"sheetId": 77}},
+        {"addSheet": {"properties": {"sheetId": 78, "title": "new"}}},
+        *append(1),
+    ]
+    assert isinstance(send_batch(http, book, batch, op_id="first"), Success)
+    assert list(markers(sheets_server, book)) == [marker_of("first")]

@@ -203,3 +203,50 @@ def test_every_row_is_as_it_was_meant(
     batches = [run(sheets_server, sheets, seed).batches for seed in range(part, RUNS, PARTS)]
     # People came in between, and not only once.
     assert max(batches) > 2
+
+
+def _garden(server: SheetsServer) -> tl.Sheet[Item, int]:
+    rows = [[n, f"n{n}", n, f"r{n}"] for n in (1, 2, 3)]
+    book = server.add_spreadsheet("Items", [HEADER, *rows])
+    return tl.sheet(book, "Sheet1", Item, key=lambda i: i.id)
+
+
+def test_columns_may_move_while_a_row_comes_back(
+    sheets_server: SheetsServer, sheets: Sheets
+) -> None:
+    table = _garden(sheets_server)
+    found = tl.unwrap(sheets.read(table))
+
+    def move_columns() -> None:
+        span = {"sheetId": 0, "dimension": "COLUMNS", "startIndex": 3, "endIndex": 4}
+        sheets_server.edit(
+            table.spreadsheet, {"moveDimension": {"source": span, "destinationIndex": 1}}
+        )
+
+    # Row 2 is another one when it is deleted, and comes back under other columns.
+    sheets_server.before_next(lambda: sheets_server.move_rows(table.spreadsheet, at=2, to=5))
+    sheets_server.before_next(move_columns)
+    task = task_of(table, found, Edit(deleted=[2]))
+    assert tl.unwrap(write(sheets, table, found, task, op_id="x")).batches > 2
+    assert sorted(sheets_server.values(table.spreadsheet)[1:]) == [
+        [2, "r2", "n2", 2],
+        [3, "r3", "n3", 3],
+    ]
+
+
+def test_a_cell_that_people_change_before_it_is_put_back_is_theirs(
+    sheets_server: SheetsServer, sheets: Sheets
+) -> None:
+    table = _garden(sheets_server)
+    found = tl.unwrap(sheets.read(table))
+    values = table.validator.values
+    updated = Updated(2, values(Item(1, "n1", 1)), values(Item(1, "w1", 1)))
+    sheets_server.before_next(lambda: sheets_server.move_rows(table.spreadsheet, at=2, to=5))
+    # Row 2 has the name by mistake; somebody repairs it before the second batch does.
+    sheets_server.before_next(lambda: sheets_server.set_values(table.spreadsheet, {"B2": "mine"}))
+    tl.unwrap(write(sheets, table, found, task_of(table, found, Edit((), [updated])), op_id="y"))
+    assert sheets_server.values(table.spreadsheet)[1:] == [
+        [2, "mine", 2, "r2"],
+        [3, "n3", 3, "r3"],
+        [1, "w1", 1, "r1"],
+    ]

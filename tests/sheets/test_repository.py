@@ -350,3 +350,57 @@ def test_a_store_of_everything_writes_sheets_too(sheets_server: SheetsServer, pg
         birds = tl.repository(store, table)
         assert birds.create(NEW) == Success(NEW)
         assert store.fetch_all(tl.select(table)) == Success([*BIRDS, NEW])
+
+
+def test_each_verb_is_one_read_and_one_batch(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    birds = tl.repository(sheets, table)
+    for n in range(3):
+        before = sheets.stats().requests
+        tl.unwrap(birds.update(Bird(1, f"crow {n}", None)))
+        tl.unwrap(birds.create(Bird(50 + n, "x", None)))
+        assert sheets.stats().requests - before == 4
+    # Of what they left there is only the last.
+    assert len(sheets_server.titles(table.spreadsheet)) == 1
+    tl.unwrap(birds.update(Bird(1, "crow", None)))
+    assert len(sheets_server.titles(table.spreadsheet)) == 2
+    assert "tierline" not in str(birds.create(BIRDS[0]).failure())
+
+
+def test_people_may_delete_the_copies(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    birds = tl.repository(sheets, table)
+    tl.unwrap(birds.update(Bird(1, "crow", None)))
+    copies = sheets_server.client().open_by_key(table.spreadsheet).worksheets()[1]
+    sheets_server.edit(table.spreadsheet, {"deleteSheet": {"sheetId": copies.id}})
+    assert birds.update(Bird(1, "rook", None)) == Success(Bird(1, "rook", None))
+    assert _rows(sheets_server, table)[0] == Bird(1, "rook", None)
+
+
+def test_a_row_may_leave_the_grid_before_it_is_written(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    sheet = sheets_server.client().open_by_key(table.spreadsheet).sheet1
+    sheet.resize(rows=4)
+    birds = tl.repository(sheets, table)
+    sheets_server.before_next(lambda: sheets_server.delete_rows(table.spreadsheet, at=2))
+    assert birds.update(Bird(3, "crow", None)) == Success(Bird(3, "crow", None))
+    assert _rows(sheets_server, table) == [BIRDS[1], Bird(3, "crow", None)]
+
+
+def test_every_row_of_a_tight_grid_may_go(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    sheet = sheets_server.client().open_by_key(table.spreadsheet).sheet1
+    sheet.resize(rows=4)
+    sheet.freeze(rows=1)
+    birds = tl.repository(sheets, table)
+    assert birds.delete_where(lambda b: b.id > 0) == Success(3)
+    assert birds.create(NEW) == Success(NEW)
+    assert _rows(sheets_server, table) == [NEW]

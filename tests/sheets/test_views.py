@@ -140,8 +140,8 @@ def test_what_changes_while_it_is_read_is_read_again(sheets_server: SheetsServer
     original = Sheets.read
     changes = ["stork"]
 
-    def read(self: Sheets, sheet: Any) -> Any:
-        found = original(self, sheet)
+    def read(self: Sheets, sheet: Any, version: str | None = None) -> Any:
+        found = original(self, sheet, version)
         while changes:
             sheets_server.set_values(book, {"B2": changes.pop()})
         return found
@@ -197,3 +197,56 @@ def test_without_a_thread_the_old_one_is_still_served(
                 assert sheets.fetch_all(tl.select(birds)) == Success(BIRDS)
         with tl.deadline(30):
             assert isinstance(sheets.fetch_all(tl.select(birds), fresh=True), Success)
+
+
+def test_what_was_read_before_an_own_write_is_not_kept(sheets_server: SheetsServer) -> None:
+    birds = birds_of(sheets_server)
+    with tl.open_sheets(sheets_server.client(), cache=tl.read_through(ttl_s=3600)) as sheets:
+        views, read = sheets.views, sheets.views._sheets.read
+
+        def read_then_write(sheet: Any, version: str | None = None) -> Any:
+            found = read(sheet, version)
+            # A write of this store, whose batch came behind that read.
+            sheets_server.set_values(birds.spreadsheet, {"B2": "crane"})
+            views.forget(birds)
+            return found
+
+        views._sheets.read = read_then_write  # type: ignore[method-assign]
+        tl.unwrap(sheets.fetch_all(tl.select(birds)))
+        views._sheets.read = read  # type: ignore[method-assign]
+        assert tl.unwrap(sheets.fetch_all(tl.select(birds)))[0].name == "crane"
+
+
+def test_processes_share_cells_through_redis(
+    sheets_server: SheetsServer, redis_url: str, redis_prefix: str
+) -> None:
+    birds = birds_of(sheets_server)
+
+    def reads() -> int:
+        return sum("/v4/" in one.path and one.method == "GET" for one in sheets_server.requests)
+
+    def opened() -> tl.SheetStore:
+        cache = tl.read_through(ttl_s=60)
+        return tl.open_sheets(
+            sheets_server.client(), cache=cache, redis=redis_url, prefix=redis_prefix
+        )
+
+    with opened() as one, opened() as other:
+        first = tl.unwrap(one.fetch_all(tl.select(birds), fresh=True))
+        before = reads()
+        assert tl.unwrap(other.fetch_all(tl.select(birds), fresh=True)) == first
+        assert reads() == before
+        sheets_server.set_values(birds.spreadsheet, {"B2": "crane"})
+        assert tl.unwrap(other.fetch_all(tl.select(birds), fresh=True))[0].name == "crane"
+        assert reads() == before + 1
+        assert tl.unwrap(one.fetch_all(tl.select(birds), fresh=True))[0].name == "crane"
+        assert reads() == before + 1
+    missing = tl.sheet(birds.spreadsheet, "Nests", Bird, key=lambda b: b.id)
+    with opened() as one:
+        failure = one.fetch_all(tl.select(missing)).failure()
+        assert isinstance(failure, tl.SheetLayoutError)
+    broken = "redis://127.0.0.1:1/0"
+    with tl.open_sheets(
+        sheets_server.client(), cache=tl.read_through(ttl_s=60), redis=broken
+    ) as one:
+        assert tl.unwrap(one.fetch_all(tl.select(birds), fresh=True))[0].name == "crane"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,6 +17,9 @@ from tierline.result import Failure, Result, Success
 from tierline.sheets.grid import FIELDS, MARKER_FIELDS, Book, quoted, read_book
 from tierline.sheets.http import SheetsHttp
 from tierline.sheets.snapshot import Snapshot, missing_worksheet, snapshot
+
+if TYPE_CHECKING:
+    from tierline.sheets.shared_cells import SharedCells
 
 T = TypeVar("T")
 
@@ -73,21 +76,51 @@ def _unreadable(error: Exception) -> DecodeError:
 class Sheets:
     """Reads worksheets through one client; safe to share between threads."""
 
-    def __init__(self, http: SheetsHttp, *, join_s: float = JOIN_S) -> None:
+    def __init__(
+        self, http: SheetsHttp, *, join_s: float = JOIN_S, shared: SharedCells | None = None
+    ) -> None:
         self.http = http
+        self.shared = shared
         self._join_s = join_s
         self._lock = threading.Lock()
         self._rounds: dict[str, _Round] = {}
         self.leftovers = Leftovers()
 
-    def read(self, sheet: Sheet[T, Any]) -> Result[Snapshot[T], RepositoryError]:
+    def read(
+        self, sheet: Sheet[T, Any], version: str | None = None
+    ) -> Result[Snapshot[T], RepositoryError]:
         """The worksheet as it is now, cells that do not fit apart.
+
+        Args:
+            sheet: The table.
+            version: What Drive has just told: cells that another process has read in this version
+                do too.
 
         Errors: `SheetLayoutError` if it is not there or its headers do not fit; what asking Google
         comes to.
         """
+        if version is not None and self.shared is not None:
+            return self._read_shared(sheet, version, self.shared)
         read = self.read_all([sheet])
         return read if isinstance(read, Failure) else Success(read.unwrap()[0])
+
+    def _read_shared(
+        self, sheet: Sheet[T, Any], version: str, shared: SharedCells
+    ) -> Result[Snapshot[T], RepositoryError]:
+        place = sheet.spreadsheet, sheet.worksheet
+        body = shared.get(*place, version)
+        if body is None:
+            answered = self._body(sheet.spreadsheet, [sheet.worksheet])
+            if isinstance(answered, Failure):
+                return self.explained(answered, sheet.spreadsheet, [sheet])
+            body = answered.unwrap()
+            shared.put(*place, version, body)
+        try:
+            return Success(snapshot(sheet, read_book(body)))
+        except msgspec.DecodeError as error:
+            return Failure(_unreadable(error))
+        except RepositoryError as error:
+            return Failure(error)
 
     def read_all(
         self, sheets: Sequence[Sheet[Any, Any]]
@@ -175,12 +208,17 @@ class Sheets:
         """The cells of worksheets by themselves: no other read is waited for."""
         return self._ask(spreadsheet, list(titles))
 
-    def _ask(self, spreadsheet: str, titles: list[str]) -> Result[Book, RepositoryError]:
+    def _body(
+        self, spreadsheet: str, titles: list[str]
+    ) -> Success[bytes] | Failure[RepositoryError]:
         fields = FIELDS if self.http.read_only else f"{FIELDS},{MARKER_FIELDS}"
         params = {"ranges": [quoted(title) for title in titles], "fields": fields}
-        answered = self.http.ask(
+        return self.http.ask(
             "GET", f"{_BOOKS}/{quote(spreadsheet, safe='')}", repeat="read", params=params
         )
+
+    def _ask(self, spreadsheet: str, titles: list[str]) -> Result[Book, RepositoryError]:
+        answered = self._body(spreadsheet, titles)
         if isinstance(answered, Failure):
             return answered
         try:

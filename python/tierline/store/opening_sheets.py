@@ -17,6 +17,8 @@ from tierline.store.writable_sheets import WritableSheetStore
 if TYPE_CHECKING:
     from requests import Session
 
+    from tierline.sheets.shared_cells import SharedCells
+
 
 @overload
 def connect_sheets(
@@ -66,7 +68,8 @@ def connect_sheets(
             if Drive says that the spreadsheet has changed; `stale_while_revalidate_s` and
             `stale_if_error_s` say how long an old one may be the answer meanwhile.
         quota: `tl.SheetsQuota(…)`: requests a minute that Google allows; its usual ones if None.
-        redis: A URL of the Redis where processes share the quota; None shares it by
+        redis: A URL of the Redis where processes share the quota, and with `cache` the cells: one
+            of them reads a worksheet that has changed. None shares the quota by
             `SheetsQuota.processes`.
         prefix: Begins every key in Redis.
         timeout_s: Seconds that a call may take, with waiting for the quota, where no `tl.deadline`
@@ -92,7 +95,8 @@ def connect_sheets(
     http = SheetsHttp(
         session, limiter, timeout_s=timeout_s, read_only=not write, owns_session=not is_given
     )
-    return Success(WritableSheetStore(http, cache) if write else SheetStore(http, cache))
+    kind = WritableSheetStore if write else SheetStore
+    return Success(kind(http, cache, _shared(redis, prefix) if cache is not None else None))
 
 
 @overload
@@ -159,3 +163,11 @@ def _limiter(quota: SheetsQuota, redis: str | None, prefix: str, session: Sessio
     user = getattr(credentials, "service_account_email", None) or "default"
     project = getattr(credentials, "project_id", None) or "default"
     return SharedLimiter(redis, quota, local, prefix=prefix, project=project, user=user)
+
+
+def _shared(redis: str | None, prefix: str) -> SharedCells | None:
+    if redis is None:
+        return None
+    from tierline.sheets.shared_cells import SharedCells  # noqa: PLC0415
+
+    return SharedCells(redis, prefix)

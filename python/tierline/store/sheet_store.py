@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +21,9 @@ from tierline.sheets.sheets import Sheets
 from tierline.store.sheet_verbs import SheetVerbs
 from tierline.store.sheet_views import SheetView, SheetViews
 from tierline.store.sheet_watches import Watchable, Watches
+
+if TYPE_CHECKING:
+    from tierline.sheets.shared_cells import SharedCells
 
 T = TypeVar("T")
 
@@ -44,10 +47,12 @@ class SheetsStats(msgspec.Struct, frozen=True):
 class SheetStore(SheetVerbs, Watchable, Closing):
     """An open handle on spreadsheets; make it with `tl.open_sheets`. Threads may share it."""
 
-    def __init__(self, http: SheetsHttp, cache: ReadThrough | None) -> None:
+    def __init__(
+        self, http: SheetsHttp, cache: ReadThrough | None, shared: SharedCells | None = None
+    ) -> None:
         self._http = http
         self._cache = cache
-        self._sheets = Sheets(http)
+        self._sheets = Sheets(http, shared=shared)
         self.views = SheetViews(self._sheets, cache)
         self.watches = Watches(http, changed=self.views.forget)
 
@@ -92,6 +97,8 @@ class SheetStore(SheetVerbs, Watchable, Closing):
     def close(self) -> None:
         """Close the connections to Google, and what watches; idempotent."""
         self.watches.close()
+        if self._sheets.shared is not None:
+            self._sheets.shared.close()
         self._http.close()
 
     @property

@@ -86,7 +86,7 @@ class SheetViews:
     def __init__(self, sheets: Sheets, strategy: ReadThrough | None) -> None:
         self._sheets = sheets
         # Nobody who waits for an answer is to join a read that lets others go first.
-        self._background = Sheets(sheets.http, join_s=0)
+        self._background = Sheets(sheets.http, join_s=0, shared=sheets.shared)
         self._strategy = strategy
         self._kept: dict[Sheet[Any, Any], Kept] = {}
         self._locks: dict[Sheet[Any, Any], threading.Lock] = {}
@@ -210,7 +210,7 @@ class SheetViews:
                 return told
             # Without Drive's API the cells are read each time.
         at_s = time.monotonic()
-        read = sheets.read(sheet)
+        read = sheets.read(sheet, version)
         return read if isinstance(read, Failure) else Success(Kept(read.unwrap(), version, at_s))
 
     def _revalidate(self, sheet: Sheet[Any, Any], kept: Kept) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tierline.cache.strategy import ReadThrough
 from tierline.entity import Sheet
@@ -18,6 +18,9 @@ from tierline.store.sheet_store import SheetStore
 from tierline.store.sheet_transaction import SheetTransaction, run_sheet_transaction
 from tierline.store.sheet_writes import SheetWrites
 
+if TYPE_CHECKING:
+    from tierline.sheets.shared_cells import SharedCells
+
 T = TypeVar("T")
 K = TypeVar("K")
 A = TypeVar("A")
@@ -31,8 +34,10 @@ class WritableSheetStore(SheetStore):
     table has.
     """
 
-    def __init__(self, http: SheetsHttp, cache: ReadThrough | None) -> None:
-        super().__init__(http, cache)
+    def __init__(
+        self, http: SheetsHttp, cache: ReadThrough | None, shared: SharedCells | None = None
+    ) -> None:
+        super().__init__(http, cache, shared)
         self._writes = SheetWrites(self._sheets, Subscriptions(""), self.views.forget)
         self._rows: dict[Sheet[Any, Any], tuple[Snapshot[Any], SheetRows[Any, Any]]] = {}
 

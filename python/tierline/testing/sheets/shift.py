@@ -146,8 +146,19 @@ def delete(book: Spreadsheet, sheet: Sheet, start: int, end: int, *, rows: bool)
     if start == 0 and end >= whole:
         what = "rows" if rows else "columns"
         raise invalid(f"You can't delete all the {what} on the sheet.")
+    # Known from questions of users, not from recordings.
+    frozen = _frozen(sheet, rows=rows)
+    if frozen and start <= frozen and end >= whole:
+        what = "rows" if rows else "columns"
+        raise invalid(f"Sorry, it is not possible to delete all non-frozen {what}.")
     grid = (grids.delete_rows if rows else grids.delete_columns)(sheet.grid, start, end)
     return shifted(book, sheet, grid, deleted(start, end), rows=rows)
+
+
+def _frozen(sheet: Sheet, *, rows: bool) -> int:
+    """How many rows or columns stay when others are scrolled."""
+    grid: Any = sheet.properties.get("gridProperties") or {}
+    return int(grid.get("frozenRowCount" if rows else "frozenColumnCount") or 0)
 
 
 def move(
