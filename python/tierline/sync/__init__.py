@@ -8,9 +8,21 @@
     plan        all rows, merged: what is to be done on each side, as a value that can be read
     rails       when a plan is refused as a whole
     operations  what was sent to the sheet, and what the base is once it landed
+    repairs     what a batch did whose sender died before it looked
 
-Everything here is pure. A pass reads both sides and the base, makes the plan, and performs it in an
-order in which a crash at any point loses nothing:
+These are pure. What performs it:
+
+    pair           what is kept equal: `tl.sync`
+    sheet_side     from a worksheet to rows, and from a plan to what is written
+    database_side  the table's rows, and its writes
+    keeping        what the database keeps between passes
+    fences         the marker in the sheet
+    preparing      what a pass begins with, and its plan
+    performing     the passes of a call
+    reports        what is told
+
+A pass reads both sides and the base, makes the plan, and performs it in an order in which a crash at
+any point loses nothing:
 
 1. One transaction of the database: each write `WHERE version = ` the version that was read (another
    one means that the app was faster: read again); the base of all that needs no write of the sheet
