@@ -245,3 +245,16 @@ def test_an_id_that_was_written_over_comes_back(
         [4, "a new one"],
     ]
     assert [row[:2] for row in place.in_table()][-1] == (4, "a new one")
+
+
+def test_what_was_written_on_a_blank_row_goes(
+    synced: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename(synced, 1, "eagle")
+    arrives = caught(synced, synced.pair(), monkeypatch)
+    synced.server.insert_rows(synced.book, at=2)
+    arrives()
+    assert synced.in_sheet() == [["", "eagle"], [1, "heron", 3], [2, "owl", 1]]
+    synced.store.sync(synced.pair()).unwrap()
+    assert synced.in_sheet() == [[1, "eagle", 3], [2, "owl", 1]]
+    assert synced.in_table() == [(1, "eagle", 3), (2, "owl", 1)]
