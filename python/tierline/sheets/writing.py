@@ -36,7 +36,7 @@ from tierline.sheets.missed import (
     is_as_meant,
     misplaced,
     missed,
-    number_after,
+    numbers_after,
 )
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, snapshot, worksheet_of
@@ -266,7 +266,8 @@ def _ranges(sheet: Sheet[Any, Any], found: Snapshot[Any], task: Task) -> list[st
     """The header, and the keys of the rows that change, where they stand behind the batch."""
     title = quoted(sheet.worksheet)
     ranges = [f"{title}!{sheet.header_row}:{sheet.header_row}"]
-    numbers = [number_after(task, target) for target in task.targets if not target.removed]
+    after = numbers_after(task)
+    numbers = [after(target.number) for target in task.targets if not target.removed]
     if numbers:
         key = _key_places(sheet, found)
         first, last = column_letters(min(key)), column_letters(max(key))
