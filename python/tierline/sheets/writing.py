@@ -306,10 +306,11 @@ def _read(sheets: Sheets, sheet: Sheet[Any, Any], task: Task) -> Result[_Place, 
     book = answered.unwrap()
     try:
         now = snapshot(sheet, book)
+        data = worksheet_of(sheet, book).data
+        rows = data[0].rowData if data else []
     except RepositoryError as error:
         return Failure(error)
-    data = worksheet_of(sheet, book).data
-    return Success((now, located(sheet, now, data[0].rowData if data else [], task)))
+    return Success((now, located(sheet, now, rows, task)))
 
 
 def _refused(  # noqa: PLR0917 (all of one batch)
