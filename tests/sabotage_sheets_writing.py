@@ -165,6 +165,12 @@ SHEETS_WRITING = (
         f"{VERBS}::test_verbs_of_many_threads_are_lost_nowhere_and_share_batches",
     ),
     Guard(
+        "sheet writing: copies of a dead process are kept for a week",
+        "sheets/writing.py",
+        (("_made_at_s(one.title, oldest_s) < oldest_s", "_made_at_s(one.title, oldest_s) > 0"),),
+        f"{VERBS}::test_copies_whose_process_died_are_deleted_after_a_week",
+    ),
+    Guard(
         "shared cells: of the version that was told",
         "sheets/shared_cells.py",
         (

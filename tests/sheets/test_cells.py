@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import json
+import os
 import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -135,6 +136,33 @@ def _round_trip(row: Every, zone: ZoneInfo) -> Every:
 @given(row=_ROWS, zone=st.sampled_from(_ZONES))
 def test_every_value_comes_back(row: Every, zone: ZoneInfo) -> None:
     assert _round_trip(row, zone) == row
+
+
+_BATCHES = st.lists(_ROWS, min_size=20, max_size=40, unique_by=lambda row: row.id)
+
+
+@settings(max_examples=500 if os.environ.get("TIERLINE_LONG") == "1" else 20)
+@given(rows=_BATCHES, zone=st.sampled_from(_ZONES))
+def test_every_value_comes_back_through_a_repository(rows: list[Every], zone: ZoneInfo) -> None:
+    quota = tl.SheetsQuota(10**6, 10**6, 10**6, 10**6)
+    header = [[column.name for column in TABLE.columns]]
+    with SheetsServer() as server:
+        book = server.add_spreadsheet("Every", header, time_zone=str(zone))
+        table = tl.sheet(book, "Sheet1", Every, key=lambda row: row.id)
+        with tl.open_sheets(server.client(), write=True, quota=quota) as sheets:
+            every = tl.repository(sheets, table)
+            half = len(rows) // 2
+            tl.unwrap(every.create_many(rows[:half]))
+            tl.unwrap(every.create(rows[half]))
+            tl.unwrap(every.upsert_many(rows[half + 1 :]))
+            assert tl.unwrap(every.list()) == rows
+            # Each row gets the values of its neighbour.
+            pairs = zip(rows, [*rows[1:], rows[0]], strict=True)
+            turned = [msgspec.structs.replace(other, id=row.id) for row, other in pairs]
+            tl.unwrap(every.update_many(turned[1:]))
+            tl.unwrap(every.update(turned[0]))
+            assert tl.unwrap(every.list()) == turned
+        assert server.formulas(book) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -404,3 +405,14 @@ def test_every_row_of_a_tight_grid_may_go(
     assert birds.delete_where(lambda b: b.id > 0) == Success(3)
     assert birds.create(NEW) == Success(NEW)
     assert _rows(sheets_server, table) == [NEW]
+
+
+def test_copies_whose_process_died_are_deleted_after_a_week(sheets_server: SheetsServer) -> None:
+    table = birds_of(sheets_server)
+    day_s, now_s = 86_400, int(time.time())
+    kept = [f"tierline_{now_s - day_s}_1f", "tierline notes", "tierline_1_not_hex"]
+    for title in (*kept, f"tierline_{now_s - 8 * day_s}_1f"):
+        sheets_server.edit(table.spreadsheet, {"addSheet": {"properties": {"title": title}}})
+    with tl.open_sheets(sheets_server.client(), write=True) as store:
+        tl.unwrap(tl.repository(store, table).update(Bird(1, "crow", None)))
+    assert sheets_server.titles(table.spreadsheet) == ["Sheet1", *kept]

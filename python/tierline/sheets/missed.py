@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tierline.entity import Sheet
@@ -64,12 +65,14 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
     is_moved = not isinstance(layout, Layout) or layout.columns != found.layout.columns
     wrote = written(sent.requests, found.sheet_id)
     key = [n for n, column in enumerate(sheet.columns) if column.name in sheet.key]
+    after = numbers_after(task)
+    places = {number: place for place, number in enumerate(copies.numbers, 1)}
     pending: list[Target] = []
     victims: list[Target] = []
     removed: list[Removed] = []
     stale: list[Identity] = []
     for target in task.targets:
-        place = copies.numbers.index(target.number) + 1
+        place = places[target.number]
         row = kept[place] if place < len(kept) else Row()
         identity = read(row, layout) if isinstance(layout, Layout) else None
         is_met = identity is not None and identity == target.identity
@@ -90,24 +93,21 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
             stale.append(target.identity)
         else:
             pending.append(target)
-        number = number_after(task, target)
+        number = after(target.number)
         if target.removed:
-            whole = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
-            if any(value is not None for value in whole.values()):
-                saved = Saved(copies.sheet_id, place, Content(header, whole))
-                removed.append(Removed(number, saved))
+            removed += _whole(copies, place, number, row, header)
             continue
         put = _put(target, found.layout.header, wrote.get(target.number, {}))
         before = {n: cell_at(row, n).effectiveValue for n in put}
         saved = Saved(copies.sheet_id, place, Content(header, before), Content(header, put))
-        is_hidden = isinstance(layout, Layout) and any(layout.columns[n] in put for n in key)
-        if identity is None or is_hidden:
-            # What is empty tells it, too: its key is.
-            whole = {n: cell_at(row, n).effectiveValue for n in range(copies.width)}
-            now = Content(header, {**whole, **put})
-            victims.append(Target(number, None, now, (saved,), is_hidden=is_hidden))
-        else:
+        hides = isinstance(layout, Layout) and any(layout.columns[n] in put for n in key)
+        if identity is not None and not hides:
             victims.append(Target(number, identity, restored=(saved,)))
+            continue
+        # What is empty tells it, too: its key is.
+        whole = {n: cell_at(row, n).effectiveValue for n in range(copies.width)}
+        now = Content(header, {**whole, **put})
+        victims.append(Target(number, None, now, (saved,), is_hidden=hides))
     created: Sequence[Values] = ()
     if is_moved and task.created:
         # They stand in the wrong columns, at the end.
@@ -118,6 +118,14 @@ def missed(sheet: Sheet[Any, Any], sent: Sent, kept: Sequence[Row]) -> Task:
         ]
     # What was done last is undone first.
     return Task(created, _merged([*victims, *pending]), removed, tuple(stale))
+
+
+def _whole(copies: Copies, place: int, number: int, row: Row, header: Header) -> list[Removed]:
+    """A row that is to come back, unless it had nothing."""
+    values = {n: cell.effectiveValue for n, cell in enumerate(row.values)}
+    if all(value is None for value in values.values()):
+        return []
+    return [Removed(number, Saved(copies.sheet_id, place, Content(header, values)))]
 
 
 def _edited(  # noqa: PLR0917 (all of one row)
@@ -185,13 +193,13 @@ def is_as_meant(
     found = sent.found
     if not has_headers(found, header):
         return False
-    read = identity_reader(sheet, found.zone)
+    read, after = identity_reader(sheet, found.zone), numbers_after(sent.task)
     for target in sent.task.targets:
         if target.removed or target.identity is None or target.restored:
             return False
         if target.version is not None:
             return False
-        row = keys.get(number_after(sent.task, target), Row())
+        row = keys.get(after(target.number), Row())
         if read(row, found.layout) != target.identity:
             return False
     return True
@@ -205,9 +213,10 @@ def has_headers(found: Snapshot[Any], header: Header) -> bool:
     )
 
 
-def number_after(task: Task, target: Target) -> int:
-    """Where a row stands behind a batch, if nobody has moved it."""
-    return target.number - sum(one.number < target.number for one in task.targets if one.removed)
+def numbers_after(task: Task) -> Callable[[int], int]:
+    """From the number of a row before a batch to the one behind it, if nobody has moved it."""
+    removed = sorted(target.number for target in task.targets if target.removed)
+    return lambda number: number - bisect_left(removed, number)
 
 
 def _put(target: Target, header: Header, wrote: Cells) -> Cells:

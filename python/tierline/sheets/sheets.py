@@ -14,7 +14,14 @@ from tierline.deadline import remaining_s
 from tierline.entity import Sheet
 from tierline.errors import DecodeError, QueryError, RepositoryError
 from tierline.result import Failure, Result, Success
-from tierline.sheets.grid import FIELDS, MARKER_FIELDS, Book, quoted, read_book
+from tierline.sheets.grid import (
+    FIELDS,
+    MARKER_FIELDS,
+    Book,
+    WorksheetProperties,
+    quoted,
+    read_book,
+)
 from tierline.sheets.http import SheetsHttp
 from tierline.sheets.snapshot import Snapshot, missing_worksheet, snapshot
 
@@ -169,11 +176,12 @@ class Sheets:
         own = [sheet for sheet in sheets if sheet.spreadsheet == spreadsheet]
         if isinstance(error, QueryError):
             # Google says no more of a range than that it cannot be parsed.
-            titles = self._titles(spreadsheet)
-            if isinstance(titles, Success):
+            there = self.worksheets(spreadsheet)
+            if isinstance(there, Success):
+                titles = [one.title for one in there.unwrap()]
                 for sheet in own:
-                    if sheet.worksheet not in titles.unwrap():
-                        return Failure(missing_worksheet(sheet, titles.unwrap()))
+                    if sheet.worksheet not in titles:
+                        return Failure(missing_worksheet(sheet, titles))
         error.table = error.table or own[0].name
         return failed
 
@@ -231,12 +239,16 @@ class Sheets:
             self.http.marks.learn(spreadsheet, names)
         return Success(book)
 
-    def _titles(self, spreadsheet: str) -> Result[list[str], RepositoryError]:
+    def worksheets(
+        self, spreadsheet: str, end_s: float | None = None
+    ) -> Result[list[WorksheetProperties], RepositoryError]:
+        """Every worksheet of a spreadsheet, hidden ones too."""
         answered = self.http.ask(
             "GET",
             f"{_BOOKS}/{quote(spreadsheet, safe='')}",
             repeat="read",
-            params={"fields": "sheets(properties(title))"},
+            params={"fields": "sheets(properties(sheetId,title))"},
+            end_s=end_s,
         )
         if isinstance(answered, Failure):
             return answered
@@ -244,7 +256,7 @@ class Sheets:
             book = read_book(answered.unwrap())
         except msgspec.DecodeError as error:
             return Failure(_unreadable(error))
-        return Success([one.properties.title for one in book.sheets])
+        return Success([one.properties for one in book.sheets])
 
     def __repr__(self) -> str:
         return f"<Sheets {self.http.requests} requests>"

@@ -8,9 +8,11 @@ stands there, or rows were removed, the copies that the batch made first tell wh
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -34,7 +36,7 @@ from tierline.sheets.missed import (
     is_as_meant,
     misplaced,
     missed,
-    number_after,
+    numbers_after,
 )
 from tierline.sheets.sheets import Sheets
 from tierline.sheets.snapshot import Snapshot, snapshot, worksheet_of
@@ -52,7 +54,12 @@ from tierline.sheets.targets import (
 ROUNDS_MAX = 12
 """Batches in which a write must have reached its rows: nobody sorts that fast for that long."""
 
+ORPHANED_S = 7 * 86_400.0
+"""How long copies whose process died are there for whoever looks into what it left."""
+
 _TIDY_S = 10.0
+_BOOKS = "https://sheets.googleapis.com/v4/spreadsheets"
+_TITLE = re.compile(PREFIX + r"(\d{1,12})_[0-9a-f]{1,8}")
 
 
 class Written(NamedTuple):
@@ -146,20 +153,37 @@ def write(
 
 
 def tidy(sheets: Sheets) -> None:
-    """Delete the copies that nobody needs; whoever opens the spreadsheet next sees none.
+    """Delete the copies that nobody needs, and those that died with their process a week ago.
 
     What cannot be reached is left: it is hidden, and says nothing.
     """
     for spreadsheet in sheets.leftovers.spreadsheets():
-        body = {"requests": _deletions(sheets.leftovers.take(spreadsheet))}
-        sheets.http.ask(
-            "POST",
-            f"https://sheets.googleapis.com/v4/spreadsheets/{spreadsheet}:batchUpdate",
-            repeat="once",
-            params={"fields": "spreadsheetId"},
-            body=msgspec.json.encode(body),
-            end_s=sheets.http.end_s(_TIDY_S),
-        )
+        own = set(sheets.leftovers.take(spreadsheet))
+        end_s = sheets.http.end_s(_TIDY_S)
+        there = sheets.worksheets(spreadsheet, end_s)
+        if isinstance(there, Failure):
+            continue
+        oldest_s = sheets.http.marks.now_s() - ORPHANED_S
+        old = [
+            one.sheetId
+            for one in there.unwrap()
+            if one.sheetId in own or _made_at_s(one.title, oldest_s) < oldest_s
+        ]
+        if old:
+            sheets.http.ask(
+                "POST",
+                f"{_BOOKS}/{quote(spreadsheet, safe='')}:batchUpdate",
+                repeat="once",
+                params={"fields": "spreadsheetId"},
+                body=msgspec.json.encode({"requests": _deletions(old)}),
+                end_s=end_s,
+            )
+
+
+def _made_at_s(title: str, otherwise_s: float) -> float:
+    """When a worksheet of copies was made."""
+    found = _TITLE.fullmatch(title)
+    return otherwise_s if found is None else float(found[1])
 
 
 class _Outcome(NamedTuple):
@@ -242,7 +266,8 @@ def _ranges(sheet: Sheet[Any, Any], found: Snapshot[Any], task: Task) -> list[st
     """The header, and the keys of the rows that change, where they stand behind the batch."""
     title = quoted(sheet.worksheet)
     ranges = [f"{title}!{sheet.header_row}:{sheet.header_row}"]
-    numbers = [number_after(task, target) for target in task.targets if not target.removed]
+    after = numbers_after(task)
+    numbers = [after(target.number) for target in task.targets if not target.removed]
     if numbers:
         key = _key_places(sheet, found)
         first, last = column_letters(min(key)), column_letters(max(key))
@@ -281,10 +306,11 @@ def _read(sheets: Sheets, sheet: Sheet[Any, Any], task: Task) -> Result[_Place, 
     book = answered.unwrap()
     try:
         now = snapshot(sheet, book)
+        data = worksheet_of(sheet, book).data
+        rows = data[0].rowData if data else []
     except RepositoryError as error:
         return Failure(error)
-    data = worksheet_of(sheet, book).data
-    return Success((now, located(sheet, now, data[0].rowData if data else [], task)))
+    return Success((now, located(sheet, now, rows, task)))
 
 
 def _refused(  # noqa: PLR0917 (all of one batch)

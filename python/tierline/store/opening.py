@@ -92,7 +92,7 @@ def connect(
             process that is to understand them. Made anew for each store if None.
         encryption: `tl.EncryptionKeys(…)` encrypts what is kept in Redis; None leaves it readable.
         publish_stats: Show `store.stats()` in Redis every two seconds, for `tierline top`.
-        sheets: `tl.open_sheets(…)`, to read spreadsheets through this store too; it is closed with
+        sheets: `tl.open_sheets(…)`, to reach spreadsheets through this store too; it is closed with
             it.
 
     Errors: `ConfigurationError` for a URL, path or option that cannot work, `ConnectionError` if

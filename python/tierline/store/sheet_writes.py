@@ -183,13 +183,13 @@ class SheetWrites:
         book = answered.unwrap()
         try:
             found = strictly(sheet, snapshot(sheet, book))
+            data = worksheet_of(sheet, book).data if found.problems else []
+            rows = data[0].rowData if data else []
         except RepositoryError as error:
             return Failure(error)
         held: dict[Identity, int] = {}
         if found.problems:
             read, known = identity_reader(sheet, found.zone), set(found.numbers)
-            data = worksheet_of(sheet, book).data
-            rows = data[0].rowData if data else []
             for number in range(sheet.header_row + 1, len(rows) + 1):
                 key = None if number in known else read(rows[number - 1], found.layout)
                 if key is not None:

@@ -49,7 +49,7 @@ class Verbs(ABC, Generic[D, C]):
         database: Runs statements.
         caches: Keeps rows above it.
         subscriptions: Who hears of changes.
-        sheets: Reads spreadsheets; None if the store was opened without.
+        sheets: Reaches spreadsheets; None if the store was opened without.
     """
 
     database: D
