@@ -21,8 +21,8 @@ These are pure. What performs it:
     performing     the passes of a call
     reports        what is told
 
-A pass reads both sides and the base, makes the plan, and performs it in an order in which a crash at
-any point loses nothing:
+A pass reads both sides and the base, makes the plan, and performs it in an order in which a crash
+at any point loses nothing:
 
 1. One transaction of the database: each write `WHERE version = ` the version that was read (another
    one means that the app was faster: read again); the base of all that needs no write of the sheet

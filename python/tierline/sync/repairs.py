@@ -61,9 +61,10 @@ def landed(
             if row.id == id_ or not _has(row.cells, written):
                 continue
             if row.id is None:
+                # What a new row had before is in no base; what was meant for another is known.
+                _expect(wrong, id_, expected, written)
                 if _is_only(row.cells, written):
                     strays.append(row.place)
-                    _expect(wrong, id_, expected, written)
             elif _should_differ(expected.get(row.id), written):
                 _expect(wrong, id_, expected, written)
                 _expect(wrong, row.id, expected, written)

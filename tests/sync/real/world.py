@@ -4,8 +4,9 @@ A script is a seed. Each edit writes a value of its own, that descends from the 
 so at the end each value that is no ancestor of what both sides have then was lost: it must be in a
 reported conflict, or its row deleted by somebody who had seen it.
 
-One thing is left out, because no API of spreadsheets can keep it: a person who edits or deletes
-the very row that a batch on its way is about to write.
+Two things are left out. A person who edits or deletes the very row that a batch on its way is about
+to write, because no API of spreadsheets can keep that. And people who move rows in the moment in
+which a sender dies while there are rows that no sync has seen: what such a row had is in no base.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ class World:
         self.deleted: dict[str, list[dict[str, str]]] = {}
         # Rows that people have touched since a request was sent that has not arrived.
         self.touched: set[object] = set()
+        self.has_moved_new = False
 
     def _fresh(self, prefix: str) -> str:
         self._next += 1
@@ -147,6 +149,10 @@ class World:
         rows = self.rows()
         full = [n for n, row in enumerate(rows, 2) if row[1] and not busy.intersection(row[:2])]
         doing = self.random.choice(("edit", "edit", "edit", "sort", "insert", "delete", "blank"))
+        if doing in ("sort", "blank", "delete") and any(row[1] and not row[0] for row in rows):
+            if self.crashes.rate:
+                return
+            self.has_moved_new = True
         if doing == "sort":
             # By what nobody needs to know.
             column, falls = self.random.choice((1, 2, 3, 4)), self.random.random() < 0.5
@@ -196,7 +202,7 @@ class World:
         """One call, which may die."""
         self.crashes.rate = rate
         if not self.crashes.late:
-            self.touched = set()
+            self.touched, self.has_moved_new = set(), False
         try:
             done = self.store.sync(self.pair)
         except CrashError as crash:
@@ -218,7 +224,7 @@ class World:
     def land_late(self) -> None:
         """Let a request arrive whose sender has died long ago."""
         for arrives, busy in self.crashes.late:
-            if not self.touched & busy:
+            if not (self.has_moved_new or self.touched & busy):
                 self.counts["late"] += 1
                 arrives()
         self.crashes.late = []
