@@ -46,7 +46,12 @@ SYNC_REAL = (
     Guard(
         "sync: what has landed is the base",
         "sync/keeping.py",
-        (("    if landed:\n        kept", "    if False:\n        kept"),),
+        (
+            (
+                "        lambda: keep_base(database, pair, base),\n        lambda: (",
+                "        lambda: (",
+            ),
+        ),
         f"{GUARDS}::test_a_batch_that_arrives_before_anybody_looks_has_landed",
     ),
     Guard(
