@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sheets.payloads import PAYLOADS
 
 import tierline as tl
 from tierline.sheets.grid import Cell, CellFormat, CellValue, NumberFormat
@@ -59,22 +60,12 @@ class Every(msgspec.Struct, frozen=True):
 
 TABLE = tl.sheet("1AbC", "Every", Every, key=lambda e: e.id)
 
-_WIDE = "\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}"
-_LEADING = f"=+-@\t\r\n'|%{_WIDE}\N{FULLWIDTH COMMERCIAL AT}"
-_PAYLOADS = [
-    f"{lead}{rest}"
-    for lead in _LEADING
-    for rest in (
-        "1+1", "SUM(A1:A9)", 'HYPERLINK("http://x","y")', "cmd|' /C calc'!A0", "IMPORTDATA(1)",
-        "A1", "@SUM(1)", "2026-01-01", "TRUE", "007", "1e5", "-1", "", " ", "'", '"', ",", ";",
-    )
-]  # fmt: skip
 
 # What PostgreSQL keeps too: no NUL, no half letters. A lone CR is not told from LF in XML-made
 # sheets, so it is among the leading characters only.
 _TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
-    st.sampled_from(_PAYLOADS),
+    st.sampled_from(PAYLOADS),
     st.sampled_from(["007", "1,5", "TRUE", "#REF!", "2026-01-01", "1.10", "nan", "x" * CHARS_MAX]),
 )
 _MOMENTS = st.datetimes(dt.datetime(1, 1, 3), dt.datetime(9999, 12, 29))  # noqa: DTZ001
@@ -228,7 +219,7 @@ def test_values_come_back_from_a_spreadsheet(sheets_server: SheetsServer) -> Non
             part=Part(dt.date(2026, 1, 1), n),
             nothing=None,
         )
-        for n, text in enumerate(_PAYLOADS)
+        for n, text in enumerate(PAYLOADS)
     ]
     header = [{"userEnteredValue": {"stringValue": column.name}} for column in TABLE.columns]
     writers = [cell_writer(column, zone) for column in TABLE.columns]

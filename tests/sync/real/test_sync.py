@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from returns.result import Failure
+from tests.sheets.payloads import PAYLOADS
 from tests.sync.real.places import BIRDS, Bird, Place
 
 import tierline as tl
@@ -94,3 +95,20 @@ def test_many_rows_are_written_at_once(place: Place) -> None:
     assert [count for _, _, count in place.in_table()] == [0] * 50 + list(range(51, 61))
     assert place.birds.get_by_id(1).unwrap().version == 1
     assert BIRDS.version == "version"
+
+
+def test_text_that_looks_like_a_formula_stays_text(place: Place) -> None:
+    # Line ends are one and the same to a sync; all else comes to the sheet as it is.
+    birds = [Bird(n, text, n) for n, text in enumerate(PAYLOADS, 1)]
+    place.birds.create_many(birds).unwrap()
+    pair = place.pair()
+    place.store.sync(pair).unwrap()
+    place.birds.update_many(
+        [Bird(bird.id, f"={bird.name}", bird.count, bird.version) for bird in birds]
+    ).unwrap()
+    place.store.sync(pair).unwrap()
+    expected = [f"={text}".replace("\r", "\n") for text in PAYLOADS]
+    assert [row[1] for row in place.in_sheet()] == expected
+    assert place.server.formulas(place.book) == {}
+    assert place.store.sync(pair).unwrap().plans[0].is_empty
+    assert [name for _, name, _ in place.in_table()] == [f"={text}" for text in PAYLOADS]
