@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from tierline.cache.strategy import ReadThrough
 from tierline.cache.write_strategies import (
@@ -16,8 +16,10 @@ from tierline.entity import Sheet, Table
 from tierline.repository.behind import BehindRepository
 from tierline.repository.ports import StorePort
 from tierline.repository.repository import Repository
-from tierline.repository.sheet import SheetRepository, SheetsPort
 from tierline.repository.through import ThroughRepository
+
+if TYPE_CHECKING:
+    from tierline.repository.sheet import SheetsPort
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -52,6 +54,9 @@ def repository(
     """
     given: Any = cache
     if isinstance(table, Sheet):
+        # It evaluates queries in memory, which is large, and few need.
+        from tierline.repository.sheet import SheetRepository  # noqa: PLC0415
+
         return SheetRepository(_writable(store, table, given), table)
     match given:
         case None | ReadThrough() | CacheAside():
