@@ -182,6 +182,18 @@ SHEETS_WRITING = (
         "sheets/test_views.py::test_processes_share_cells_through_redis",
     ),
     Guard(
+        "sheet writing: none is refused for another",
+        "store/sheet_writes.py",
+        (("        elif len(writing) > 1 and", "        elif False and"),),
+        f"{VERBS}::test_none_of_several_joined_verbs_is_refused_for_another",
+    ),
+    Guard(
+        "sheet transaction: nobody waits for itself",
+        "store/sheet_writes.py",
+        (("            if self._owners.get(spreadsheet) == me:", "            if False:"),),
+        f"{TRANSACTIONS}::test_who_would_wait_for_itself_is_told",
+    ),
+    Guard(
         "sheet transaction: another write came first",
         "store/sheet_transaction.py",
         (

@@ -414,3 +414,28 @@ def test_copies_whose_process_died_are_deleted_after_a_week(sheets_server: Sheet
     with tl.open_sheets(sheets_server.client(), write=True) as store:
         tl.unwrap(tl.repository(store, table).update(Bird(1, "crow", None)))
     assert sheets_server.titles(table.spreadsheet) == ["Sheet1", *kept]
+
+
+def test_none_of_several_joined_verbs_is_refused_for_another(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    birds = tl.repository(sheets, table)
+    bad, good = threading.Event(), threading.Event()
+
+    def create(bird: Bird, begun: threading.Event) -> tl.Result[Bird, tl.RepositoryError]:
+        begun.set()
+        return birds.create(bird)
+
+    with ThreadPoolExecutor(2) as pool:
+        # Both wait while somebody else has the turn, and then go together.
+        with sheets.writes.turn(table.spreadsheet):
+            long = pool.submit(create, Bird(7, "x" * 50_001, None), bad)
+            fine = pool.submit(create, NEW, good)
+            assert bad.wait(60)
+            assert good.wait(60)
+            while sheets.writes.waiting(table) < 2:
+                time.sleep(0.001)
+        assert isinstance(long.result().failure(), tl.ValidationError)
+        assert fine.result() == Success(NEW)
+    assert _rows(sheets_server, table) == [*BIRDS, NEW]

@@ -149,3 +149,29 @@ def test_a_layout_that_does_not_fit_is_its_answer(
     answered = sheets.transaction(lambda tx: tl.repository(tx, table).create(NEW))
     assert isinstance(answered, Failure)
     assert isinstance(answered.failure(), tl.SheetLayoutError)
+
+
+def test_who_would_wait_for_itself_is_told(
+    sheets_server: SheetsServer, sheets: tl.WritableSheetStore
+) -> None:
+    table = birds_of(sheets_server)
+    outside = tl.repository(sheets, table)
+
+    def work(tx: tl.SheetTransaction) -> tl.Result[Bird, tl.RepositoryError]:
+        made = tl.repository(tx, table).create(NEW)
+        outside.delete(1)
+        return made
+
+    with tl.deadline(20), pytest.raises(TypeError, match="would wait for itself"):
+        sheets.transaction(work)
+
+    def hear(event: tl.Changed[Bird]) -> None:
+        outside.delete(2)
+
+    with (
+        tl.deadline(20),
+        outside.subscribe(hear),
+        pytest.raises(TypeError, match="would wait for itself"),
+    ):
+        outside.create(NEW)
+    assert outside.list() == Success(BIRDS)

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tierline.deadline import remaining_s
 from tierline.entity import Sheet
 from tierline.errors import (
+    AccessDeniedError,
     ConflictError,
     OutcomeUnknownError,
+    QueryError,
     RepositoryError,
     SheetLayoutError,
     TimeoutError,  # noqa: A004 (the field's word)
+    ValidationError,
 )
 from tierline.repository.events import Subscriptions
 from tierline.repository.rows import Identity
@@ -136,6 +139,7 @@ class SheetWrites:
         self._forget = forget
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
+        self._owners: dict[str, int] = {}
         self._waiting: dict[Sheet[Any, Any], list[_Call]] = {}
         self._sent: dict[str, int] = {}
 
@@ -148,27 +152,51 @@ class SheetWrites:
         call = _Call(sheet, action)
         with self._lock:
             self._waiting.setdefault(sheet, []).append(call)
-        with self.turn(sheet.spreadsheet) as is_mine:
-            if is_mine and call.answer is None and call.raised is None:
-                self._perform(sheet, self._take(sheet), call)
+        try:
+            self._in_turn(sheet, call)
+        finally:
+            self._leave(sheet, call)
         if call.raised is not None:
             raise call.raised
         if call.answer is None:
-            return Failure(self._late(sheet, call))
+            return Failure(_late(call))
         return call.answer
+
+    def _in_turn(self, sheet: Sheet[Any, Any], call: _Call) -> None:
+        with self.turn(sheet.spreadsheet) as is_mine:
+            if is_mine and call.answer is None and call.raised is None:
+                self._perform(sheet, self._take(sheet), call)
 
     @contextmanager
     def turn(self, spreadsheet: str) -> Generator[bool]:
-        """Be the only one who writes to a spreadsheet; False if the time is over before."""
+        """Be the only one who writes to a spreadsheet; False if the time is over before.
+
+        Raises:
+            TypeError: This thread is the one already, and would wait for itself.
+        """
+        me = threading.get_ident()
         with self._lock:
             lock = self._turns.setdefault(spreadsheet, threading.Lock())
+            if self._owners.get(spreadsheet) == me:
+                raise TypeError(
+                    "this would wait for itself: in a transaction of the spreadsheet write through "
+                    "tl.repository(tx, …), and in a subscriber not at all"
+                )
         left_s = remaining_s()
         is_mine = lock.acquire(timeout=left_s if left_s < threading.TIMEOUT_MAX else -1)
         try:
+            if is_mine:
+                self._owners[spreadsheet] = me
             yield is_mine
         finally:
             if is_mine:
+                del self._owners[spreadsheet]
                 lock.release()
+
+    def waiting(self, sheet: Sheet[Any, Any]) -> int:
+        """How many verbs wait for their turn."""
+        with self._lock:
+            return len(self._waiting.get(sheet, ()))
 
     def sent(self, spreadsheet: str) -> int:
         """How often a spreadsheet was written: the same number means that nothing came between."""
@@ -250,13 +278,22 @@ class SheetWrites:
                     call.raised = error
             raise
         writing = [call for call in calls if base.changed(call.keys)]
-        if isinstance(written, Failure):
-            self._refuse(writing, own, written)
-            return
-        for key, refusal in written.unwrap().items():
+        if isinstance(written, Success):
             for call in writing:
-                if key in call.keys:
-                    call.answer = Failure(refusal)
+                refusals = [written.unwrap().get(key) for key in call.keys]
+                call.answer = next((Failure(one) for one in refusals if one), call.answer)
+        elif len(writing) > 1 and isinstance(written.failure(), _OF_ONE):
+            # Nothing was written: each by itself, so that none is refused for another.
+            self._one_by_one(sheet, writing)
+        else:
+            self._refuse(writing, own, written)
+
+    def _one_by_one(self, sheet: Sheet[Any, Any], calls: list[_Call]) -> None:
+        for call in calls:
+            try:
+                self._perform(sheet, [call], call)
+            except Exception as error:  # noqa: BLE001 (raised again where it was called)
+                call.raised = error
 
     def _refuse(self, calls: list[_Call], own: _Call, failed: Failure[RepositoryError]) -> None:
         """Answer with a failure; others than whose time is over may try by themselves."""
@@ -269,19 +306,27 @@ class SheetWrites:
                 with self._lock:
                     self._waiting.setdefault(call.sheet, []).append(call)
 
-    def _late(self, sheet: Sheet[Any, Any], call: _Call) -> RepositoryError:
+    def _leave(self, sheet: Sheet[Any, Any], call: _Call) -> None:
+        """Wait no longer."""
         with self._lock:
             waiting = self._waiting.get(sheet, [])
             if call in waiting:
                 waiting.remove(call)
-        if call.is_taken:
-            return OutcomeUnknownError(
-                "the time was over while it was written together with others; read, and see"
-            )
-        return TimeoutError(
-            "the time was over while another write to the spreadsheet was waited for",
-            stage="deadline",
+
+
+_OF_ONE = (ValidationError, SheetLayoutError, QueryError, AccessDeniedError)
+"""Refusals of a whole batch for what one verb of it may have brought."""
+
+
+def _late(call: _Call) -> RepositoryError:
+    if call.is_taken:
+        return OutcomeUnknownError(
+            "the time was over while it was written together with others; read, and see"
         )
+    return TimeoutError(
+        "the time was over while another write to the spreadsheet was waited for",
+        stage="deadline",
+    )
 
 
 def _deleted() -> RepositoryError:

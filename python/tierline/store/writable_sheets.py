@@ -38,13 +38,13 @@ class WritableSheetStore(SheetStore):
         self, http: SheetsHttp, cache: ReadThrough | None, shared: SharedCells | None = None
     ) -> None:
         super().__init__(http, cache, shared)
-        self._writes = SheetWrites(self._sheets, Subscriptions(""), self.views.forget)
+        self.writes = SheetWrites(self._sheets, Subscriptions(""), self.views.forget)
         self._rows: dict[Sheet[Any, Any], tuple[Snapshot[Any], SheetRows[Any, Any]]] = {}
 
     @property
     def sheet_subscriptions(self) -> Subscriptions:
         """Who hears of changes."""
-        return self._writes.subscriptions
+        return self.writes.subscriptions
 
     def sheet_rows(
         self, sheet: Sheet[T, K], *, fresh: bool
@@ -71,7 +71,7 @@ class WritableSheetStore(SheetStore):
         action: Callable[[SheetRows[T, K]], Result[A, RepositoryError]],
     ) -> Result[A, RepositoryError]:
         """Run a verb on the rows as they are now, and write what it changed; for repositories."""
-        return self._writes.edit(sheet, action)
+        return self.writes.edit(sheet, action)
 
     def transaction(
         self, function: Callable[[SheetTransaction], Success[T] | Failure[E]], /
@@ -96,7 +96,7 @@ class WritableSheetStore(SheetStore):
         Example:
             ``sheets.transaction(lambda tx: tl.repository(tx, BIRDS).create_many(new))``
         """
-        return run_sheet_transaction(self._writes, function)
+        return run_sheet_transaction(self.writes, function)
 
     def close(self) -> None:
         """Delete what writes have left hidden, and close the connections; idempotent."""
